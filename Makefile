@@ -1,0 +1,49 @@
+# Every command a person types. CI and the hooks call the same targets.
+SHELL := /bin/bash
+BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
+PYTHON := .venv/bin/python
+export PYTHONPATH := $(CURDIR)
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check format lock stop trace rollback verify-ledger
+
+help: ## List the commands
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install the three environments; only what changed is redone
+	@$(BOOTSTRAP) -m include.commands.setup
+
+run: setup ## Start everything, bring the model to production, stay up (APPROVE=<user> answers the approval)
+	@$(PYTHON) -m include.commands.run $(if $(APPROVE),--approve $(APPROVE))
+
+demo: setup ## The same unattended on replayed traffic of 2017; ends with a summary
+	@$(PYTHON) -m include.commands.demo
+
+test: setup ## Unit tests and the end-to-end test on real processes
+	@$(PYTHON) -m pytest $(ARGS)
+
+check: setup ## Lint, formatting, types, import rules, locks: what CI and the hooks run
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) -m include.commands.lock --check
+
+format: ## Format the code
+	@.venv/bin/ruff check --fix-only .
+	@.venv/bin/ruff format .
+
+lock: ## Resolve requirements.txt into requirements.lock, for each environment
+	@$(PYTHON) -m include.commands.lock
+
+stop: ## Stop what `make run` started; nothing stays behind
+	@test -x $(PYTHON) || { echo "nothing runs here: 'make setup' was never run"; exit 1; }
+	@$(PYTHON) -m include.commands.stop
+
+trace: ## Tell how a prediction came to be: ID=<prediction_id>
+	@$(PYTHON) -m include.commands.trace "$(ID)"
+
+rollback: ## Send all traffic back to an earlier version: MODEL=<model> TO=<version> REASON=<why>
+	@$(PYTHON) -m include.commands.rollback "$(MODEL)" "$(TO)" "$(REASON)"
+
+verify-ledger: ## Prove that no ledger event was altered, removed or reordered
+	@$(PYTHON) -m include.commands.verify_ledger

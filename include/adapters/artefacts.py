@@ -1,0 +1,65 @@
+"""The artefact store: packages, training snapshots and reports under confined relative paths."""
+
+import shutil
+from pathlib import Path, PurePosixPath
+from uuid import uuid4
+
+from include.adapters.files import sync, write_atomically
+from include.contracts.errors import ArtefactError
+
+
+class ArtefactStore:
+    """A folder of artefacts; a URI is a relative path inside it."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+
+    def path(self, uri: str) -> Path:
+        """Return where an artefact lies.
+
+        Raises:
+            ArtefactError: the URI is absolute or leads out of the store.
+        """
+        parts = PurePosixPath(uri).parts
+        target = (self._root / uri).resolve()
+        if not parts or ".." in parts or not target.is_relative_to(self._root) or target == self._root:
+            raise ArtefactError(f"artefact URI {uri!r} leads out of the artefact store; use a relative path")
+        return target
+
+    def exists(self, uri: str) -> bool:
+        """Say whether there is an artefact at a URI."""
+        return self.path(uri).exists()
+
+    def read(self, uri: str) -> bytes:
+        """Return an artefact's bytes.
+
+        Raises:
+            ArtefactError: there is none.
+        """
+        path = self.path(uri)
+        if not path.is_file():
+            raise ArtefactError(f"no artefact at {uri!r} in {self._root}")
+        return path.read_bytes()
+
+    def write(self, uri: str, content: bytes) -> None:
+        """Store bytes, replacing what was there in one step."""
+        write_atomically(self.path(uri), content)
+
+    def publish(self, folder: Path, uri: str) -> None:
+        """Move a copy of a folder into place in one step; what is already there stays.
+
+        For content-addressed URIs: the same URI means the same bytes.
+        """
+        target = self.path(uri)
+        if target.exists():
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = target.parent / f".{target.name}.{uuid4().hex}.tmp"
+        try:
+            shutil.copytree(folder, staging)
+            for path in (*staging.rglob("*"), staging):
+                sync(path)
+            staging.rename(target)
+            sync(target.parent)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)

@@ -1,0 +1,151 @@
+"""Airflow over REST, as a named user: trigger, watch, answer."""
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+from include.contracts.errors import PlatformError
+
+_POLL_SECONDS = 0.5
+_TRANSIENT = frozenset({502, 503, 504})
+"""503 is also SQLite's "database is locked"; the same call goes through a moment later."""
+_ATTEMPTS = 10
+_DONE = frozenset({"success", "failed"})
+
+
+class AirflowApi:
+    """A user's session with Airflow's public API.
+
+    Args:
+        url: base URL of the API server.
+        user: user name of the simple auth manager.
+        password: that user's password.
+    """
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self._client = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
+        answer = self._client.post("/auth/token", json={"username": user, "password": password})
+        if answer.status_code != httpx.codes.CREATED:
+            raise PlatformError(
+                f"Airflow refused to log {user!r} in ({answer.status_code}); is it one of its users?"
+            )
+        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self.url = url
+
+    def trigger(self, dag_id: str, conf: dict[str, Any], logical_date: datetime | None = None) -> str:
+        """Trigger a run and return its id.
+
+        Raises:
+            PlatformError: Airflow refused it; the message is Airflow's own.
+        """
+        body = {"logical_date": logical_date.isoformat() if logical_date else None, "conf": conf}
+        return str(self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def runs(self, dag_id: str) -> list[dict[str, Any]]:
+        """Return a DAG's runs, newest first."""
+        answer = self._send(
+            "GET", f"/api/v2/dags/{dag_id}/dagRuns", params={"order_by": "-run_after", "limit": 100}
+        )
+        return list(answer["dag_runs"])
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """Return one run."""
+        return self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
+
+    def tasks(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
+        """Return a run's task instances."""
+        return list(
+            self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
+        )
+
+    def result(self, dag_id: str, run_id: str, task_id: str) -> Any:  # noqa: ANN401 - whatever the task returned
+        """Return what a task returned."""
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
+        return self._send("GET", path, params={"deserialize": True})["value"]
+
+    def failure(self, dag_id: str, run_id: str) -> str:
+        """Return the error lines of a run's failed tasks, for people."""
+        lines = []
+        for item in self.tasks(dag_id, run_id):
+            if item["state"] == "failed":
+                lines += [
+                    f"{dag_id}.{item['task_id']}: {text}" for text in self._errors(dag_id, run_id, item)
+                ]
+        return "\n".join(lines) or f"{dag_id} failed; see {self.link(dag_id, run_id)}"
+
+    def wait(
+        self, dag_id: str, run_id: str, watch: Callable[[str, str], None], timeout_seconds: float
+    ) -> None:
+        """Wait until a run has succeeded, calling `watch(task, state)` at each change.
+
+        Raises:
+            PlatformError: the run failed, with its tasks' errors, or time ran out.
+        """
+        for tasks in self._observe(dag_id, run_id, timeout_seconds):
+            for task, state in tasks:
+                watch(task, state)
+        if self.run(dag_id, run_id)["state"] != "success":
+            raise PlatformError(self.failure(dag_id, run_id))
+
+    def wait_for_task(
+        self, dag_id: str, run_id: str, task_id: str, state: str, timeout_seconds: float
+    ) -> None:
+        """Wait until a task is in a state.
+
+        Raises:
+            PlatformError: the run ended before, with its tasks' errors, or time ran out.
+        """
+        for tasks in self._observe(dag_id, run_id, timeout_seconds):
+            if (task_id, state) in tasks:
+                return
+        raise PlatformError(self.failure(dag_id, run_id))
+
+    def answer(self, dag_id: str, run_id: str, task_id: str, option: str, reason: str | None = None) -> None:
+        """Answer a task that waits for a human.
+
+        Raises:
+            PlatformError: the user may not answer, or somebody else has.
+        """
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/-1/hitlDetails"
+        self._send("PATCH", path, json={"chosen_options": [option], "params_input": {"reason": reason}})
+
+    def link(self, dag_id: str, run_id: str, task_id: str | None = None) -> str:
+        """Return the page of a run, or of a task that waits for a human."""
+        page = f"{self.url}/dags/{dag_id}/runs/{run_id}"
+        return f"{page}/tasks/{task_id}/required_actions" if task_id else page
+
+    def _observe(self, dag_id: str, run_id: str, timeout_seconds: float) -> Iterator[list[tuple[str, str]]]:
+        seen: dict[str, str] = {}
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            done = self.run(dag_id, run_id)["state"] in _DONE
+            states = {item["task_id"]: item["state"] or "waiting" for item in self.tasks(dag_id, run_id)}
+            yield [(task, state) for task, state in states.items() if seen.get(task) != state]
+            if done:
+                return
+            seen = states
+            time.sleep(_POLL_SECONDS)
+        raise PlatformError(
+            f"{dag_id} did not end within {timeout_seconds:.0f} s; see {self.link(dag_id, run_id)}"
+        )
+
+    def _errors(self, dag_id: str, run_id: str, item: dict[str, Any]) -> list[str]:
+        task = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{item['task_id']}"
+        entries = self._send("GET", f"{task}/logs/{item['try_number']}").get("content", [])
+        details = [
+            error for entry in entries if isinstance(entry, dict) for error in entry.get("error_detail") or []
+        ]
+        return [error["exc_value"] for error in details] or ["failed; its log has no error line"]
+
+    def _send(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
+        for attempt in range(_ATTEMPTS):
+            answer = self._client.request(method, path, **arguments)
+            if answer.status_code not in _TRANSIENT or attempt == _ATTEMPTS - 1:
+                break
+            time.sleep(_POLL_SECONDS)
+        if answer.is_error:
+            raise PlatformError(f"Airflow: {method} {path}: {answer.status_code} {answer.text[:500]}")
+        return dict(answer.json())

@@ -1,0 +1,88 @@
+"""Loader of model folders: one broken contract breaks only its own model."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from include.contracts.errors import ContractError
+from include.contracts.model import ModelContract
+
+CONTRACT_NAME = "contract.yaml"
+LABEL_NAME = "label.sql"
+NETWORK_NAME = "network.py"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """What a data scientist brought, found on disk."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Folder name, which is the model's name."""
+        return self.path.name
+
+    @cached_property
+    def contract(self) -> ModelContract:
+        """The model's contract.
+
+        Raises:
+            ContractError: the contract or a file it needs is missing or wrong; one line per problem,
+                each with the path of its key.
+        """
+        contract = _read_contract(self.path / CONTRACT_NAME)
+        if contract.name != self.name:
+            raise ContractError(
+                f"{self.path}: the contract's name {contract.name!r} must equal its folder's name"
+            )
+        for needed in (LABEL_NAME, NETWORK_NAME, contract.runbook):
+            if not (self.path / needed).is_file():
+                raise ContractError(f"{self.path}: {needed} is missing")
+        return contract
+
+
+def model_folders(roots: tuple[Path, ...]) -> dict[str, ModelFolder]:
+    """Return the model folders under the roots by name; their contracts are not read yet.
+
+    Raises:
+        ContractError: two folders carry the same name.
+    """
+    found: dict[str, ModelFolder] = {}
+    for contract in sorted(path for root in roots for path in root.glob(f"*/{CONTRACT_NAME}")):
+        folder = ModelFolder(contract.parent)
+        if folder.name in found:
+            raise ContractError(
+                f"two model folders are named {folder.name!r}: {found[folder.name].path}, {folder.path}"
+            )
+        found[folder.name] = folder
+    return found
+
+
+def model_folder(roots: tuple[Path, ...], name: str) -> ModelFolder:
+    """Return one model's folder.
+
+    Raises:
+        ContractError: there is none of that name.
+    """
+    folders = model_folders(roots)
+    if name not in folders:
+        raise ContractError(f"no model {name!r}; there are: {', '.join(folders) or 'none'}")
+    return folders[name]
+
+
+def _read_contract(path: Path) -> ModelContract:
+    try:
+        return ModelContract.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise ContractError(f"{path} is not YAML: {error}") from error
+    except ValidationError as error:
+        problems = "\n".join(f"  {_key_path(item['loc'])}: {item['msg']}" for item in error.errors())
+        raise ContractError(f"{path}:\n{problems}") from error
+
+
+def _key_path(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(contract)"

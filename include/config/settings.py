@@ -1,0 +1,162 @@
+"""Settings: read once from the environment, frozen, the same for every process.
+
+Nothing here touches the disk: folders are made by those who write to them.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """Every setting is the environment variable `NINETY_<NAME>`; docs/settings.md lists them."""
+
+    model_config = SettingsConfigDict(env_prefix="NINETY_", frozen=True, extra="forbid")
+
+    home: Path = REPOSITORY_ROOT / "var"
+    """Folder of everything the platform writes: state, logs, secrets."""
+
+    host: str = "127.0.0.1"
+    """Address all servers bind; loopback unless told otherwise."""
+
+    airflow_port: int = Field(default=8080, ge=1, le=65535)
+    """Port of Airflow's API server and UI."""
+
+    mlflow_port: int = Field(default=5000, ge=1, le=65535)
+    """Port of MLflow's tracking server and UI."""
+
+    gateway_port: int = Field(default=8000, ge=1, le=65535)
+    """Port of the prediction gateway."""
+
+    triton_grpc_port: int = Field(default=8001, ge=1, le=65535)
+    """Port of Triton's gRPC endpoint; its HTTP endpoint is off."""
+
+    triton_metrics_port: int = Field(default=8002, ge=1, le=65535)
+    """Port of Triton's Prometheus metrics."""
+
+    ledger_url: str = ""
+    """SQLAlchemy URL of the ledger; empty means SQLite under `home`."""
+
+    model_folders: tuple[Path, ...] = (REPOSITORY_ROOT / "include" / "models",)
+    """Folders searched for model folders, as a JSON list; a test adds its own."""
+
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Replaces a data source's URI, as a JSON object `{"source": "uri"}`."""
+
+    commit: str = ""
+    """Commit recorded with what is built; empty means: ask git."""
+
+    replay: bool = False
+    """Replaying history: `X-Event-Time` is honoured and no DAG has a schedule."""
+
+    parallelism: int = Field(default=4, ge=1)
+    """Airflow tasks that run at once."""
+
+    approval_timeout_hours: float = Field(default=72.0, gt=0)
+    """Hours a release waits for its approver; then the answer is no."""
+
+    body_limit_bytes: int = Field(default=1_048_576, ge=1024)
+    """Largest request body the gateway reads."""
+
+    max_batch: int = Field(default=256, ge=1)
+    """Most entities the gateway sends to Triton in one call."""
+
+    deadline_seconds: float = Field(default=2.0, gt=0)
+    """Longest the gateway waits for Triton before it falls back."""
+
+    segment_bytes: int = Field(default=64 * 2**20, ge=4096)
+    """Size at which the prediction log starts a new segment."""
+
+    @property
+    def ledger_uri(self) -> str:
+        """SQLAlchemy URL of the ledger."""
+        return self.ledger_url or f"sqlite:///{self.home / 'ledger' / 'ledger.sqlite3'}"
+
+    @property
+    def secrets_folder(self) -> Path:
+        """Passwords and keys of this machine; mode 700, never committed."""
+        return self.home / "secrets"
+
+    @property
+    def airflow_home(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.home / "airflow"
+
+    @property
+    def mlflow_folder(self) -> Path:
+        """MLflow's database and artefacts."""
+        return self.home / "mlflow"
+
+    @property
+    def artefacts_folder(self) -> Path:
+        """Root of the artefact store: packages, training snapshots, reports."""
+        return self.home / "artefacts"
+
+    @property
+    def features_folder(self) -> Path:
+        """Offline Parquet, Feast registry, online store."""
+        return self.home / "features"
+
+    @property
+    def labels_folder(self) -> Path:
+        """The label store, one folder a model."""
+        return self.home / "labels"
+
+    @property
+    def predictions_folder(self) -> Path:
+        """Segments of the prediction log."""
+        return self.home / "predictions"
+
+    @property
+    def outcomes_folder(self) -> Path:
+        """Segments of the outcome log."""
+        return self.home / "outcomes"
+
+    @property
+    def triton_repository(self) -> Path:
+        """Triton's model repository."""
+        return self.home / "triton" / "models"
+
+    @property
+    def gateway_folder(self) -> Path:
+        """The gateway's own state: the last route snapshot."""
+        return self.home / "gateway"
+
+    @property
+    def logs_folder(self) -> Path:
+        """One log file a process."""
+        return self.home / "logs"
+
+    @property
+    def airflow_url(self) -> str:
+        """Base URL of Airflow."""
+        return f"http://{self.host}:{self.airflow_port}"
+
+    @property
+    def mlflow_url(self) -> str:
+        """Base URL of MLflow."""
+        return f"http://{self.host}:{self.mlflow_port}"
+
+    @property
+    def gateway_url(self) -> str:
+        """Base URL of the gateway."""
+        return f"http://{self.host}:{self.gateway_port}"
+
+    @property
+    def triton_endpoint(self) -> str:
+        """host:port of Triton's gRPC endpoint."""
+        return f"{self.host}:{self.triton_grpc_port}"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """Return this process's settings.
+
+    Raises:
+        pydantic.ValidationError: a variable has a value of the wrong type or out of range.
+    """
+    return Settings()

@@ -1,0 +1,68 @@
+"""Every error of ours, as a tree.
+
+NinetyError
+├── ContractError           a model folder or its contract is wrong
+├── SourceError             a raw source lacks a column, or cannot be read
+├── DataError               rows are there, but they are not fit for the step
+├── GateError               a model missed its gates and is not registered
+├── ArtefactError           a package is incomplete, altered or unreadable
+├── RegistryError           a version is unknown, or its metadata incomplete
+├── LedgerError             the ledger refused a change
+│   ├── ConflictError       somebody else changed it first (compare-and-set lost)
+│   ├── LeaseError          the model already has an open release or experiment
+│   └── ChainError          the chain of events does not verify
+├── ServingError            Triton or the gateway cannot do what was asked
+└── PlatformError           processes, ports, set-up
+"""
+
+
+class NinetyError(Exception):
+    """Base of all errors whose message is meant for the reader: what, where, what to do."""
+
+
+class ContractError(NinetyError):
+    """A model folder or its contract is wrong; the message carries the path of the key."""
+
+
+class SourceError(NinetyError):
+    """A raw source lacks a column or cannot be read."""
+
+
+class DataError(NinetyError):
+    """Rows are there, but they are not fit for the step."""
+
+
+class GateError(NinetyError):
+    """A model missed its gates; the message names each gate with its figures."""
+
+
+class ArtefactError(NinetyError):
+    """A package is incomplete, altered or unreadable."""
+
+
+class RegistryError(NinetyError):
+    """A version is unknown, or what it must carry is missing."""
+
+
+class LedgerError(NinetyError):
+    """The ledger refused a change; nothing was written."""
+
+
+class ConflictError(LedgerError):
+    """A compare-and-set lost: the state is no longer what the caller had seen."""
+
+
+class LeaseError(LedgerError):
+    """The model already has an open release or experiment; the message says who holds it."""
+
+
+class ChainError(LedgerError):
+    """The chain of events does not verify; the message names the first bad row."""
+
+
+class ServingError(NinetyError):
+    """Triton or the gateway cannot do what was asked."""
+
+
+class PlatformError(NinetyError):
+    """Processes, ports or set-up are not as they must be."""

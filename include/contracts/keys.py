@@ -1,0 +1,45 @@
+"""API keys: what the ledger stores of them, never the key itself."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from include.contracts.moments import UtcDatetime
+
+
+class Verb(StrEnum):
+    """What a key may do."""
+
+    PREDICT = "predict"
+    OUTCOMES = "outcomes"
+    INFER = "infer"
+    READ = "read"
+
+
+class ApiKey(BaseModel):
+    """A key by its public prefix and the SHA-256 of its secret.
+
+    The key a caller holds is `<prefix>.<secret>`, the secret 256 random bits in URL-safe base64.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key_id: str
+    prefix: str
+    sha256: str
+    """Hex SHA-256 of the whole key."""
+    models: tuple[str, ...] = Field(min_length=1)
+    """Models it may use; `*` means all."""
+    verbs: tuple[Verb, ...] = Field(min_length=1)
+    issued_at: UtcDatetime
+    expires_at: UtcDatetime | None = None
+    revoked_at: UtcDatetime | None = None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Say whether the key is neither expired nor revoked."""
+        return all(end is None or now < end for end in (self.expires_at, self.revoked_at))
+
+    def allows(self, model: str, verb: Verb) -> bool:
+        """Say whether the key's scope covers a verb on a model."""
+        return verb in self.verbs and ("*" in self.models or model in self.models)

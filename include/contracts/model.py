@@ -1,0 +1,288 @@
+"""The model contract: the hand-off between data science and engineering, strict to the last key."""
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from include.contracts.canonical import content_hash
+from include.contracts.moments import Duration
+from include.contracts.monitoring import Monitoring
+from include.contracts.releases import RolloutPlan
+from include.contracts.routes import EntityKey, Fallback, StalePolicy
+from include.contracts.signatures import FeatureInput, Signature, Task
+
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+class Metric(StrEnum):
+    """Metrics a gate may name; for all but the last five, larger is better."""
+
+    ROC_AUC = "roc_auc"
+    AVERAGE_PRECISION = "average_precision"
+    ACCURACY = "accuracy"
+    PRECISION = "precision"
+    RECALL = "recall"
+    R2 = "r2"
+    BRIER = "brier"
+    LOG_LOSS = "log_loss"
+    EXPECTED_CALIBRATION_ERROR = "expected_calibration_error"
+    MEAN_ABSOLUTE_ERROR = "mean_absolute_error"
+    ROOT_MEAN_SQUARED_ERROR = "root_mean_squared_error"
+
+    @property
+    def larger_is_better(self) -> bool:
+        """Whether a larger value is a better model."""
+        return self not in _SMALLER_IS_BETTER
+
+    @property
+    def tasks(self) -> frozenset[Task]:
+        """Tasks the metric is defined for."""
+        if self in _REGRESSION:
+            return frozenset({Task.REGRESSION})
+        if self in _ANY_CLASSIFIER:
+            return frozenset({Task.BINARY, Task.MULTICLASS})
+        return frozenset({Task.BINARY})
+
+
+_REGRESSION = frozenset({Metric.R2, Metric.MEAN_ABSOLUTE_ERROR, Metric.ROOT_MEAN_SQUARED_ERROR})
+_ANY_CLASSIFIER = frozenset({Metric.ACCURACY, Metric.LOG_LOSS})
+_SMALLER_IS_BETTER = frozenset(
+    {
+        Metric.BRIER,
+        Metric.LOG_LOSS,
+        Metric.EXPECTED_CALIBRATION_ERROR,
+        Metric.MEAN_ABSOLUTE_ERROR,
+        Metric.ROOT_MEAN_SQUARED_ERROR,
+    }
+)
+
+
+class Owner(BaseModel):
+    """Who answers for the model."""
+
+    model_config = _STRICT
+
+    team: str
+    email: str
+    on_call: str
+
+
+class Label(BaseModel):
+    """What the label is; label.sql is how it is computed."""
+
+    model_config = _STRICT
+
+    description: str
+    delay: Duration
+    """Time from event_at to known_at; also the gap between training and test windows."""
+
+
+class Features(BaseModel):
+    """What the model reads and what happens when it cannot."""
+
+    model_config = _STRICT
+
+    service: str = Field(pattern=r"^[a-z][a-z0-9_]*_v\d+$")
+    """Feast feature service; Feast has no version field, so the name carries it."""
+    inputs: tuple[FeatureInput, ...] = Field(min_length=1)
+    stale_policy: StalePolicy = StalePolicy.REJECT
+
+
+class Training(BaseModel):
+    """How the platform's training loop is to be run; times count back from `as_of`."""
+
+    model_config = _STRICT
+
+    history: Duration
+    """How far back the training set reaches."""
+    snapshot_every: Duration
+    """Spacing of the moments at which every entity is a row."""
+    validation: Duration
+    """Length of the window that stops training early."""
+    test: Duration
+    """Length of the last window, which the model has not seen."""
+    minimum_rows: int = Field(default=1_000, ge=1)
+    allow_dirty: bool = False
+    """Whether a version may be registered from a tree with uncommitted changes."""
+    seed: int = 7
+    hyperparameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
+
+
+class Threshold(BaseModel):
+    """A bound on a metric over the test window."""
+
+    model_config = _STRICT
+
+    metric: Metric
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _one_bound(self) -> "Threshold":
+        if (self.minimum is None) == (self.maximum is None):
+            raise ValueError(f"gate on {self.metric.value!r} needs exactly one of 'minimum' and 'maximum'")
+        return self
+
+
+class Baseline(BaseModel):
+    """A trivial rule the model must beat: one feature, ranked (or scaled) as it is."""
+
+    model_config = _STRICT
+
+    feature: str
+    larger_means_positive: bool = True
+    metric: Metric
+    margin: float = Field(default=0.0, ge=0.0)
+    """By how much the model must be better."""
+
+
+class ChampionGate(BaseModel):
+    """Comparison with the version in production, on the same rows."""
+
+    model_config = _STRICT
+
+    metric: Metric
+    tolerance: float = Field(ge=0.0)
+    """By how much the candidate may be worse."""
+
+
+class Gates(BaseModel):
+    """What a candidate must reach to be registered."""
+
+    model_config = _STRICT
+
+    thresholds: tuple[Threshold, ...] = Field(min_length=1)
+    baseline: Baseline
+    champion: ChampionGate
+
+
+class Slice(BaseModel):
+    """A column whose values part the test rows."""
+
+    model_config = _STRICT
+
+    view: str
+    column: str
+    minimum_rows: int = Field(default=100, ge=1)
+
+
+class Objectives(BaseModel):
+    """What the service promises."""
+
+    model_config = _STRICT
+
+    latency_p99_ms: float = Field(default=100.0, gt=0)
+    availability: float = Field(default=0.999, gt=0, lt=1)
+
+
+class Serving(BaseModel):
+    """How requests are answered when things go wrong."""
+
+    model_config = _STRICT
+
+    deadline_ms: float = Field(default=500.0, gt=0)
+    fallbacks: tuple[Fallback, ...] = (Fallback.PREVIOUS_VERSION, Fallback.REFUSE)
+    default_score: tuple[float, ...] | None = None
+
+
+class ExperimentMetric(BaseModel):
+    """A metric experiments and ramps may name."""
+
+    model_config = _STRICT
+
+    name: str
+    source: Literal["outcome", "label", "prediction_log"]
+    direction: Literal["increase", "decrease"]
+    matures_in: Duration
+
+
+class Approvers(BaseModel):
+    """Who may say yes, and how many must."""
+
+    model_config = _STRICT
+
+    users: tuple[str, ...] = Field(min_length=1)
+    quorum: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "Approvers":
+        if self.quorum > len(self.users):
+            raise ValueError(f"quorum {self.quorum} cannot be reached by {len(self.users)} approvers")
+        return self
+
+
+class Resources(BaseModel):
+    """What a version takes in Triton."""
+
+    model_config = _STRICT
+
+    device: Literal["cpu", "gpu"] = "cpu"
+    instances: int = Field(default=1, ge=1)
+    maximum_batch: int = Field(default=256, ge=1)
+    memory_mb: int = Field(default=256, ge=1)
+
+
+class Schedules(BaseModel):
+    """Cron expressions of the model's DAGs, UTC."""
+
+    model_config = _STRICT
+
+    labels: str = "0 4 * * *"
+    train: str = "0 5 * * 1"
+
+
+class ModelContract(BaseModel):
+    """contract.yaml."""
+
+    model_config = _STRICT
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    description: str
+    task: Task
+    classes: tuple[str, ...] = ()
+    owner: Owner
+    runbook: str = "runbook.md"
+    entity: EntityKey
+    label: Label
+    features: Features
+    training: Training
+    gates: Gates
+    slices: tuple[Slice, ...] = ()
+    objectives: Objectives = Objectives()
+    serving: Serving = Serving()
+    rollout: RolloutPlan
+    experiment_metrics: tuple[ExperimentMetric, ...] = ()
+    monitoring: Monitoring = Monitoring()
+    approvers: Approvers
+    resources: Resources = Resources()
+    schedules: Schedules = Schedules()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "ModelContract":
+        named = [t.metric for t in self.gates.thresholds] + [
+            self.gates.baseline.metric,
+            self.gates.champion.metric,
+        ]
+        for metric in named:
+            if self.task not in metric.tasks:
+                raise ValueError(
+                    f"gates: metric {metric.value!r} is not defined for a {self.task.value} model"
+                )
+        if self.gates.baseline.feature not in {item.name for item in self.features.inputs}:
+            raise ValueError(
+                f"gates.baseline.feature: {self.gates.baseline.feature!r} is not an input of the model"
+            )
+        if Fallback.DEFAULT_SCORE in self.serving.fallbacks and self.serving.default_score is None:
+            raise ValueError("serving.fallbacks names 'default_score', but serving.default_score is missing")
+        return self
+
+    @property
+    def signature(self) -> Signature:
+        """What the model takes and gives."""
+        return Signature(task=self.task, inputs=self.features.inputs, classes=self.classes)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the contract's content; formatting and comments do not enter."""
+        return content_hash(self.model_dump(mode="json"))

@@ -1,0 +1,105 @@
+"""What a model takes and gives: the same object in contract, package, route and gateway."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Task(StrEnum):
+    """What a model predicts."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+FEWEST_CLASSES = 2
+
+
+class FeatureKind(StrEnum):
+    """How a feature enters the network."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+
+
+class FeatureInput(BaseModel):
+    """One input of a model: a feature of a view, or a request-time transform."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    kind: FeatureKind
+    view: str | None = None
+    """Feature view it comes from."""
+    transform: str | None = None
+    """Function of include/transforms/ (or of the model folder) that computes it at request time."""
+    minimum: float | None = None
+    """Smallest value the model accepts; a smaller one is refused before the model."""
+    maximum: float | None = None
+    """Largest value the model accepts."""
+    nullable: bool = True
+    """Whether a missing value is the model's business; if not, it is refused."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "FeatureInput":
+        if (self.view is None) == (self.transform is None):
+            raise ValueError(f"feature {self.name!r} needs exactly one of 'view' and 'transform'")
+        if self.kind is FeatureKind.CATEGORICAL and (self.minimum, self.maximum) != (None, None):
+            raise ValueError(f"feature {self.name!r} is categorical: 'minimum' and 'maximum' do not apply")
+        return self
+
+
+class Signature(BaseModel):
+    """Inputs in order, and the shape of the output.
+
+    The serving tensors are `numeric` FP32 [batch, len(numeric)] with NaN for a missing value,
+    `categorical` BYTES [batch, len(categorical)] with the empty string for a missing one (a tensor
+    with no columns is left out), and the output `score` FP32 [batch, outputs].
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: Task
+    inputs: tuple[FeatureInput, ...] = Field(min_length=1)
+    classes: tuple[str, ...] = ()
+    """Class names of a multiclass model, in output order."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Signature":
+        names = [feature.name for feature in self.inputs]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"inputs named more than once: {', '.join(doubled)}")
+        if (self.task is Task.MULTICLASS) != (len(self.classes) >= FEWEST_CLASSES):
+            raise ValueError("'classes' names at least two classes for a multiclass model and none otherwise")
+        return self
+
+    @property
+    def numeric(self) -> tuple[str, ...]:
+        """Names of the numeric inputs, in tensor order."""
+        return tuple(item.name for item in self.inputs if item.kind is FeatureKind.NUMERIC)
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Names of the categorical inputs, in tensor order."""
+        return tuple(item.name for item in self.inputs if item.kind is FeatureKind.CATEGORICAL)
+
+    @property
+    def outputs(self) -> int:
+        """Width of the output tensor."""
+        return len(self.classes) if self.task is Task.MULTICLASS else 1
+
+    @property
+    def views(self) -> dict[str, tuple[str, ...]]:
+        """Feature names by view, in input order."""
+        grouped: dict[str, tuple[str, ...]] = {}
+        for item in self.inputs:
+            if item.view is not None:
+                grouped[item.view] = (*grouped.get(item.view, ()), item.name)
+        return grouped
+
+    @property
+    def transforms(self) -> tuple[str, ...]:
+        """Request-time transforms, in input order."""
+        return tuple(item.transform for item in self.inputs if item.transform is not None)

@@ -1,0 +1,57 @@
+"""What the tasks of our DAGs share: errors meant for the reader, and the moment a run speaks about."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any
+
+from airflow.exceptions import AirflowFailException
+from airflow.sdk import get_current_context, task
+
+from include.contracts.errors import NinetyError
+from include.contracts.events import SYSTEM
+
+
+def stage_task(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a task of a function; an error of ours fails it at once, with its message and no retry.
+
+    Retries are for what may pass (a restarted server); a missing column or a failed gate does not.
+    """
+
+    @wraps(function)
+    def run(*args: object, **kwargs: object) -> object:
+        try:
+            return function(*args, **kwargs)
+        except NinetyError as error:
+            raise AirflowFailException(f"{type(error).__name__}: {error}") from None
+
+    return task(run)
+
+
+def as_of() -> datetime:
+    """Return the run's moment: `as_of` of its conf, else its logical date.
+
+    Raises:
+        AirflowFailException: the run has neither, or `as_of` is not an aware ISO 8601 moment.
+    """
+    context = get_current_context()
+    given = context["params"].get("as_of")
+    moment = datetime.fromisoformat(given) if given else context["dag_run"].logical_date
+    if moment is None:
+        raise AirflowFailException(
+            'this run has no logical date: give {"as_of": "2017-11-01T00:00:00Z"} in its conf'
+        )
+    if moment.tzinfo is None:
+        raise AirflowFailException(f"as_of {given!r} has no time zone; write it as 2017-11-01T00:00:00Z")
+    return moment.astimezone(UTC)
+
+
+def requested_by() -> str:
+    """Return who asked for this run: the name in its conf, else its trigger-er, else `system`."""
+    context = get_current_context()
+    return context["params"].get("requested_by") or triggered_by()
+
+
+def triggered_by() -> str:
+    """Return the user who triggered this run; scheduled runs are `system`."""
+    return get_current_context()["dag_run"].triggering_user_name or SYSTEM

@@ -1,0 +1,186 @@
+"""Triton's model repository: how a version is laid out, and how it is known to be whole.
+
+    <repository>/churn__1_2_3/
+        config.pbtxt
+        staged.json          SHA-256 of every other file here
+        1/model.py           the generic Python-backend model
+        1/model.onnx, …      the package's files
+        1/manifest.json      the package's own manifest
+
+A version appears under its name in one rename, when every byte of it is on disk.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path, PurePosixPath
+
+from include.contracts.errors import ArtefactError
+from include.contracts.signatures import Signature
+
+MANIFEST = "manifest.json"
+STAGED = "staged.json"
+_MODEL = Path(__file__).with_name("onnx_model.py")
+
+
+def stage(
+    package: Path,
+    repository: Path,
+    name: str,
+    signature: Signature,
+    *,
+    max_batch: int = 256,
+    instances: int = 1,
+) -> Path:
+    """Lay a package out as a Triton model and return its folder; doing it again changes nothing.
+
+    Args:
+        package: folder with `manifest.json` and the files it lists.
+        repository: Triton's model repository.
+        name: the version's Triton name, as `triton_name` gives it.
+        signature: the model's inputs and output.
+        max_batch: most rows Triton joins.
+        instances: processes that serve the model at once.
+
+    Raises:
+        ArtefactError: the package is not what its manifest says, or the name holds another package.
+    """
+    files = verify_package(package)
+    target = repository / name
+    if _already_staged(target, files):
+        return target
+    repository.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=".staging-", dir=repository.parent))
+    try:
+        _lay_out(draft, package, files, config_text(name, signature, max_batch, instances))
+        if target.exists():
+            target.rename(draft / "replaced")
+        (draft / "model").rename(target)
+        _sync(repository)
+    finally:
+        shutil.rmtree(draft)
+    verify_staged(target)
+    return target
+
+
+def verify_package(package: Path) -> dict[str, str]:
+    """Compare every file of a package with its manifest; return them with the manifest's own hash.
+
+    Raises:
+        ArtefactError: a file is missing, altered, or named outside the package.
+    """
+    files = _listed(package / MANIFEST)
+    _verify(package, files)
+    return {**files, MANIFEST: sha256_of(package / MANIFEST)}
+
+
+def verify_staged(folder: Path) -> None:
+    """Compare every file of a staged version with what was staged.
+
+    Raises:
+        ArtefactError: a file is missing, altered or was added.
+    """
+    files = _listed(folder / STAGED)
+    _verify(folder, files)
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    added = found - files.keys() - {STAGED}
+    if added:
+        raise ArtefactError(f"{folder}: {', '.join(sorted(added))} was added after staging; stage it again")
+
+
+def config_text(name: str, signature: Signature, max_batch: int, instances: int) -> str:
+    """Return config.pbtxt: batches are whatever queued, with no wait for more."""
+    sizes = {
+        "numeric": ("TYPE_FP32", len(signature.numeric)),
+        "categorical": ("TYPE_STRING", len(signature.categorical)),
+    }
+    inputs = ",\n".join(
+        f'  {{ name: "{tensor}" data_type: {kind} dims: [ {columns} ] }}'
+        for tensor, (kind, columns) in sizes.items()
+        if columns
+    )
+    return (
+        f'name: "{name}"\nbackend: "python"\nmax_batch_size: {max_batch}\n'
+        f"input [\n{inputs}\n]\n"
+        f'output [\n  {{ name: "score" data_type: TYPE_FP32 dims: [ {signature.outputs} ] }}\n]\n'
+        "dynamic_batching { max_queue_delay_microseconds: 0 }\n"
+        f"instance_group [ {{ kind: KIND_CPU count: {instances} }} ]\n"
+    )
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256 in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _already_staged(target: Path, files: dict[str, str]) -> bool:
+    """Tell whether this very package is staged and whole; a damaged one is staged anew.
+
+    Raises:
+        ArtefactError: another package, whole, holds the name.
+    """
+    try:
+        verify_staged(target)
+    except ArtefactError:
+        return False
+    staged = _listed(target / STAGED)
+    if staged["1/" + MANIFEST] != files[MANIFEST]:
+        raise ArtefactError(
+            f"{target} holds another package of the same version; versions are never replaced"
+        )
+    return staged["1/model.py"] == sha256_of(_MODEL)
+
+
+def _lay_out(draft: Path, package: Path, files: dict[str, str], config: str) -> None:
+    """Write a version's files under `draft/model` and bring them to disk."""
+    folder = draft / "model"
+    for relative in files:
+        copy = folder / "1" / relative
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(package / relative, copy)
+    shutil.copyfile(_MODEL, folder / "1" / "model.py")
+    (folder / "config.pbtxt").write_text(config, "utf-8")
+    expected = {"1/" + relative: digest for relative, digest in files.items()}
+    expected |= {relative: sha256_of(folder / relative) for relative in ("config.pbtxt", "1/model.py")}
+    (folder / STAGED).write_text(json.dumps({"files": expected}, indent=1, sort_keys=True) + "\n", "utf-8")
+    for path in (*folder.rglob("*"), folder):
+        _sync(path)
+    verify_staged(folder)
+
+
+def _listed(manifest: Path) -> dict[str, str]:
+    """Read a manifest's `files`: relative path to SHA-256.
+
+    Raises:
+        ArtefactError: it is missing, unreadable, or names a path outside its folder.
+    """
+    try:
+        files = json.loads(manifest.read_text("utf-8"))["files"]
+        names = {str(relative): str(digest) for relative, digest in files.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtefactError(f"{manifest} is missing or unreadable ({error!r})") from error
+    for relative in names:
+        path = PurePosixPath(relative)
+        if path.is_absolute() or ".." in path.parts:
+            raise ArtefactError(f"{manifest} names {relative!r}, which is outside its folder")
+    return names
+
+
+def _verify(folder: Path, files: dict[str, str]) -> None:
+    for relative, expected in files.items():
+        path = folder / relative
+        if not path.is_file() or path.is_symlink():
+            raise ArtefactError(f"{path} is missing; the package is incomplete")
+        if (found := sha256_of(path)) != expected:
+            raise ArtefactError(f"{path} was altered: SHA-256 {found[:12]}… instead of {expected[:12]}…")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
