@@ -12,9 +12,11 @@ help: ## List the commands
 setup: ## Install the three environments; only what changed is redone
 	@$(BOOTSTRAP) -m include.commands.setup
 
+run: export NINETY_REPLAY ?= true
 run: setup ## Start everything, bring the model to production, stay up (APPROVE=<user> answers the approval)
 	@$(PYTHON) -m include.commands.run $(if $(APPROVE),--approve $(APPROVE))
 
+demo: export NINETY_REPLAY ?= true
 demo: setup ## The same unattended on replayed traffic of 2017; ends with a summary
 	@$(PYTHON) -m include.commands.demo
 

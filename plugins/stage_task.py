@@ -12,8 +12,8 @@ from include.contracts.errors import NinetyError
 from include.contracts.events import SYSTEM
 
 
-def stage_task(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Make a task of a function; an error of ours fails it at once, with its message and no retry.
+def readable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a task's callable fail at once, with the message and no retry, on an error of ours.
 
     Retries are for what may pass (a restarted server); a missing column or a failed gate does not.
     """
@@ -25,7 +25,12 @@ def stage_task(function: Callable[..., Any]) -> Callable[..., Any]:
         except NinetyError as error:
             raise AirflowFailException(f"{type(error).__name__}: {error}") from None
 
-    return task(run)
+    return run
+
+
+def stage_task(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a task of a function, with errors for the reader."""
+    return task(readable(function))
 
 
 def as_of() -> datetime:

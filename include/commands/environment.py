@@ -29,6 +29,7 @@ def process_environment(settings: Settings) -> dict[str, str]:
         "PYTHONPATH": str(REPOSITORY_ROOT),
         "PYTHONUNBUFFERED": "1",
         "TZ": "UTC",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # we use none; it costs a third of MLflow's start
     }
     return inherited | settings_environment(settings) | airflow_environment(settings) | NO_TELEMETRY | ours
 

@@ -3,10 +3,11 @@
 Nothing here touches the disk: folders are made by those who write to them.
 """
 
+import os
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
@@ -62,6 +63,12 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(default=1_048_576, ge=1024)
     """Largest request body the gateway reads."""
 
+    body_timeout_seconds: float = Field(default=10.0, gt=0)
+    """Longest the gateway waits for the rest of a request body."""
+
+    request_window: int = Field(default=65_536, ge=1)
+    """Answers the gateway remembers by `request_id`; a repeated request gets the same one."""
+
     max_batch: int = Field(default=256, ge=1)
     """Most entities the gateway sends to Triton in one call."""
 
@@ -70,6 +77,14 @@ class Settings(BaseSettings):
 
     segment_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the prediction log starts a new segment."""
+
+    @model_validator(mode="after")
+    def _no_unknown_variable(self) -> "Settings":
+        known = {f"NINETY_{name.upper()}" for name in type(self).model_fields}
+        unknown = sorted(name for name in os.environ if name.startswith("NINETY_") and name not in known)
+        if unknown:
+            raise ValueError(f"no such setting: {', '.join(unknown)}; docs/settings.md lists those there are")
+        return self
 
     @property
     def ledger_uri(self) -> str:
@@ -100,6 +115,16 @@ class Settings(BaseSettings):
     def features_folder(self) -> Path:
         """Offline Parquet, Feast registry, online store."""
         return self.home / "features"
+
+    @property
+    def feature_registry(self) -> Path:
+        """Feast's registry: which views, entities and services there are."""
+        return self.features_folder / "registry.db"
+
+    @property
+    def online_store(self) -> Path:
+        """Feast's online store: each entity's latest features."""
+        return self.features_folder / "online.sqlite3"
 
     @property
     def labels_folder(self) -> Path:

@@ -12,6 +12,10 @@ NinetyError
 │   ├── LeaseError          the model already has an open release or experiment
 │   └── ChainError          the chain of events does not verify
 ├── ServingError            Triton or the gateway cannot do what was asked
+│   ├── ModelUnavailableError  nothing answers, or the version is not loaded
+│   ├── DeadlineError          no answer within the deadline
+│   ├── ModelError             the model answered with an error
+│   └── LogWriteError          a row could not be appended to a log
 └── PlatformError           processes, ports, set-up
 """
 
@@ -62,6 +66,22 @@ class ChainError(LedgerError):
 
 class ServingError(NinetyError):
     """Triton or the gateway cannot do what was asked."""
+
+
+class ModelUnavailableError(ServingError):
+    """Nothing answers at the endpoint, or the version is not loaded there."""
+
+
+class DeadlineError(ServingError):
+    """No answer came within the deadline."""
+
+
+class ModelError(ServingError):
+    """The model answered with an error, or with what its signature does not allow."""
+
+
+class LogWriteError(ServingError):
+    """A row could not be appended to a log; nothing of its batch is in it."""
 
 
 class PlatformError(NinetyError):

@@ -20,6 +20,11 @@ MODEL_NAME = "model.onnx"
 GOLDEN_NAME = "golden.json"
 EVALUATION_NAME = "evaluation.json"
 
+PARITY_METRIC = "parity_difference"
+"""Training metric: how far the exported graph's outputs are from the trained network's."""
+PARITY_TOLERANCE = 1e-5
+"""Largest difference between two runs of one model that counts as none; relative beyond 1."""
+
 
 class GoldenCase(BaseModel):
     """One stored input with the output it must give."""

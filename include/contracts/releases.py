@@ -74,6 +74,10 @@ class Release(BaseModel):
     contract_sha256: str
     plan: RolloutPlan
     thresholds: dict[str, float]
+    approvers: tuple[str, ...] = ()
+    """Who may say yes, the requester and the trigger-er already taken out."""
+    quorum: int = Field(default=1, ge=1)
+    """How many of them must."""
     stage: ReleaseStage
     share: float = Field(default=0.0, ge=0.0, le=1.0)
     requested_by: str

@@ -10,17 +10,16 @@
 A version appears under its name in one rename, when every byte of it is on disk.
 """
 
-import hashlib
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
 
+from include.adapters.files import sha256_of, sync
 from include.contracts.errors import ArtefactError
+from include.contracts.packages import MANIFEST_NAME
 from include.contracts.signatures import Signature
 
-MANIFEST = "manifest.json"
 STAGED = "staged.json"
 _MODEL = Path(__file__).with_name("onnx_model.py")
 
@@ -58,7 +57,7 @@ def stage(
         if target.exists():
             target.rename(draft / "replaced")
         (draft / "model").rename(target)
-        _sync(repository)
+        sync(repository)
     finally:
         shutil.rmtree(draft)
     verify_staged(target)
@@ -71,9 +70,9 @@ def verify_package(package: Path) -> dict[str, str]:
     Raises:
         ArtefactError: a file is missing, altered, or named outside the package.
     """
-    files = _listed(package / MANIFEST)
+    files = _listed(package / MANIFEST_NAME)
     _verify(package, files)
-    return {**files, MANIFEST: sha256_of(package / MANIFEST)}
+    return {**files, MANIFEST_NAME: sha256_of(package / MANIFEST_NAME)}
 
 
 def verify_staged(folder: Path) -> None:
@@ -84,8 +83,10 @@ def verify_staged(folder: Path) -> None:
     """
     files = _listed(folder / STAGED)
     _verify(folder, files)
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    added = found - files.keys() - {STAGED}
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    # Triton's Python caches the byte code of model.py beside it and cannot be told not to
+    written = {str(path) for path in found if "__pycache__" not in path.parts}
+    added = written - files.keys() - {STAGED}
     if added:
         raise ArtefactError(f"{folder}: {', '.join(sorted(added))} was added after staging; stage it again")
 
@@ -110,12 +111,6 @@ def config_text(name: str, signature: Signature, max_batch: int, instances: int)
     )
 
 
-def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _already_staged(target: Path, files: dict[str, str]) -> bool:
     """Tell whether this very package is staged and whole; a damaged one is staged anew.
 
@@ -127,7 +122,7 @@ def _already_staged(target: Path, files: dict[str, str]) -> bool:
     except ArtefactError:
         return False
     staged = _listed(target / STAGED)
-    if staged["1/" + MANIFEST] != files[MANIFEST]:
+    if staged["1/" + MANIFEST_NAME] != files[MANIFEST_NAME]:
         raise ArtefactError(
             f"{target} holds another package of the same version; versions are never replaced"
         )
@@ -147,7 +142,7 @@ def _lay_out(draft: Path, package: Path, files: dict[str, str], config: str) -> 
     expected |= {relative: sha256_of(folder / relative) for relative in ("config.pbtxt", "1/model.py")}
     (folder / STAGED).write_text(json.dumps({"files": expected}, indent=1, sort_keys=True) + "\n", "utf-8")
     for path in (*folder.rglob("*"), folder):
-        _sync(path)
+        sync(path)
     verify_staged(folder)
 
 
@@ -176,11 +171,3 @@ def _verify(folder: Path, files: dict[str, str]) -> None:
             raise ArtefactError(f"{path} is missing; the package is incomplete")
         if (found := sha256_of(path)) != expected:
             raise ArtefactError(f"{path} was altered: SHA-256 {found[:12]}… instead of {expected[:12]}…")
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

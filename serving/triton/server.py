@@ -103,11 +103,7 @@ class Supervisor:
         _remove_shared_memory(self._settings)
         self._settings.triton_repository.mkdir(parents=True, exist_ok=True)
         names = loadable(self._settings.triton_repository, self._wanted(self._settings))
-        LOG.info(
-            "starting Triton on %s with %s",
-            self._settings.triton_endpoint,
-            ", ".join(names) or "no model yet",
-        )
+        LOG.info("starting Triton on %s with %s", self._settings.triton_endpoint, names or "no model yet")
         self._server = subprocess.Popen(  # noqa: S603 the command is built from settings
             server_command(self._settings, names),
             env=server_environment(),
@@ -144,6 +140,8 @@ def server_command(settings: Settings, names: Iterable[str]) -> list[str]:
         f"--grpc-restricted-protocol=shared-memory,trace,logging:key={secrets.token_hex(16)}",
         f"--metrics-address={settings.host}",
         f"--metrics-port={settings.triton_metrics_port}",
+        "--allow-gpu-metrics=false",
+        "--pinned-memory-pool-byte-size=0",
         "--log-info=false",
         *(f"--load-model={name}" for name in names),
     ]
@@ -157,7 +155,6 @@ def server_environment() -> dict[str, str]:
         "PATH": os.pathsep.join([str(_ENVIRONMENT / "bin"), os.environ.get("PATH", os.defpath)]),
         "LD_LIBRARY_PATH": os.pathsep.join(libraries),
         "PYTHONPATH": str(_PACKAGES),
-        "PYTHONDONTWRITEBYTECODE": "1",  # nothing is added to a staged version
         "OMP_NUM_THREADS": "1",
     }
 

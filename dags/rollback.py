@@ -1,0 +1,66 @@
+"""### Rollback: all traffic back to an earlier version
+
+1. `roll_back`: load it if it is not loaded, compare its golden predictions, then switch the route; a release
+   under way ends as rolled back in the same transaction. Lowering risk needs no approval, only a reason.
+2. `settle`: the registry's alias and Triton's loaded models follow the ledger.
+
+The same is one command that works while Airflow is down: `make rollback MODEL=… TO=… REASON=…`.
+"""
+
+from datetime import timedelta
+
+from airflow.sdk import DAG, Param
+
+from include.config.models import ModelFolder
+from include.config.settings import settings
+from model_dags import model_dags
+from projections import reconcile
+from stage_task import stage_task, triggered_by
+
+
+def rollback_dag(folder: ModelFolder) -> DAG:
+    """Build `<model>_rollback`."""
+    contract = folder.contract
+    with DAG(
+        f"{folder.name}_rollback",
+        schedule=None,
+        catchup=False,
+        max_active_runs=1,
+        default_args={"retries": 1, "retry_delay": timedelta(seconds=5), "owner": contract.owner.team},
+        params={
+            "to": Param("previous", type="string", description="Semantic version, or `previous`"),
+            "reason": Param(None, type="string", minLength=1, description="Why; goes to the ledger"),
+        },
+        tags=[f"model:{folder.name}", "stage:rollout"],
+        doc_md=__doc__,
+    ) as dag:
+
+        @stage_task
+        def roll_back(params: dict | None = None) -> str:
+            """Switch the route; returns the version that serves now."""
+            from include.adapters.ledger.ledger import Ledger
+            from include.adapters.triton_control import TritonControl
+            from include.rollout.rollback import roll_back
+
+            route = roll_back(
+                settings(),
+                Ledger(settings().ledger_uri),
+                TritonControl(settings().triton_endpoint),
+                folder.name,
+                actor=triggered_by(),
+                reason=params["reason"],
+                resources=contract.resources,
+                to=params["to"],
+            )
+            return route.champion.version
+
+        @stage_task
+        def settle() -> None:
+            """Bring registry and Triton in line with the ledger."""
+            reconcile(folder)
+
+        roll_back() >> settle()
+    return dag
+
+
+globals().update(model_dags("rollback", rollback_dag))

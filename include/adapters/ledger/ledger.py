@@ -1,0 +1,49 @@
+"""The ledger: its state is the truth, and a hash-chained event tells of every change of it.
+
+| subject | module |
+|---|---|
+| versions | versions.py |
+| releases, leases | releases.py |
+| approvals | approvals.py |
+| routes and their snapshots | routes.py |
+| API keys | keys.py |
+| retrain requests | retraining.py |
+| transactions, the proof | journal.py, chain.py |
+| tables, migrations | tables.py, migrate.py |
+"""
+
+from sqlalchemy import select
+
+from include.adapters.ledger.approvals import ApprovalLedger
+from include.adapters.ledger.chain import StoredEvent
+from include.adapters.ledger.keys import KeyLedger
+from include.adapters.ledger.releases import ReleaseLedger
+from include.adapters.ledger.retraining import RetrainLedger
+from include.adapters.ledger.routes import RouteLedger
+from include.adapters.ledger.tables import events
+from include.adapters.ledger.versions import VersionLedger
+from include.contracts.events import EventKind, LedgerEvent
+
+
+class Ledger(VersionLedger, ReleaseLedger, ApprovalLedger, RouteLedger, KeyLedger, RetrainLedger):
+    """Writer and reader of the whole ledger.
+
+    Each mutating method appends its event in the transaction of its change. `migrate.upgrade` makes the
+    tables; nothing here does.
+
+    Args:
+        url: SQLAlchemy URL, of SQLite or PostgreSQL.
+        clock: wall time, aware UTC.
+    """
+
+    def events(
+        self, model: str | None = None, kind: EventKind | None = None, after: int = 0, limit: int = 1_000
+    ) -> tuple[LedgerEvent, ...]:
+        """Return events after a sequence number, oldest first, at most `limit` of them."""
+        query = select(events).where(events.c.sequence > after).order_by(events.c.sequence).limit(limit)
+        if model is not None:
+            query = query.where(events.c.model == model)
+        if kind is not None:
+            query = query.where(events.c.kind == kind.value)
+        with self._reading() as connection:
+            return tuple(StoredEvent(**row).parsed() for row in connection.execute(query).mappings())

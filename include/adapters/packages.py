@@ -1,0 +1,92 @@
+"""Packages in the artefact store: content-addressed, and read only when every byte is right."""
+
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.files import sha256_of
+from include.contracts.canonical import canonical_json
+from include.contracts.errors import ArtefactError
+from include.contracts.packages import (
+    EVALUATION_NAME,
+    GOLDEN_NAME,
+    MANIFEST_NAME,
+    GoldenSet,
+    Manifest,
+    Version,
+)
+from include.contracts.reports import EvaluationReport
+
+_Parsed = TypeVar("_Parsed", bound=BaseModel)
+
+
+def package_uri(model: str, artefact_sha256: str) -> str:
+    """Return where a package lies in the store."""
+    return f"packages/{model}/{artefact_sha256}"
+
+
+def publish_package(store: ArtefactStore, manifest: Manifest, files: dict[str, bytes]) -> str:
+    """Store a package and return its artefact hash; the same package again changes nothing."""
+    text = canonical_json(manifest.model_dump(mode="json"))
+    digest = sha256(text).hexdigest()
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, content in {**files, MANIFEST_NAME: text}.items():
+            (Path(temporary) / name).write_bytes(content)
+        store.publish(Path(temporary), package_uri(manifest.model, digest))
+    return digest
+
+
+def load_manifest(store: ArtefactStore, version: Version) -> Manifest:
+    """Return a version's manifest once every file of its package is proven against it.
+
+    Raises:
+        ArtefactError: a file is missing, altered or was added; names it.
+    """
+    folder = store.path(version.package_uri)
+    _check_file(folder / MANIFEST_NAME, version.artefact_sha256)
+    manifest = _parse(Manifest, folder / MANIFEST_NAME)
+    for name, expected in manifest.files.items():
+        _check_file(folder / name, expected)
+    added = {path.name for path in folder.iterdir()} - manifest.files.keys() - {MANIFEST_NAME}
+    if added:
+        raise ArtefactError(f"{folder} holds files its manifest does not name: {', '.join(sorted(added))}")
+    return manifest
+
+
+def load_golden(store: ArtefactStore, version: Version) -> GoldenSet:
+    """Return a version's golden predictions; `load_manifest` proves them first.
+
+    Raises:
+        ArtefactError: they cannot be read.
+    """
+    return _parse(GoldenSet, store.path(version.package_uri) / GOLDEN_NAME)
+
+
+def load_report(store: ArtefactStore, version: Version) -> EvaluationReport:
+    """Return a version's evaluation report; `load_manifest` proves it first.
+
+    Raises:
+        ArtefactError: it cannot be read.
+    """
+    return _parse(EvaluationReport, store.path(version.package_uri) / EVALUATION_NAME)
+
+
+def _parse(kind: type[_Parsed], path: Path) -> _Parsed:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ArtefactError(f"{path} is not a readable {kind.__name__}: {error}") from error
+
+
+def _check_file(path: Path, expected: str) -> None:
+    if not path.is_file():
+        raise ArtefactError(f"{path} is missing from its package; restore it or register the model anew")
+    found = sha256_of(path)
+    if found != expected:
+        raise ArtefactError(
+            f"{path} was altered: its SHA-256 is {found[:12]}…, the package says {expected[:12]}…"
+        )

@@ -1,0 +1,167 @@
+"""MLflow: runs, registered versions and aliases. A projection of the ledger, never its truth."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from include.config.settings import Settings
+from include.contracts.errors import RegistryError
+from include.contracts.packages import Version
+
+PACKAGE_PATH = "package"
+"""Folder of a run's artefacts that holds the package."""
+
+_DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""MLflow's own switches: silent, and a server that is down is told of in seconds, not minutes."""
+
+
+class Tracking:
+    """Client of an MLflow server.
+
+    Args:
+        settings: names the server.
+        uri: a tracking URI to use instead, such as `sqlite:///…`.
+    """
+
+    def __init__(self, settings: Settings, uri: str | None = None) -> None:
+        self._uri = uri or settings.mlflow_url
+        self._client = _client(self._uri)
+
+    def start_run(self, model: str, name: str, tags: Mapping[str, str]) -> str:
+        """Start a run in the model's experiment and return its id."""
+        with self._speaking("start a run"):
+            experiment = self._experiment(model)
+            return str(self._client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
+
+    def log_parameters(self, run_id: str, parameters: Mapping[str, object]) -> None:
+        """Add parameters to a run."""
+        from mlflow.entities import Param  # noqa: PLC0415 - as in _client
+
+        with self._speaking("log parameters"):
+            entries = [Param(name, str(value)) for name, value in parameters.items()]
+            self._client.log_batch(run_id, params=entries)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add metrics to a run, at a step of its training if there is one."""
+        from mlflow.entities import Metric  # noqa: PLC0415 - as in _client
+        from mlflow.utils.time import get_current_time_millis  # noqa: PLC0415
+
+        with self._speaking("log metrics"):
+            now = get_current_time_millis()
+            entries = [Metric(name, float(value), now, step or 0) for name, value in metrics.items()]
+            self._client.log_batch(run_id, metrics=entries)
+
+    def log_folder(self, run_id: str, folder: Path, path: str) -> None:
+        """Upload a folder's files to a run's artefacts under a path."""
+        with self._speaking(f"upload {folder}"):
+            self._client.log_artifacts(run_id, str(folder), path)
+
+    def end_run(self, run_id: str, failed: bool = False) -> None:
+        """End a run."""
+        with self._speaking("end a run"):
+            self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
+
+    def register(self, version: Version, package: Path, tags: Mapping[str, str]) -> None:
+        """Register a version with its package; one that is there already stays as it is."""
+        if version.version in self.versions(version.model):
+            return
+        self.log_folder(version.run_id, package, PACKAGE_PATH)
+        with self._speaking(f"register {version.model} {version.version}"):
+            self._client.create_model_version(
+                version.model,
+                source=f"runs:/{version.run_id}/{PACKAGE_PATH}",
+                run_id=version.run_id,
+                tags={
+                    **tags,
+                    "semver": version.version,
+                    "artefact_sha256": version.artefact_sha256,
+                },
+            )
+
+    def versions(self, model: str) -> dict[str, str]:
+        """Return MLflow's version number by semantic version; the model is created where it is new."""
+        with self._speaking(f"list versions of {model}"):
+            self._ensure_model(model)
+            return {item.tags["semver"]: str(item.version) for item in self._registered(model)}
+
+    def set_alias(self, model: str, alias: str, semver: str) -> None:
+        """Point an alias at a version.
+
+        Raises:
+            RegistryError: MLflow does not have the version yet.
+        """
+        number = self.versions(model).get(semver)
+        if number is None:
+            raise RegistryError(
+                f"MLflow at {self._uri} has no {model} {semver}; reconcile the registry first"
+            )
+        with self._speaking(f"set alias {alias}"):
+            self._client.set_registered_model_alias(model, alias, number)
+
+    def delete_alias(self, model: str, alias: str) -> None:
+        """Take an alias away; where there is none, do nothing."""
+        with self._speaking(f"delete alias {alias}"):
+            self._client.delete_registered_model_alias(model, alias)
+
+    def alias(self, model: str, alias: str) -> str | None:
+        """Return the semantic version an alias points at; None where it points at nothing."""
+        with self._speaking(f"read alias {alias}"):
+            self._ensure_model(model)
+            number = self._client.get_registered_model(model).aliases.get(alias)
+            return next((i.tags["semver"] for i in self._registered(model) if str(i.version) == number), None)
+
+    def _registered(self, model: str) -> Iterator[Any]:
+        token = None
+        while True:
+            page = self._client.search_model_versions(f"name = '{model}'", page_token=token)
+            yield from (item for item in page if "semver" in item.tags)
+            token = page.token
+            if not token:
+                return
+
+    def _ensure_model(self, model: str) -> None:
+        if not self._client.search_registered_models(f"name = '{model}'"):
+            with _already_there_is_fine():
+                self._client.create_registered_model(model)
+
+    def _experiment(self, model: str) -> str:
+        if self._client.get_experiment_by_name(model) is None:
+            with _already_there_is_fine():
+                self._client.create_experiment(model)
+        return str(self._client.get_experiment_by_name(model).experiment_id)
+
+    @contextmanager
+    def _speaking(self, purpose: str) -> Iterator[None]:
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as in _client
+
+        try:
+            yield
+        except MlflowException as error:
+            raise RegistryError(f"MLflow at {self._uri} could not {purpose}: {error}") from error
+
+
+def _client(uri: str) -> Any:  # noqa: ANN401 - MLflow carries no types here
+    # MLflow reads its switches when it is imported, so they are set first.
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient  # noqa: PLC0415
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def _already_there_is_fine() -> Iterator[None]:
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415 - as in _client
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise

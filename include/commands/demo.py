@@ -1,0 +1,73 @@
+"""`make demo`: the whole loop unattended on traffic of 2017, in a folder of its own; ends with a summary."""
+
+import shutil
+import signal
+from datetime import timedelta
+
+from include.adapters.ledger.ledger import Ledger
+from include.commands.platform import Platform, Replay, bring_to_production, running
+from include.commands.progress import Progress
+from include.commands.showing import show_prediction
+from include.commands.terminal import run_command
+from include.commands.traffic import Traffic, replay
+from include.config.settings import settings
+from include.contracts.errors import PlatformError
+
+MODEL = "churn"
+APPROVER = "approver"
+_DAYS = 3
+_REQUESTS = 1_000
+_STEPS = 5 + 2 * _DAYS
+
+
+def main() -> None:
+    """Run the demo; status 1 and the reason when something is not as it must be."""
+    run_command(demo)
+
+
+def demo() -> None:
+    """Bring the model to production, replay some days of traffic, check every answer, print a summary.
+
+    Raises:
+        PlatformError: a step failed, or a request was not answered by the released version.
+    """
+    home = settings().home / "demo"
+    shutil.rmtree(home, ignore_errors=True)
+    platform = Platform(settings().model_copy(update={"home": home}), MODEL, Progress(_STEPS))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with running(platform):
+        bring_to_production(platform, Replay(), APPROVER)
+        days = replay_days(platform)
+        show_prediction(platform, days[-1])
+        events = Ledger(platform.settings.ledger_uri).verify()
+    print_summary(platform, days, events)
+
+
+def replay_days(platform: Platform) -> list[Traffic]:
+    """Materialise each day, then send that day's traffic, as production would have seen it."""
+    days, cycle = [], platform.life_cycle()
+    for day in (Replay().as_of + timedelta(days=number) for number in range(_DAYS)):
+        with platform.progress.step(f"materialise {day}"):
+            cycle.materialize(day)
+        with platform.progress.step(f"send the traffic of {day}"):
+            days.append(replay(platform, day, _REQUESTS, 0.0))
+        if days[-1].ok != _REQUESTS:
+            raise PlatformError(
+                f"{day}: of {_REQUESTS} requests only {days[-1].ok} were answered: {days[-1].statuses}"
+            )
+    return days
+
+
+def print_summary(platform: Platform, days: list[Traffic], events: int) -> None:
+    """Print what was done and how long it took."""
+    print("\nsummary")
+    for title, seconds in platform.progress.durations.items():
+        print(f"  {seconds:7.1f} s  {title}")
+    print(
+        f"  {sum(day.ok for day in days)} predictions, all answered; p99 {max(day.p99_ms for day in days):.0f} ms"
+    )
+    print(f"  {events} ledger events, chain whole; {platform.progress.elapsed():.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""`make rollback MODEL=… TO=… REASON=…`: back to an earlier version, with Airflow down if need be."""
+
+import getpass
+import sys
+
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.triton_control import TritonControl
+from include.commands.terminal import run_command
+from include.config.models import model_folder
+from include.config.settings import settings
+from include.contracts.errors import PlatformError
+from include.rollout.rollback import PREVIOUS, roll_back
+
+
+def main() -> None:
+    """Roll back as the command line says."""
+    run_command(lambda: print(rollback(*[*sys.argv[1:], "", "", ""][:3])))
+
+
+def rollback(model: str, to: str, reason: str) -> str:
+    """Switch the route and return what was done.
+
+    Args:
+        model: the model's name.
+        to: a semantic version; empty means the previous champion.
+        reason: goes to the ledger with the name of the user who ran the command.
+
+    Raises:
+        PlatformError: model or reason is missing.
+    """
+    if not model or not reason:
+        raise PlatformError("usage: make rollback MODEL=<model> [TO=<version>] REASON='<why>'")
+    contract = model_folder(settings().model_folders, model).contract
+    route = roll_back(
+        settings(),
+        Ledger(settings().ledger_uri),
+        TritonControl(settings().triton_endpoint),
+        model,
+        actor=getpass.getuser(),
+        reason=reason,
+        resources=contract.resources,
+        to=to or PREVIOUS,
+    )
+    return f"{model} is served by {route.champion.version}; gateways follow within a second"
+
+
+if __name__ == "__main__":
+    main()

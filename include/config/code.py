@@ -1,0 +1,93 @@
+"""The code that builds something: its commit, whether it differs from it, and its fingerprint."""
+
+import subprocess
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+
+from include.config.models import ModelFolder
+from include.config.settings import REPOSITORY_ROOT, Settings
+from include.contracts.errors import PlatformError
+from include.contracts.packages import CodeState
+
+LOCK_NAME = "requirements.lock"
+WATCHED = ("include", "dags", "plugins", "serving", "requirements.txt", LOCK_NAME)
+"""What makes a tree dirty when it differs from the commit; locks of serving lie under serving/."""
+
+TRAINING_CODE = ("include/features/views", "include/training", "include/stats")
+"""Code outside the model folder that decides what a training run yields."""
+
+
+def code_state(settings: Settings, folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> CodeState:
+    """Return the state of the code that trains a model.
+
+    The commit is the setting's, else git's. Where there is no repository, as in an image, a commit
+    must be set, and the tree is taken to be that commit.
+
+    Args:
+        settings: for a commit set by whoever built this machine.
+        folder: the model's folder, inside `root` or not.
+        root: the repository's root.
+
+    Raises:
+        PlatformError: no commit is set and git cannot name one, or the lock is missing.
+    """
+    in_repository = (root / ".git").exists()
+    if not (in_repository or settings.commit):
+        raise PlatformError(f"{root} is no git repository: set NINETY_COMMIT to the commit that is deployed")
+    lock = root / LOCK_NAME
+    if not lock.is_file():
+        raise PlatformError(f"{lock} is missing: run `make setup`")
+    return CodeState(
+        commit=settings.commit or _git(root, "rev-parse", "--verify", "HEAD").strip(),
+        dirty=in_repository and _is_dirty(root),
+        fingerprint=fingerprint(folder, root),
+        lock_sha256=sha256(lock.read_bytes()).hexdigest(),
+    )
+
+
+def fingerprint(folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> str:
+    """Return the SHA-256 over names and bytes of the model folder, feature SQL and training code."""
+    digest = sha256()
+    for name, path in sorted(_fingerprinted(folder.path, root)):
+        content = path.read_bytes()
+        digest.update(f"{name}\n{len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _fingerprinted(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each file under a name that does not depend on where the repository lies."""
+    for label, place in (("model", folder), *((code, root / code) for code in TRAINING_CODE)):
+        for path in place.rglob("*"):
+            relative = path.relative_to(place)
+            if path.is_file() and not any(_is_scratch(part) for part in relative.parts):
+                yield f"{label}/{relative.as_posix()}", path
+
+
+def _is_scratch(part: str) -> bool:
+    return part.startswith(".") or part == "__pycache__"
+
+
+def _is_dirty(root: Path) -> bool:
+    return bool(_git(root, "status", "--porcelain", "--untracked-files=all", "--", *WATCHED).strip())
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        answer = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            ["git", "-C", str(root), *arguments],  # noqa: S607 - the git of the machine's PATH
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    except FileNotFoundError as error:
+        raise PlatformError(
+            "git is not installed: install it, or set NINETY_COMMIT to the commit that is deployed"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        raise PlatformError(
+            f"git {arguments[0]} failed in {root}: {error.stderr.strip()}; "
+            "commit once, or set NINETY_COMMIT to the commit that is deployed"
+        ) from error
+    return answer.stdout

@@ -1,0 +1,133 @@
+"""Gates: pure functions from figures to verdicts."""
+
+import math
+
+from include.contracts.model import Baseline, ChampionGate, Threshold
+from include.contracts.packages import PARITY_TOLERANCE
+from include.contracts.reports import GateKind, GateResult, Verdict
+from include.stats.bootstrap import PairedDifference
+
+
+def threshold_gate(threshold: Threshold, metrics: dict[str, float], rows: int) -> GateResult:
+    """Compare a metric with its bound; reaching it is enough."""
+    name = threshold.metric.value
+    value = metrics[name]
+    if threshold.minimum is not None:
+        bound, reached, word = threshold.minimum, value >= threshold.minimum, "least"
+    else:
+        bound = threshold.maximum if threshold.maximum is not None else math.nan
+        reached, word = value <= bound, "most"
+    return GateResult(
+        kind=GateKind.THRESHOLD,
+        metric=name,
+        verdict=_verdict(reached),
+        value=value,
+        bound=bound,
+        detail=f"{name} {value:.4f} on {rows} test rows; must be at {word} {bound:.4f}",
+    )
+
+
+def baseline_gate(baseline: Baseline, value: float, baseline_value: float) -> GateResult:
+    """Compare the candidate with the trivial rule; it must be better by the margin."""
+    name = baseline.metric.value
+    better = 1 if baseline.metric.larger_is_better else -1
+    bound = baseline_value + better * baseline.margin
+    return GateResult(
+        kind=GateKind.BASELINE,
+        metric=name,
+        verdict=_verdict(better * (value - bound) >= 0),
+        value=value,
+        bound=bound,
+        detail=(
+            f"{name} {value:.4f}; {baseline.feature} alone gives {baseline_value:.4f}, "
+            f"to be beaten by {baseline.margin:.4f}"
+        ),
+    )
+
+
+def champion_gate(
+    gate: ChampionGate,
+    paired: PairedDifference,
+    *,
+    value: float,
+    champion_value: float,
+    champion: str,
+    rows: int,
+) -> GateResult:
+    """Ask whether the candidate is shown not to be worse than the champion by more than the tolerance.
+
+    A test of non-inferiority on the same rows: it passes where the one-sided 95 % limit of the paired
+    bootstrap of (candidate - champion), turned so that more is better, is no lower than -tolerance.
+    So too little data fails rather than passes, while a retrain passes that ranks nearly the same
+    rows alike: its paired difference hardly varies, and for identical scores it is exactly 0.
+
+    Args:
+        gate: metric and tolerance.
+        paired: candidate minus champion.
+        value: the candidate's figure.
+        champion_value: the champion's, on the same rows.
+        champion: its version.
+        rows: how many rows both scored.
+    """
+    name = gate.metric.value
+    better = 1 if gate.metric.larger_is_better else -1
+    worst = paired.lower if gate.metric.larger_is_better else -paired.upper
+    return GateResult(
+        kind=GateKind.CHAMPION,
+        metric=name,
+        verdict=_verdict(worst >= -gate.tolerance),
+        value=value,
+        bound=champion_value - better * gate.tolerance,
+        detail=(
+            f"{name} {value:.4f} against {champion_value:.4f} of champion {champion} on the same "
+            f"{rows} rows: better by {better * paired.difference:+.4f}, with {paired.confidence:.0%} "
+            f"confidence by more than {worst:+.4f}; must be no lower than {-gate.tolerance:+.4f}"
+        ),
+    )
+
+
+def no_champion(gate: ChampionGate) -> GateResult:
+    """Return the result where there is no champion yet."""
+    return GateResult(
+        kind=GateKind.CHAMPION,
+        metric=gate.metric.value,
+        verdict=Verdict.NOT_APPLICABLE,
+        value=None,
+        bound=None,
+        detail="no champion yet to compare with",
+    )
+
+
+def incomparable_champion(gate: ChampionGate, champion: str, lacking: tuple[str, ...]) -> GateResult:
+    """Return the result where the champion reads features the test rows lack; no evidence is no pass."""
+    return GateResult(
+        kind=GateKind.CHAMPION,
+        metric=gate.metric.value,
+        verdict=Verdict.FAIL,
+        value=None,
+        bound=None,
+        detail=(
+            f"champion {champion} cannot be scored on the same rows, which lack {', '.join(lacking)}: "
+            "keep these features in the contract, or retire the champion first"
+        ),
+    )
+
+
+def parity_gate(difference: float | None) -> GateResult:
+    """Ask whether the packaged graph computes what was trained; a figure never taken is a failure."""
+    taken = "was never measured" if difference is None else f"is {difference:.1e}"
+    return GateResult(
+        kind=GateKind.PARITY,
+        metric="parity_difference",
+        verdict=_verdict(difference is not None and difference <= PARITY_TOLERANCE),
+        value=difference,
+        bound=PARITY_TOLERANCE,
+        detail=(
+            f"largest difference between the packaged graph and the trained network {taken}; "
+            f"at most {PARITY_TOLERANCE:.0e}"
+        ),
+    )
+
+
+def _verdict(reached: bool) -> Verdict:
+    return Verdict.PASS if reached else Verdict.FAIL

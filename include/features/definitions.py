@@ -1,0 +1,98 @@
+"""Feast's objects, built from the view files and the model contracts."""
+
+from collections.abc import Iterable, Mapping
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.data_format import ParquetFormat
+from feast.types import Bool, FeastType, Float64, Int64, String, UnixTimestamp
+
+from include.config.settings import Settings
+from include.contracts.errors import ContractError
+from include.contracts.model import ModelContract
+from include.contracts.routes import EntityKey, EntityType
+from include.contracts.sources import ColumnType
+from include.features.views import TIMESTAMP, View, offline_folder
+
+_TYPES: dict[ColumnType, FeastType] = {
+    ColumnType.INT64: Int64,
+    ColumnType.FLOAT64: Float64,
+    ColumnType.STRING: String,
+    ColumnType.BOOL: Bool,
+    ColumnType.TIMESTAMP: UnixTimestamp,
+}
+_KEY_TYPES = {EntityType.INT64: ValueType.INT64, EntityType.STRING: ValueType.STRING}
+
+
+def entities(views: Iterable[View]) -> dict[str, Entity]:
+    """Return the views' entities by name.
+
+    Raises:
+        ContractError: two views give one entity different types.
+    """
+    keys: dict[str, EntityKey] = {}
+    for view in views:
+        key = view.definition.entity
+        if keys.setdefault(key.name, key) != key:
+            raise ContractError(f"view {view.name!r}: entity {key.name!r} has another type in another view")
+    return {
+        name: Entity(name=name, join_keys=[name], value_type=_KEY_TYPES[key.type])
+        for name, key in keys.items()
+    }
+
+
+def feature_view(settings: Settings, view: View, entity: Entity) -> FeatureView:
+    """Return Feast's object for a view, its source the view's daily files."""
+    definition = view.definition
+    key_type = _TYPES[ColumnType(definition.entity.type)]
+    return FeatureView(
+        name=view.name,
+        description=definition.description,
+        owner=definition.owner,
+        entities=[entity],
+        ttl=definition.ttl,
+        schema=[
+            Field(name=definition.entity.name, dtype=key_type),
+            *(
+                Field(name=field.name, dtype=_TYPES[field.dtype], description=field.description)
+                for field in definition.fields
+            ),
+        ],
+        source=FileSource(
+            name=view.name,
+            path=str(offline_folder(settings, view.name) / "*.parquet"),
+            timestamp_field=TIMESTAMP,
+            file_format=ParquetFormat(),
+            owner=definition.owner,
+        ),
+        tags={"owner": definition.owner},
+        online=True,
+    )
+
+
+def feature_service(contract: ModelContract, views: Mapping[str, FeatureView]) -> FeatureService:
+    """Return the feature service of a model: just the inputs its contract names.
+
+    Raises:
+        ContractError: the contract names a view or a feature that does not exist.
+    """
+    selected = []
+    for name, inputs in contract.signature.views.items():
+        if name not in views:
+            raise ContractError(
+                f"{contract.name}: features.inputs: no feature view {name!r}; there are: {', '.join(views)}"
+            )
+        known = {feature.name for feature in views[name].features}
+        unknown = [feature for feature in inputs if feature not in known]
+        if unknown:
+            raise ContractError(
+                f"{contract.name}: features.inputs: view {name!r} has no feature {', '.join(unknown)}; "
+                f"it has: {', '.join(sorted(known))}"
+            )
+        selected.append(views[name][list(inputs)])
+    return FeatureService(
+        name=contract.features.service,
+        features=selected,
+        owner=contract.owner.email,
+        description=contract.description,
+        tags={"model": contract.name},
+    )

@@ -1,0 +1,148 @@
+"""Features of a range of days: each view's query, month by month, into one Parquet file a day."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta
+
+import duckdb
+import pyarrow
+from pyarrow import compute
+
+from include.adapters.parquet import write_table
+from include.adapters.sources import Sources, open_sources
+from include.config.settings import Settings
+from include.contracts.errors import ContractError, DataError
+from include.contracts.sources import ColumnType
+from include.features.views import DAYS, TIMESTAMP, View, load_views, offline_folder
+
+_SQL_TYPES = {
+    ColumnType.INT64: "BIGINT",
+    ColumnType.FLOAT64: "DOUBLE",
+    ColumnType.STRING: "VARCHAR",
+    ColumnType.BOOL: "BOOLEAN",
+    ColumnType.TIMESTAMP: "TIMESTAMPTZ",
+}
+
+
+def compute_features(settings: Settings, first: date, last: date, as_of: datetime) -> dict[str, int]:
+    """Compute all views for the days from `first` to `last`, both included.
+
+    Each day is written in one step and only when its rows changed; memory is bounded by a month's rows.
+
+    Args:
+        settings: says where sources and features lie.
+        first: first day.
+        last: last day.
+        as_of: only source rows with `ingested_at` < `as_of` are seen.
+
+    Returns:
+        Rows by view.
+
+    Raises:
+        DataError: `as_of` lies before the last day, or a day has no rows; the days before it are written.
+        SourceError: a source lacks a column or cannot be read; nothing of the view is written.
+        ContractError: a view is not what its definition says.
+    """
+    if last < first:
+        raise DataError(f"the days from {first} to {last} are none; the first must not lie after the last")
+    if as_of < midnight(last):
+        raise DataError(f"as of {as_of} the day before {last} is not over yet; compute an earlier day")
+    return {
+        name: _compute_view(settings, view, first, last, as_of) for name, view in load_views(settings).items()
+    }
+
+
+def midnight(day: date) -> datetime:
+    """Return the aware UTC moment a day begins."""
+    return datetime.combine(day, time(), UTC)
+
+
+def months(first: date, last: date) -> Iterator[tuple[date, date]]:
+    """Part the days from `first` to `last` at the ends of months."""
+    while first <= last:
+        end = min((first.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1), last)
+        yield first, end
+        first = end + timedelta(days=1)
+
+
+def _compute_view(settings: Settings, view: View, first: date, last: date, as_of: datetime) -> int:
+    own = () if view.model_folder is None else (view.model_folder,)
+    rows = 0
+    with open_sources(settings, as_of, view.definition.sources, own) as sources:
+        for start, end in months(first, last):
+            table = compute_rows(sources, view, start, end)
+            _check_days(sources, view, table, start, end)
+            _write_days(settings, view, table)
+            rows += table.num_rows
+    return rows
+
+
+def compute_rows(sources: Sources, view: View, first: date, last: date) -> pyarrow.Table:
+    """Return a view's rows for a range of days, ordered by day and entity, in the definition's types.
+
+    Raises:
+        ContractError: the query fails, gives other columns than the definition, or doubles a row.
+    """
+    connection = sources.connection
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE {DAYS} AS "  # noqa: S608 - a constant
+        "SELECT day FROM generate_series(?::TIMESTAMP, ?::TIMESTAMP, INTERVAL 1 DAY) AS series(day)",
+        [first, last],
+    )
+    try:
+        relation = connection.sql(view.sql)
+        if set(relation.columns) != set(view.definition.columns):
+            raise ContractError(
+                f"view {view.name!r}: the query gives {', '.join(relation.columns)}; "
+                f"the definition wants {', '.join(view.definition.columns)}"
+            )
+        table = connection.sql(_typed(view)).to_arrow_table()
+    except duckdb.Error as error:
+        raise ContractError(f"view {view.name!r}: the query fails: {error}") from error
+    _check_unique(view, table)
+    return table
+
+
+def _typed(view: View) -> str:
+    definition = view.definition
+    key = definition.entity.name
+    fields = ", ".join(
+        f'CAST("{field.name}" AS {_SQL_TYPES[field.dtype]}) AS "{field.name}"' for field in definition.fields
+    )
+    return (
+        f'SELECT CAST("{key}" AS {_SQL_TYPES[ColumnType(definition.entity.type)]}) AS "{key}", '  # noqa: S608
+        f"CAST({TIMESTAMP} AS TIMESTAMPTZ) AS {TIMESTAMP}, {fields} "
+        f'FROM ({view.sql}\n) ORDER BY {TIMESTAMP}, "{key}"'
+    )
+
+
+def _check_unique(view: View, table: pyarrow.Table) -> None:
+    key = view.definition.entity.name
+    counted = table.group_by([key, TIMESTAMP]).aggregate([([], "count_all")])
+    doubled = counted.filter(compute.greater(counted["count_all"], 1))
+    if doubled.num_rows or table[key].null_count:
+        example = doubled.slice(0, 1).to_pylist() or f"a row without {key}"
+        raise ContractError(f"view {view.name!r} must give one row per {key} and day, but gives {example}")
+
+
+def _check_days(sources: Sources, view: View, table: pyarrow.Table, first: date, last: date) -> None:
+    present = {moment.date() for moment in table[TIMESTAMP].unique().to_pylist()}
+    days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
+    empty = next((day for day in days if day not in present), None)
+    if empty is not None:
+        covered = "; ".join(
+            f"{name} covers {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+            for name, (start, end) in sources.coverage().items()
+        )
+        raise DataError(
+            f"view {view.name!r} has no rows for {empty}; "
+            f"as of {sources.as_of:%Y-%m-%d %H:%M}: {covered or 'no source has a row'}"
+        )
+
+
+def _write_days(settings: Settings, view: View, table: pyarrow.Table) -> None:
+    folder = offline_folder(settings, view.name)
+    offset = 0
+    for counted in table[TIMESTAMP].value_counts().to_pylist():
+        day = counted["values"].date()
+        write_table(folder / f"{day.isoformat()}.parquet", table.slice(offset, counted["counts"]))
+        offset += counted["counts"]

@@ -1,0 +1,104 @@
+"""Feast's store for this machine: its configuration, and its registry kept equal to our files."""
+
+import fcntl
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
+
+from include.adapters.files import write_atomically
+from include.adapters.online_features import PROJECT
+from include.config.models import model_folders
+from include.config.settings import Settings
+from include.contracts.canonical import content_hash
+from include.contracts.errors import ContractError
+from include.features.definitions import entities, feature_service, feature_view
+from include.features.views import View, load_views
+
+CONFIGURATION_NAME = "feature_store.yaml"
+"""Written into the features folder, so that `feast -c <folder>` works there."""
+_APPLIED_NAME = "applied.sha256"
+
+_log = logging.getLogger(__name__)
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Return the content of feature_store.yaml."""
+    return {
+        "project": PROJECT,
+        "provider": "local",
+        "registry": {
+            "path": str(settings.feature_registry),
+            "registry_store_type": "include.features.registry_store.AtomicFileRegistryStore",
+        },
+        "offline_store": {"type": "include.features.asof_store.AsofOfflineStore"},
+        "online_store": {
+            "type": "include.features.online_store.GuardedSqliteOnlineStore",
+            "path": str(settings.online_store),
+        },
+        "materialization": {"pull_latest_features": True},
+        "entity_key_serialization_version": 3,
+    }
+
+
+def open_store(settings: Settings) -> FeatureStore:
+    """Return Feast's store, its registry brought up to our definitions first if they changed.
+
+    Any number of processes may call this at once.
+
+    Raises:
+        ContractError: a view's definition is wrong. A model whose contract is wrong is left out and logged.
+    """
+    views = load_views(settings)
+    with registry_lock(settings):
+        store = FeatureStore(config=RepoConfig(repo_path=settings.features_folder, **configuration(settings)))
+        _apply(settings, store, views)
+    return store
+
+
+@contextmanager
+def registry_lock(settings: Settings) -> Iterator[None]:
+    """Hold the registry for writing: Feast reads, changes and writes it whole."""
+    settings.features_folder.mkdir(parents=True, exist_ok=True)
+    with (settings.features_folder / "registry.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _apply(settings: Settings, store: FeatureStore, views: Mapping[str, View]) -> None:
+    known = entities(views.values())
+    feast_views = {
+        name: feature_view(settings, view, known[view.definition.entity.name]) for name, view in views.items()
+    }
+    services = _services(settings, feast_views)
+    wanted = _definitions_hash(settings, views, services)
+    marker = settings.features_folder / _APPLIED_NAME
+    if marker.is_file() and marker.read_text() == wanted and settings.feature_registry.is_file():
+        return
+    text = yaml.safe_dump(configuration(settings), sort_keys=False)
+    write_atomically(settings.features_folder / CONFIGURATION_NAME, text.encode())
+    store.apply([*known.values(), *feast_views.values(), *services])
+    write_atomically(marker, wanted.encode())
+
+
+def _services(settings: Settings, views: Mapping[str, FeatureView]) -> list[FeatureService]:
+    services = []
+    for folder in model_folders(settings.model_folders).values():
+        try:
+            services.append(feature_service(folder.contract, views))
+        except ContractError as error:
+            _log.warning("model %s has no feature service: %s", folder.name, error)
+    return services
+
+
+def _definitions_hash(settings: Settings, views: Mapping[str, View], services: list[FeatureService]) -> str:
+    return content_hash(
+        {
+            "configuration": configuration(settings),
+            "views": [view.definition.model_dump(mode="json") for view in views.values()],
+            "services": [str(service) for service in services],
+        }
+    )

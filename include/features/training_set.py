@@ -1,0 +1,134 @@
+"""Training sets: labels joined with the features of their moment, frozen under the hash of their content."""
+
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+
+import numpy
+import pyarrow
+from pyarrow import compute
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.label_store import read_labels
+from include.adapters.parquet import parquet_bytes
+from include.config.settings import Settings
+from include.contracts.errors import ContractError, DataError
+from include.contracts.model import ModelContract
+from include.contracts.packages import Snapshot
+from include.contracts.routes import EntityType
+from include.contracts.signatures import FeatureKind
+from include.features.store import open_store
+from include.features.views import TIMESTAMP, load_views
+
+_KEY_TYPES = {EntityType.INT64: pyarrow.int64(), EntityType.STRING: pyarrow.string()}
+_FEATURE_TYPES = {FeatureKind.NUMERIC: pyarrow.float64(), FeatureKind.CATEGORICAL: pyarrow.string()}
+
+
+def freeze_training_set(settings: Settings, contract: ModelContract, as_of: datetime) -> Snapshot:
+    """Join the labels known by a moment with the features of theirs, through Feast, and store the result.
+
+    The moments count back from the last one labelled, `training.snapshot_every` apart, no further than
+    `training.history` before `as_of`. A row whose features are all missing is kept: so are such units served.
+
+    Columns of the Parquet: unit (string), event_at, known_at, label (float64), then the features by name:
+    numeric ones float64, categorical ones string, both nullable. Ordered by event_at and unit.
+
+    Returns:
+        The snapshot; the same rows give the same hash and the same URI.
+
+    Raises:
+        DataError: no label was known by then.
+        ContractError: the contract names what the feature store does not have.
+    """
+    _check_served(contract)
+    labels = _selected(contract, read_labels(settings, contract.name, as_of), as_of)
+    rows = _table(contract, labels, _features(settings, contract, labels))
+    digest = content_sha256(rows)
+    uri = f"snapshots/{contract.name}/{digest}.parquet"
+    store = ArtefactStore(settings.artefacts_folder)
+    if not store.exists(uri):
+        store.write(uri, parquet_bytes(rows))
+    views = load_views(settings)
+    bounds = compute.min_max(rows["event_at"]).as_py()
+    return Snapshot(
+        sha256=digest,
+        uri=uri,
+        rows=rows.num_rows,
+        start=bounds["min"].astimezone(UTC),
+        end=bounds["max"].astimezone(UTC) + timedelta(microseconds=1),
+        feature_service=contract.features.service,
+        feature_ttl_seconds={
+            name: views[name].definition.ttl.total_seconds() for name in contract.signature.views
+        },
+        as_of=as_of,
+    )
+
+
+def content_sha256(table: pyarrow.Table) -> str:
+    """Return the hex SHA-256 of a table's values, whatever its chunks, padding or file metadata.
+
+    Each column enters with its name and type, which rows are null, and its values in row order (for
+    strings their lengths and UTF-8 bytes), nulls replaced by zero or the empty string.
+    """
+    digest = sha256(f"{table.num_rows}".encode())
+    for field in table.schema:
+        column = table[field.name].combine_chunks()
+        digest.update(f"\n{field.name}:{field.type}\n".encode())
+        digest.update(numpy.packbits(column.is_null().to_numpy(zero_copy_only=False)).tobytes())
+        if pyarrow.types.is_string(field.type):
+            text = compute.fill_null(column, "")
+            digest.update(compute.binary_length(text).to_numpy().astype("<i8").tobytes())
+            digest.update("".join(text.to_pylist()).encode())
+        else:
+            kind = pyarrow.int64() if pyarrow.types.is_timestamp(field.type) else field.type
+            values = compute.fill_null(column.cast(kind), pyarrow.scalar(0, kind)).to_numpy()
+            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return digest.hexdigest()
+
+
+def _check_served(contract: ModelContract) -> None:
+    if contract.signature.transforms:
+        raise ContractError(
+            f"{contract.name}: features.inputs: request-time transforms are not part of training sets; "
+            f"remove {', '.join(contract.signature.transforms)}"
+        )
+
+
+def _selected(contract: ModelContract, labels: pyarrow.Table, as_of: datetime) -> pyarrow.Table:
+    labels = labels.filter(compute.greater_equal(labels["event_at"], as_of - contract.training.history))
+    if labels.num_rows == 0:
+        raise DataError(
+            f"{contract.name}: no label of the {contract.training.history.days} days before {as_of} "
+            f"was known by then; compute the labels first (known {contract.label.delay.days} days after)"
+        )
+    last = compute.max(labels["event_at"]).as_py()
+    every = contract.training.snapshot_every
+    moments = [
+        moment for moment in labels["event_at"].unique().to_pylist() if (last - moment) % every == timedelta()
+    ]
+    return labels.filter(
+        compute.is_in(labels["event_at"], pyarrow.array(moments, labels["event_at"].type))
+    ).sort_by([("event_at", "ascending"), ("unit", "ascending")])
+
+
+def _features(settings: Settings, contract: ModelContract, labels: pyarrow.Table) -> pyarrow.Table:
+    store = open_store(settings)
+    key = contract.entity
+    entity_rows = pyarrow.table(
+        {key.name: labels["unit"].cast(_KEY_TYPES[key.type]), TIMESTAMP: labels["event_at"]}
+    )
+    service = store.get_feature_service(contract.features.service)
+    return store.get_historical_features(entity_rows.to_pandas(), service).to_arrow()
+
+
+def _table(contract: ModelContract, labels: pyarrow.Table, features: pyarrow.Table) -> pyarrow.Table:
+    if not features[TIMESTAMP].cast(labels["event_at"].type).equals(labels["event_at"]):
+        raise DataError(f"{contract.name}: the offline store did not keep the order of the entity rows")
+    columns = {
+        "unit": labels["unit"],
+        "event_at": labels["event_at"],
+        "known_at": labels["known_at"],
+        "label": labels["value"],
+    }
+    for item in contract.features.inputs:
+        columns[item.name] = features[item.name].cast(_FEATURE_TYPES[item.kind])
+    return pyarrow.table(columns)

@@ -1,0 +1,130 @@
+"""Approval: who may say yes, and a yes that is bound to what was shown."""
+
+from datetime import datetime
+from hashlib import sha256
+
+from include.adapters.ledger.ledger import Ledger
+from include.contracts.errors import ConflictError, ContractError, LedgerError
+from include.contracts.events import SYSTEM
+from include.contracts.releases import Approval, Decision, Release, ReleaseStage
+
+
+def may_approve(
+    approvers: tuple[str, ...], requested_by: str, triggered_by: str, quorum: int = 1
+) -> tuple[str, ...]:
+    """Return the approvers who neither asked for the training nor triggered the release.
+
+    `system` asks and triggers without excluding anybody.
+
+    Raises:
+        ContractError: fewer are left than must agree.
+    """
+    excluded = {requested_by, triggered_by} - {SYSTEM}
+    left = tuple(name for name in approvers if name not in excluded)
+    if len(left) < max(quorum, 1):
+        raise ContractError(
+            f"of the approvers {', '.join(approvers)} only {', '.join(left) or 'nobody'} may approve what "
+            f"{requested_by} requested and {triggered_by} triggered, but {quorum} must; name more "
+            "under approvers.users, or let somebody else trigger it"
+        )
+    return left
+
+
+def record_decision(
+    ledger: Ledger,
+    release_id: str,
+    decision: Decision,
+    *,
+    decided_by: str | None,
+    decided_at: datetime,
+    evidence: str,
+    reason: str | None = None,
+) -> Release:
+    """Record an answer and move the release where it leads: approved, rejected, or waiting for more.
+
+    Given again by a rerun task, the same answer changes nothing.
+
+    Args:
+        ledger: where it is written.
+        release_id: the release that was asked about.
+        decision: the answer.
+        decided_by: user name; None when time ran out, which is only ever a no.
+        decided_at: when it was given.
+        evidence: the text that was shown.
+        reason: what the person wrote, if anything.
+
+    Raises:
+        LedgerError: there is no such release, or this person may not answer it.
+        ConflictError: what was shown is no longer what would be released; evaluate it again.
+    """
+    release = ledger.release(release_id)
+    if release is None:
+        raise LedgerError(f"no release {release_id!r} to answer")
+    approval = Approval(
+        release_id=release_id,
+        model=release.model,
+        version=release.version,
+        artefact_sha256=release.artefact_sha256,
+        decision=decision,
+        decided_by=decided_by,
+        decided_at=decided_at,
+        evidence_sha256=sha256(evidence.encode()).hexdigest(),
+        reason=reason,
+    )
+    check_answer(release, approval)
+    if release.stage is ReleaseStage.AWAITING_APPROVAL and decision is Decision.APPROVED:
+        check_unchanged(ledger, release)
+    ledger.record_approval(approval)
+    return _follow(ledger, release)
+
+
+def check_answer(release: Release, approval: Approval) -> None:
+    """Refuse an answer of somebody who may not give it.
+
+    Raises:
+        LedgerError: not one of the release's approvers, or a yes of nobody.
+    """
+    if approval.decided_by is None:
+        if approval.decision is Decision.APPROVED:
+            raise LedgerError(f"release {release.release_id}: when time runs out the answer is no")
+    elif approval.decided_by not in release.approvers:
+        raise LedgerError(
+            f"release {release.release_id}: {approval.decided_by} may not answer; "
+            f"its approvers are {', '.join(release.approvers)}"
+        )
+
+
+def check_unchanged(ledger: Ledger, release: Release) -> None:
+    """Refuse to go on where artefact or champion are not those the release was opened with.
+
+    Raises:
+        ConflictError: names what changed.
+    """
+    row = ledger.version(release.model, release.version)
+    if row is None or row.artefact_sha256 != release.artefact_sha256:
+        raise ConflictError(f"release {release.release_id}: the artefact of {release.version} changed")
+    route = ledger.route(release.model)
+    champion = None if route is None else route.champion.version
+    if champion != release.champion_version:
+        raise ConflictError(
+            f"release {release.release_id}: {release.version} was compared with champion "
+            f"{release.champion_version}, which is now {champion}; abandon this release, evaluate again "
+            "and open another"
+        )
+
+
+def _follow(ledger: Ledger, release: Release) -> Release:
+    answers = ledger.approvals(release.release_id)
+    refusals = [answer for answer in answers if answer.decision is Decision.REJECTED]
+    deciding = (refusals or answers)[-1]
+    if release.stage is not ReleaseStage.AWAITING_APPROVAL:
+        return release
+    if not refusals and len(answers) < release.quorum:
+        return release
+    return ledger.advance_release(
+        release.release_id,
+        release.revision,
+        ReleaseStage.REJECTED if refusals else ReleaseStage.APPROVED,
+        actor=deciding.decided_by or SYSTEM,
+        reason=deciding.reason,
+    )

@@ -1,0 +1,103 @@
+"""Loading a version into Triton, and proof that it answers there as it did when it was made."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.model_repository import stage_version
+from include.adapters.packages import load_golden, load_manifest
+from include.adapters.triton_control import TritonControl
+from include.config.settings import Settings
+from include.contracts.errors import ArtefactError
+from include.contracts.model import Resources
+from include.contracts.packages import GoldenSet, Version
+from include.contracts.releases import Release, ReleaseStage
+from include.contracts.versions import triton_name
+
+
+@dataclass(frozen=True)
+class GoldenDeviation:
+    """The golden case that came out worst."""
+
+    case: int
+    expected: tuple[float, ...]
+    got: tuple[float, ...]
+    difference: float
+    """Largest absolute difference of the case; infinite where a figure is not finite."""
+
+
+def load_version(
+    settings: Settings, triton: TritonControl, version: Version, resources: Resources
+) -> GoldenDeviation:
+    """Stage a version, load it and compare its golden predictions; repeated, it does the same again.
+
+    A version whose predictions are wrong is unloaded again.
+
+    Returns:
+        The worst deviation, which is within tolerance.
+
+    Raises:
+        ArtefactError: the package is damaged, or the predictions are not what they were.
+        ServingError: Triton cannot be reached or refuses to load it.
+    """
+    store = ArtefactStore(settings.artefacts_folder)
+    manifest = load_manifest(store, version)
+    golden = load_golden(store, version)
+    name = triton_name(version.model, version.version)
+    package = store.path(version.package_uri)
+    stage_version(package, settings.triton_repository, name, manifest.signature, resources)
+    triton.load(name)
+    scores = triton.infer(name, manifest.signature, [case.features for case in golden.cases])
+    worst = worst_deviation(golden, scores)
+    if worst.difference > golden.absolute_tolerance:
+        triton.unload(name)
+        raise ArtefactError(
+            f"{version.model} {version.version} does not answer as it did when it was made: golden case "
+            f"{worst.case} gave {worst.got}, not {worst.expected}; off by {worst.difference:.3g}, allowed "
+            f"{golden.absolute_tolerance:.3g}. It was unloaded again."
+        )
+    return worst
+
+
+def load_release(
+    settings: Settings, ledger: Ledger, triton: TritonControl, release: Release, resources: Resources
+) -> Release:
+    """Load an approved release's version and say so in the ledger; one further on stays where it is.
+
+    Raises:
+        ArtefactError, ServingError: as `load_version`.
+        LedgerError: the release is not approved.
+        ConflictError: somebody moved the release meanwhile.
+    """
+    version = ledger.version(release.model, release.version)
+    if version is None or version.artefact_sha256 != release.artefact_sha256:
+        raise ArtefactError(f"release {release.release_id}: its artefact is not registered any more")
+    load_version(settings, triton, version, resources)
+    if release.stage in {ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING}:
+        return release
+    return ledger.advance_release(
+        release.release_id, release.revision, ReleaseStage.LOADED, actor=release.triggered_by
+    )
+
+
+def worst_deviation(golden: GoldenSet, scores: npt.NDArray[np.float32]) -> GoldenDeviation:
+    """Compare scores, float32 [cases, outputs], with the stored ones.
+
+    Raises:
+        ArtefactError: the scores have another shape.
+    """
+    expected = np.array([case.outputs for case in golden.cases], np.float64)
+    if scores.shape != expected.shape:
+        raise ArtefactError(f"golden scores have shape {scores.shape}, not {expected.shape}")
+    difference = np.abs(scores.astype(np.float64) - expected).max(axis=1)
+    difference[~np.isfinite(difference)] = np.inf
+    case = int(difference.argmax())
+    return GoldenDeviation(
+        case=case,
+        expected=golden.cases[case].outputs,
+        got=tuple(float(score) for score in scores[case]),
+        difference=float(difference[case]),
+    )

@@ -1,0 +1,84 @@
+"""Opening a release: everything later steps need is copied into the ledger now."""
+
+from include.adapters.ledger.ledger import Ledger
+from include.contracts.errors import ContractError, RegistryError
+from include.contracts.model import Gates, ModelContract
+from include.contracts.releases import Release
+from include.rollout.approval import may_approve
+
+
+def open_release(
+    ledger: Ledger, contract: ModelContract, version: str, *, release_id: str, triggered_by: str
+) -> Release:
+    """Open a release of a version; opened again under the same id, it is the same release.
+
+    Args:
+        ledger: where it is written.
+        contract: its rollout plan, gates and approvers are copied.
+        version: semantic version to be released.
+        release_id: id of the release, such as one derived from the run that asks for it; salt of the ramp.
+        triggered_by: user name, or `system`.
+
+    Raises:
+        RegistryError: the version is unknown or serves already.
+        ContractError: the plan has several stages, or nobody is left to approve.
+        LeaseError: another release or experiment of the model is open.
+    """
+    row = ledger.version(contract.name, version)
+    if row is None:
+        known = ", ".join(item.version for item in ledger.versions(contract.name)) or "none"
+        raise RegistryError(f"{contract.name} has no version {version}; registered: {known}")
+    earlier = ledger.release(release_id)
+    if earlier is not None and earlier.artefact_sha256 == row.artefact_sha256:
+        return earlier
+    route = ledger.route(contract.name)
+    if route is not None and route.champion.version == version:
+        raise RegistryError(f"{contract.name} {version} is the champion already; there is nothing to release")
+    check_plan(contract)
+    approvers = may_approve(
+        contract.approvers.users, row.requested_by, triggered_by, contract.approvers.quorum
+    )
+    return ledger.open_release(
+        release_id=release_id,
+        model=contract.name,
+        version=version,
+        champion_version=None if route is None else route.champion.version,
+        artefact_sha256=row.artefact_sha256,
+        contract_sha256=contract.sha256,
+        plan=contract.rollout,
+        thresholds=thresholds(contract.gates),
+        approvers=approvers,
+        quorum=contract.approvers.quorum,
+        requested_by=row.requested_by,
+        triggered_by=triggered_by,
+    )
+
+
+def check_plan(contract: ModelContract) -> None:
+    """Refuse a plan this platform cannot carry out.
+
+    Raises:
+        ContractError: the plan has more than one stage.
+    """
+    stages = contract.rollout.stages
+    if len(stages) > 1:
+        shares = ", ".join(f"{stage.share:g}" for stage in stages)
+        raise ContractError(
+            f"{contract.name}: rollout.stages ramps over shares {shares}; staged ramps are not supported "
+            "yet, write a single stage with share 1.0"
+        )
+
+
+def thresholds(gates: Gates) -> dict[str, float]:
+    """Return the gates' figures by name, such as `roc_auc.minimum`."""
+    bounds = {
+        f"{item.metric.value}.{side}": bound
+        for item in gates.thresholds
+        for side, bound in (("minimum", item.minimum), ("maximum", item.maximum))
+        if bound is not None
+    }
+    return {
+        **bounds,
+        f"baseline.{gates.baseline.metric.value}.margin": gates.baseline.margin,
+        f"champion.{gates.champion.metric.value}.tolerance": gates.champion.tolerance,
+    }

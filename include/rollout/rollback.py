@@ -1,0 +1,117 @@
+"""Rollback: back to an earlier version at once, with neither Airflow nor MLflow."""
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.packages import load_manifest
+from include.adapters.triton_control import TritonControl
+from include.config.settings import Settings
+from include.contracts.errors import LedgerError, RegistryError
+from include.contracts.model import Resources
+from include.contracts.packages import Manifest, Version
+from include.contracts.releases import Release, ReleaseStage
+from include.contracts.routes import ModelRoute
+from include.rollout.load import load_version
+from include.rollout.switch import version_route
+
+PREVIOUS = "previous"
+"""Names the champion before the present one."""
+
+_UNDER_WAY = frozenset({ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING})
+
+
+def roll_back(
+    settings: Settings,
+    ledger: Ledger,
+    triton: TritonControl,
+    model: str,
+    *,
+    actor: str,
+    reason: str,
+    resources: Resources,
+    to: str = PREVIOUS,
+) -> ModelRoute:
+    """Send all traffic to an earlier version, loaded and compared with its golden predictions first.
+
+    A release of the model that is loaded or has traffic ends as rolled back in the same transaction.
+    Rolled back to what already serves alone, nothing changes.
+
+    Args:
+        settings: where packages, repository and Triton are.
+        ledger: where it is written.
+        triton: the server to load it into.
+        model: the model.
+        actor: user name, or `system`.
+        reason: why; it is kept.
+        resources: what the version takes in Triton.
+        to: a semantic version, or `previous`.
+
+    Raises:
+        RegistryError: the version is unknown, or there is no previous one.
+        LedgerError: the model serves nothing, or no reason is given.
+        ArtefactError, ServingError: it cannot be loaded; the route stays as it was.
+        ConflictError: somebody changed the route meanwhile.
+    """
+    if not reason.strip():
+        raise LedgerError("a rollback needs a written reason")
+    state = ledger.route_state(model)
+    if state.route is None:
+        raise LedgerError(f"{model} serves nothing; there is nothing to roll back")
+    version = _target(ledger, state.route, to)
+    load_version(settings, triton, version, resources)
+    release = _under_way(ledger, model)
+    if release is None and (state.route.champion.version, state.route.share) == (version.version, 0.0):
+        return state.route
+    manifest = load_manifest(ArtefactStore(settings.artefacts_folder), version)
+    route = rolled_back(state.route, manifest, version, (settings.triton_endpoint,))
+    _write(ledger, release, RouteUpdate(route, state.revision), actor, reason)
+    return route
+
+
+def rolled_back(
+    before: ModelRoute, manifest: Manifest, version: Version, endpoints: tuple[str, ...]
+) -> ModelRoute:
+    """Return a route with a version as sole champion; entity, policies and fallbacks stay.
+
+    What it is rolled back from is not kept as `previous`: nothing may fall back to it.
+    """
+    return before.model_copy(
+        update={
+            "feature_ttl_seconds": manifest.snapshot.feature_ttl_seconds,
+            "champion": version_route(manifest, version, endpoints),
+            "challenger": None,
+            "share": 0.0,
+            "change_id": None,
+            "previous": None,
+        }
+    )
+
+
+def _target(ledger: Ledger, route: ModelRoute, to: str) -> Version:
+    if to == PREVIOUS and route.previous is None:
+        raise RegistryError(f"{route.model} has no previous version; name one with its number")
+    name = route.previous.version if to == PREVIOUS and route.previous else to
+    found = {item.version: item for item in ledger.versions(route.model)}
+    if name not in found:
+        raise RegistryError(f"{route.model} has no version {name}; registered: {', '.join(found)}")
+    return found[name]
+
+
+def _under_way(ledger: Ledger, model: str) -> Release | None:
+    release = ledger.open_release_of(model)
+    return release if release is not None and release.stage in _UNDER_WAY else None
+
+
+def _write(ledger: Ledger, release: Release | None, update: RouteUpdate, actor: str, reason: str) -> None:
+    if release is None:
+        ledger.change_route(update, actor=actor, reason=reason)
+        return
+    ledger.advance_release(
+        release.release_id,
+        release.revision,
+        ReleaseStage.ROLLED_BACK,
+        actor=actor,
+        share=0.0,
+        reason=reason,
+        route=update,
+    )

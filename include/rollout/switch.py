@@ -1,0 +1,99 @@
+"""Switching traffic: the new version becomes champion, the old one stays warm."""
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.packages import load_manifest
+from include.config.settings import Settings
+from include.contracts.errors import ArtefactError, ConflictError
+from include.contracts.model import ModelContract
+from include.contracts.packages import Manifest, Version
+from include.contracts.releases import Release, ReleaseStage
+from include.contracts.routes import ModelRoute, VersionRoute
+from include.rollout.approval import check_unchanged
+
+
+def switch_route(
+    settings: Settings, ledger: Ledger, contract: ModelContract, release: Release, actor: str
+) -> Release:
+    """Give a loaded release all traffic; release and route change in one transaction or not at all.
+
+    Run again after it succeeded, it changes nothing.
+
+    Raises:
+        ConflictError: contract, champion, release or route changed since the release opened.
+        ArtefactError: the package is damaged.
+        LedgerError: the release is not loaded.
+    """
+    if release.stage in {ReleaseStage.BAKING, ReleaseStage.PROMOTED}:
+        return release
+    if contract.sha256 != release.contract_sha256:
+        raise ConflictError(
+            f"release {release.release_id}: the contract of {release.model} changed since it was opened; "
+            "abandon this release and open another"
+        )
+    check_unchanged(ledger, release)
+    version = ledger.version(release.model, release.version)
+    if version is None:
+        raise ArtefactError(f"release {release.release_id}: {release.version} is not registered any more")
+    manifest = load_manifest(ArtefactStore(settings.artefacts_folder), version)
+    state = ledger.route_state(release.model)
+    route = full_route(
+        contract,
+        manifest,
+        version,
+        endpoints=(settings.triton_endpoint,),
+        before=state.route,
+        change_id=release.release_id,
+    )
+    return ledger.advance_release(
+        release.release_id,
+        release.revision,
+        ReleaseStage.BAKING,
+        actor=actor,
+        share=1.0,
+        route=RouteUpdate(route, state.revision),
+    )
+
+
+def full_route(
+    contract: ModelContract,
+    manifest: Manifest,
+    version: Version,
+    *,
+    endpoints: tuple[str, ...],
+    before: ModelRoute | None,
+    change_id: str,
+) -> ModelRoute:
+    """Return the route with a version as champion at share 1, the champion before it as `previous`."""
+    return ModelRoute(
+        model=contract.name,
+        entity=contract.entity,
+        feature_ttl_seconds=manifest.snapshot.feature_ttl_seconds,
+        stale_policy=contract.features.stale_policy,
+        fallbacks=contract.serving.fallbacks,
+        default_score=contract.serving.default_score,
+        deadline_seconds=contract.serving.deadline_ms / 1000,
+        champion=version_route(manifest, version, endpoints),
+        change_id=change_id,
+        previous=previous_of(before, version.version),
+    )
+
+
+def version_route(manifest: Manifest, version: Version, endpoints: tuple[str, ...]) -> VersionRoute:
+    """Return how one version is reached."""
+    return VersionRoute(
+        version=version.version,
+        artefact_sha256=version.artefact_sha256,
+        signature=manifest.signature,
+        endpoints=endpoints,
+    )
+
+
+def previous_of(before: ModelRoute | None, champion: str) -> VersionRoute | None:
+    """Return what to keep warm beside a new champion: the one before it, never itself."""
+    if before is None:
+        return None
+    if before.champion.version != champion:
+        return before.champion
+    return before.previous

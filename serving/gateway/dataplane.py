@@ -1,0 +1,123 @@
+"""The data plane: knows keys, routes and pipelines, and no transport."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from hashlib import sha256
+from time import monotonic
+
+import msgspec
+
+from include.contracts.keys import ApiKey, Verb
+from include.contracts.routes import RouteSnapshot, VersionRoute
+from serving.gateway.attempts import Ask, RouteContext
+from serving.gateway.decoding import decoded
+from serving.gateway.keys import KeyRing, authorise
+from serving.gateway.pipeline import Backends, Pipeline, pipelines
+from serving.gateway.problems import NOT_READY, UNKNOWN_MODEL, Problem
+from serving.gateway.request_window import RequestWindow
+from serving.gateway.schemas import Prediction, Predictions, PredictRequest
+from serving.gateway.validation import entities_of
+
+_predict_request = msgspec.json.Decoder(PredictRequest)
+
+
+class Dataplane:
+    """Predictions and readiness; routes and keys are swapped whole while requests are in flight."""
+
+    def __init__(self, backends: Backends, request_window: int) -> None:
+        self.backends = backends
+        self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window)
+        self._pipelines: dict[str, Pipeline] | None = None
+        self._keys = KeyRing()
+
+    def swap_routes(self, snapshot: RouteSnapshot) -> None:
+        """Answer from now on by these routes; what is in flight ends on those it began with."""
+        contexts = {
+            model: RouteContext(snapshot.snapshot_id, route) for model, route in snapshot.routes.items()
+        }
+        self._pipelines = pipelines(contexts, self.backends)
+
+    def swap_keys(self, keys: Iterable[ApiKey]) -> None:
+        """Accept from now on these keys and no others."""
+        self._keys = KeyRing(keys)
+
+    def authenticate(self, authorization: str | None) -> ApiKey:
+        """Return the caller's key.
+
+        Raises:
+            Problem: 401.
+        """
+        with self.backends.telemetry.stage("auth"):
+            return self._keys.authenticate(authorization, self.backends.clock())
+
+    def pipeline(self, key: ApiKey, model: str, *verbs: Verb) -> Pipeline:
+        """Return a model's pipeline for a caller who may use one of the verbs on it.
+
+        Raises:
+            Problem: 403 out of the key's scope, 404 unknown model, 503 no routes yet.
+        """
+        authorise(key, model, *verbs)
+        if self._pipelines is None:
+            raise Problem(NOT_READY, "no route snapshot was loaded yet")
+        if model not in self._pipelines:
+            raise Problem(UNKNOWN_MODEL, f"no route for a model {model!r}")
+        return self._pipelines[model]
+
+    async def predict(
+        self, key: ApiKey, model: str, body: bytes, moment: datetime
+    ) -> Prediction | Predictions:
+        """Answer a predict request at a moment of event time.
+
+        Raises:
+            Problem: the request is refused or, for one entity, cannot be answered.
+        """
+        arrived = monotonic()
+        pipeline = self.pipeline(key, model, Verb.PREDICT)
+        request = decoded(_predict_request, body)
+        values = entities_of(request, pipeline.context.route, self.backends.max_batch)
+        body_sha256 = sha256(body).hexdigest()
+        asks = [Ask(value, request.request_id, body_sha256, key.key_id, moment, arrived) for value in values]
+        is_many = isinstance(request.entities, list)
+        if request.request_id is None:
+            return await _answer(pipeline, asks, is_many=is_many)
+        return await self._window.once(
+            (key.key_id, model, request.request_id),
+            body_sha256,
+            lambda: _answer(pipeline, asks, is_many=is_many),
+        )
+
+    async def unready(self) -> list[str]:
+        """Return why the gateway is not ready; empty when every routed version answers."""
+        if not self._pipelines:
+            return ["no routes"]
+        wanted = [
+            (pipeline.context.route.model, version)
+            for pipeline in self._pipelines.values()
+            for version in pipeline.context.route.versions
+        ]
+        answers = await asyncio.gather(*(self.version_is_ready(model, version) for model, version in wanted))
+        return [
+            f"{model} {version.version} is not loaded"
+            for (model, version), ready in zip(wanted, answers, strict=True)
+            if not ready
+        ]
+
+    async def version_is_ready(self, model: str, version: VersionRoute) -> bool:
+        """Say whether a version is loaded at every endpoint of its route."""
+        name, inference = version.triton_model(model), self.backends.inference
+        return all(await asyncio.gather(*(inference.is_ready(where, name) for where in version.endpoints)))
+
+
+async def _answer(pipeline: Pipeline, asks: list[Ask], *, is_many: bool) -> Prediction | Predictions:
+    """Return one answer, or several in which an entity that failed has its problem."""
+    results = await pipeline.predict(asks)
+    for result in results:
+        if isinstance(result, BaseException) and not (is_many and isinstance(result, Problem)):
+            raise result
+    path = f"/v1/predict/{pipeline.context.route.model}"
+    answers = [
+        result.document(f"{path}#/entities/{index}") if isinstance(result, Problem) else result
+        for index, result in enumerate(results)
+    ]
+    return Predictions(answers) if is_many else answers[0]  # type: ignore[return-value] - problems were raised

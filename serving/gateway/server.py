@@ -1,0 +1,90 @@
+"""Puts the gateway together: logs, feature store, Triton, ledger, application."""
+
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from logging import getLogger
+
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.outcome_log import OutcomeLog
+from include.adapters.prediction_log import PredictionLog, recover
+from include.adapters.triton_inference import TritonInference
+from include.config.settings import Settings
+from serving.gateway.app import Gateway
+from serving.gateway.dataplane import Dataplane
+from serving.gateway.endpoints import Endpoints
+from serving.gateway.openapi import documentation
+from serving.gateway.outcomes import Outcomes
+from serving.gateway.pipeline import Backends
+from serving.gateway.ports import FeatureReader, LedgerReader
+from serving.gateway.routes import RoutePoller
+from serving.gateway.telemetry import Telemetry
+
+_log = getLogger(__name__)
+
+
+def wall_clock() -> datetime:
+    """Return the time now, aware UTC."""
+    return datetime.now(UTC)
+
+
+def gateway(
+    settings: Settings,
+    features: FeatureReader,
+    ledger: Callable[[], LedgerReader],
+    clock: Callable[[], datetime] = wall_clock,
+) -> Gateway:
+    """Return the application over a feature store and a ledger, which is opened when first polled.
+
+    Torn tails that a killed gateway left in the logs are cut off and counted before new rows are written.
+
+    Raises:
+        DataError: a log is damaged before its tail.
+    """
+    recovery = recover(settings.predictions_folder)
+    _log.info("prediction log recovered", extra={"fields": vars(recovery)})
+    inference, executor = TritonInference(), ThreadPoolExecutor(1, thread_name_prefix="features")
+    log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
+    outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
+    telemetry = Telemetry()
+    dataplane = Dataplane(
+        Backends(
+            features=features,
+            inference=inference,
+            log=log,
+            executor=executor,
+            clock=clock,
+            telemetry=telemetry,
+            max_batch=settings.max_batch,
+            deadline_seconds=settings.deadline_seconds,
+        ),
+        settings.request_window,
+    )
+    poller = RoutePoller(ledger, settings.gateway_folder, dataplane)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[None]:
+        await poller.start()
+        try:
+            yield
+        finally:
+            await poller.stop()
+            await inference.close()
+            executor.shutdown()
+            log.close()
+            outcome_log.close()
+
+    endpoints = Endpoints(
+        dataplane,
+        Outcomes(dataplane, outcome_log, settings.predictions_folder),
+        body_limit=settings.body_limit_bytes,
+        body_timeout=settings.body_timeout_seconds,
+        replay=settings.replay,
+    ).all()
+    return Gateway((*endpoints, *documentation(endpoints)), telemetry, lifespan)
+
+
+def ledger_of(settings: Settings) -> Callable[[], LedgerReader]:
+    """Return what opens the ledger."""
+    return lambda: Ledger(settings.ledger_uri, wall_clock)

@@ -1,0 +1,48 @@
+import sqlite3
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+from include.adapters.ledger.engine import open_engine
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.adapters.ledger.tables import metadata
+from include.contracts.errors import LedgerError
+
+
+def test_migrations_make_the_tables(url: str) -> None:
+    """What the migrations build is what the code reads: nothing is left to migrate."""
+    engine = open_engine(url)
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+    assert [] == differences
+
+
+def test_processes_may_migrate_at_once(tmp_path: Path) -> None:
+    """Four processes that find no ledger make one."""
+    url = f"sqlite:///{tmp_path / 'new' / 'ledger.sqlite3'}"
+    with ProcessPoolExecutor(4, mp_context=get_context("fork")) as pool:
+        list(pool.map(upgrade, [url] * 4))
+    ledger = Ledger(url)
+    assert ledger.verify() == 0
+    ledger.close()
+
+
+def test_ledger_is_in_wal_mode(url: str) -> None:
+    """Readers and the writer do not wait for each other."""
+    raw = sqlite3.connect(url.removeprefix("sqlite:///"))
+    assert ("wal",) == raw.execute("PRAGMA journal_mode").fetchone()
+    raw.close()
+
+
+def test_absent_ledger_is_told_of(tmp_path: Path) -> None:
+    """Reading before the ledger was made says so and names it."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    with pytest.raises(LedgerError, match=r"ledger\.sqlite3 cannot be used.*migrated"):
+        ledger.snapshot_id()
+    ledger.close()

@@ -1,0 +1,106 @@
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from include.adapters.tracking import Tracking
+from include.config.settings import Settings
+from include.contracts.errors import RegistryError
+from include.contracts.packages import Version
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the URI of a fresh MLflow store; its artefacts go where the process stands."""
+    root = tmp_path_factory.mktemp("mlflow")
+    before = Path.cwd()
+    os.chdir(root)
+    yield f"sqlite:///{root / 'mlflow.sqlite3'}"
+    os.chdir(before)
+
+
+@pytest.fixture
+def tracking(uri: str) -> Tracking:
+    """Give a client."""
+    return Tracking(Settings(), uri=uri)
+
+
+def version_of(run_id: str, number: str = "1.0.0", model: str = "churn") -> Version:
+    """Return a version of a run."""
+    return Version(
+        model=model,
+        version=number,
+        artefact_sha256=f"sha-{number}",
+        package_uri=f"packages/{model}/{number}",
+        run_id=run_id,
+        requested_by="ada",
+        registered_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+
+
+def test_run_keeps_what_was_logged(tracking: Tracking, uri: str) -> None:
+    """Tags, parameters, metrics by step and the end of a run are there to be read."""
+    run_id = tracking.start_run("churn", "first", {"commit": "abc"})
+    tracking.log_parameters(run_id, {"hidden": 32, "service": "churn_v1"})
+    tracking.log_metrics(run_id, {"loss": 0.5}, step=1)
+    tracking.log_metrics(run_id, {"loss": 0.4}, step=2)
+    tracking.end_run(run_id)
+    client = MlflowClient(tracking_uri=uri)
+    run = client.get_run(run_id)
+    assert ("abc", "32", 0.4) == (
+        run.data.tags["commit"],
+        run.data.params["hidden"],
+        run.data.metrics["loss"],
+    )
+    assert [1, 2] == [point.step for point in client.get_metric_history(run_id, "loss")]
+    assert run.info.status == "FINISHED"
+
+
+def test_failed_run_says_so(tracking: Tracking, uri: str) -> None:
+    """A run that failed is not told as finished."""
+    run_id = tracking.start_run("churn", "second", {})
+    tracking.end_run(run_id, failed=True)
+    assert MlflowClient(tracking_uri=uri).get_run(run_id).info.status == "FAILED"
+
+
+def test_version_is_registered_once(tracking: Tracking, uri: str, tmp_path: Path) -> None:
+    """Registering twice makes one version, tagged, ready, its package beside it."""
+    (tmp_path / "model.onnx").write_bytes(b"graph")
+    run_id = tracking.start_run("churn", "third", {})
+    for _ in range(2):
+        tracking.register(version_of(run_id), tmp_path, {"commit": "abc"})
+    (found,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions("name = 'churn'")
+    assert {"semver": "1.0.0", "artefact_sha256": "sha-1.0.0", "commit": "abc"} == found.tags
+    assert found.status == "READY"
+    assert f"runs:/{run_id}/package" == found.source
+    assert ["package/model.onnx"] == [
+        item.path for item in MlflowClient(tracking_uri=uri).list_artifacts(run_id, "package")
+    ]
+
+
+def test_alias_follows_semantic_versions(tracking: Tracking, tmp_path: Path) -> None:
+    """An alias is set and read by semantic version, and moves."""
+    run_id = tracking.start_run("spend", "first", {})
+    assert tracking.alias("spend", "champion") is None
+    for number in ("1.0.0", "1.1.0"):
+        tracking.register(version_of(run_id, number, "spend"), tmp_path, {})
+        tracking.set_alias("spend", "champion", number)
+        assert number == tracking.alias("spend", "champion")
+    tracking.delete_alias("spend", "champion")
+    tracking.delete_alias("spend", "champion")
+    assert tracking.alias("spend", "champion") is None
+
+
+def test_unknown_version_gets_no_alias(tracking: Tracking) -> None:
+    """An alias needs a version that MLflow has."""
+    with pytest.raises(RegistryError, match=r"has no churn 9\.9\.9; reconcile"):
+        tracking.set_alias("churn", "champion", "9.9.9")
+
+
+def test_server_that_is_down_is_named() -> None:
+    """Where nothing listens, the error names the URL."""
+    with pytest.raises(RegistryError, match=r"MLflow at http://127\.0\.0\.1:9 could not start a run"):
+        Tracking(Settings(), uri="http://127.0.0.1:9").start_run("churn", "run", {})

@@ -1,0 +1,45 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from include.config.settings import REPOSITORY_ROOT, Settings
+
+
+def test_every_setting_is_documented():
+    """docs/settings.md names each variable, and none that does not exist."""
+    text = (REPOSITORY_ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"^\| `NINETY_(\w+)` \|", text, flags=re.M))
+    assert {name.upper() for name in Settings.model_fields} == documented
+
+
+def test_variables_override_defaults(monkeypatch, tmp_path):
+    """The environment decides."""
+    monkeypatch.setenv("NINETY_HOME", str(tmp_path))
+    monkeypatch.setenv("NINETY_GATEWAY_PORT", "18000")
+    settings = Settings()
+    assert (f"sqlite:///{tmp_path / 'ledger' / 'ledger.sqlite3'}", "http://127.0.0.1:18000") == (
+        settings.ledger_uri,
+        settings.gateway_url,
+    )
+
+
+def test_a_wrong_value_is_refused(monkeypatch):
+    """A port is a port."""
+    monkeypatch.setenv("NINETY_GATEWAY_PORT", "many")
+    with pytest.raises(ValidationError, match="gateway_port"):
+        Settings()
+
+
+def test_an_unknown_variable_is_refused(monkeypatch):
+    """A misspelt setting must not be silently without effect."""
+    monkeypatch.setenv("NINETY_GATEWAY_PROT", "18000")
+    with pytest.raises(ValidationError, match="NINETY_GATEWAY_PROT"):
+        Settings()
+
+
+def test_settings_touch_no_disk(monkeypatch, tmp_path):
+    """Reading settings creates nothing."""
+    monkeypatch.setenv("NINETY_HOME", str(tmp_path / "home"))
+    assert not Path(Settings().secrets_folder).parent.exists()

@@ -1,0 +1,43 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.adapters.tracking import Tracking
+from include.config.models import ModelFolder
+from include.config.settings import Settings
+from tests.registry.candidates import model_folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Give settings whose home is the test's own."""
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> ModelFolder:
+    """Give a model folder."""
+    return model_folder(tmp_path / "models")
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """Give a fresh ledger."""
+    upgrade(settings.ledger_uri)
+    opened = Ledger(settings.ledger_uri)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
+    """Give a real MLflow store, in SQLite; its artefacts go where the process stands."""
+    root = tmp_path_factory.mktemp("mlflow")
+    before = Path.cwd()
+    os.chdir(root)
+    yield Tracking(Settings(), uri=f"sqlite:///{root / 'mlflow.sqlite3'}")
+    os.chdir(before)

@@ -1,0 +1,130 @@
+"""How a version is laid out for Triton, and what is refused."""
+
+import json
+
+import pytest
+
+from include.adapters.files import sha256_of
+from include.contracts.errors import ArtefactError
+from include.contracts.signatures import FeatureInput, FeatureKind, Signature, Task
+from serving.triton.repository import config_text, stage, verify_package, verify_staged
+
+SIGNATURE = Signature(
+    task=Task.REGRESSION, inputs=(FeatureInput(name="spend", kind=FeatureKind.NUMERIC, view="v"),)
+)
+NAME = "spend__1_0_0"
+
+
+@pytest.fixture
+def package(tmp_path):
+    """Return a package with one file."""
+    return make_package(tmp_path / "package", b"graph")
+
+
+def make_package(folder, graph):
+    """Write a package and its manifest."""
+    folder.mkdir()
+    (folder / "model.onnx").write_bytes(graph)
+    write_manifest(folder, {"model.onnx": sha256_of(folder / "model.onnx")})
+    return folder
+
+
+def write_manifest(folder, files):
+    """Write a manifest that lists the given files."""
+    (folder / "manifest.json").write_text(json.dumps({"files": files}))
+
+
+def contents(folder):
+    """Return every file of a tree with its bytes and time of change."""
+    return {
+        path: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_a_version_is_laid_out_whole(tmp_path, package):
+    """Package, configuration and the generic model lie under the version's name, and nothing else does."""
+    folder = stage(package, tmp_path / "triton" / "models", NAME, SIGNATURE)
+
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    expected = {"config.pbtxt", "staged.json", "1/model.py", "1/model.onnx", "1/manifest.json"}
+    assert expected == names
+    left = [path.name for path in (tmp_path / "triton").iterdir()]
+    assert left == ["models"]
+
+
+def test_staging_again_changes_nothing(tmp_path, package):
+    """The same package under the same name: the files on disk are not even touched."""
+    folder = stage(package, tmp_path / "models", NAME, SIGNATURE)
+    before = contents(folder)
+
+    stage(package, tmp_path / "models", NAME, SIGNATURE)
+
+    assert before == contents(folder)
+
+
+def test_a_damaged_version_is_staged_anew(tmp_path, package):
+    """A staged file was altered: staging the package again repairs it."""
+    folder = stage(package, tmp_path / "models", NAME, SIGNATURE)
+    (folder / "1" / "model.onnx").write_bytes(b"grapf")
+
+    stage(package, tmp_path / "models", NAME, SIGNATURE)
+
+    verify_staged(folder)
+
+
+def test_a_version_is_never_replaced(tmp_path, package):
+    """Another package under a taken name is refused and the first one stays."""
+    folder = stage(package, tmp_path / "models", NAME, SIGNATURE)
+    before = contents(folder)
+
+    with pytest.raises(ArtefactError, match="another package"):
+        stage(make_package(tmp_path / "other", b"another"), tmp_path / "models", NAME, SIGNATURE)
+
+    assert before == contents(folder)
+
+
+def test_a_flipped_byte_is_refused_before_anything_is_laid_out(tmp_path, package):
+    """One byte differs from the manifest: an error that names the file, an empty repository."""
+    (package / "model.onnx").write_bytes(b"grapi")
+
+    with pytest.raises(ArtefactError, match=r"model\.onnx was altered"):
+        stage(package, tmp_path / "models", NAME, SIGNATURE)
+
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("relative", ["../secret", "/etc/passwd", "a/../../secret"])
+def test_a_manifest_cannot_lead_out_of_its_folder(package, relative):
+    """Absolute paths and parents are refused before anything is read."""
+    write_manifest(package, {relative: "0" * 64})
+
+    with pytest.raises(ArtefactError, match="outside its folder"):
+        verify_package(package)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"files": 3}'])
+def test_an_unreadable_manifest_is_refused(package, content):
+    """No JSON, or JSON of another shape: the error names the manifest."""
+    (package / "manifest.json").write_text(content)
+
+    with pytest.raises(ArtefactError, match=r"manifest\.json is missing or unreadable"):
+        verify_package(package)
+
+
+def test_a_file_added_after_staging_is_refused(tmp_path, package):
+    """What nobody staged does not get loaded."""
+    folder = stage(package, tmp_path / "models", NAME, SIGNATURE)
+    (folder / "1" / "extra.py").write_text("")
+
+    with pytest.raises(ArtefactError, match=r"1/extra\.py was added"):
+        verify_staged(folder)
+
+
+def test_a_tensor_without_columns_is_left_out(package):
+    """A model with numeric inputs only has no categorical tensor."""
+    text = config_text(NAME, SIGNATURE, 64, 2)
+
+    assert '"numeric" data_type: TYPE_FP32 dims: [ 1 ]' in text
+    assert "categorical" not in text
+    assert "max_batch_size: 64" in text
+    assert "count: 2" in text
