@@ -63,9 +63,8 @@ def print_summary(platform: Platform, days: list[Traffic], events: int) -> None:
     print("\nsummary")
     for title, seconds in platform.progress.durations.items():
         print(f"  {seconds:7.1f} s  {title}")
-    print(
-        f"  {sum(day.ok for day in days)} predictions, all answered; p99 {max(day.p99_ms for day in days):.0f} ms"
-    )
+    answered, slowest = sum(day.ok for day in days), max(day.p99_ms for day in days)
+    print(f"  {answered} predictions, all answered; p99 {slowest:.0f} ms at worst")
     print(f"  {events} ledger events, chain whole; {platform.progress.elapsed():.0f} s in all")
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
@@ -51,20 +52,16 @@ def trace(settings: Settings, prediction_id: str) -> str:
 def _prediction(row: PredictionRow) -> Iterator[str]:
     yield f"prediction {row.prediction_id}"
     yield _line("model", f"{row.model}, status {row.status.value}, source {row.source.value}")
-    yield _line(
-        "asked at", f"{row.predicted_at:%Y-%m-%d %H:%M:%S} UTC (recorded {row.recorded_at:%Y-%m-%d %H:%M:%S})"
-    )
-    yield _line(
-        "answer",
-        f"{_figures(row.outputs)} in {1000 * row.latency_seconds:.1f} ms, fallback {row.fallback_reason or 'none'}",
-    )
+    yield _line("asked at", f"{_moment(row.predicted_at)} (recorded {_moment(row.recorded_at)})")
+    yield _line("answer", f"{_figures(row.outputs)} in {1000 * row.latency_seconds:.1f} ms")
+    yield _line("fallback", row.fallback_reason.value if row.fallback_reason else "none")
     yield _line(
         "variant",
         f"{row.assigned_variant} of {row.release_or_experiment_id}, bucket {row.bucket}, share {row.share}",
     )
     yield _line("route", row.route_snapshot_id)
     for view, stamp in row.feature_timestamps.items():
-        yield _line("features", f"{view} as of {stamp:%Y-%m-%d %H:%M} UTC" if stamp else f"{view}: none")
+        yield _line("features", f"{view} as of {_moment(stamp)}" if stamp else f"{view}: none")
     for name, value in (row.features | row.request_features).items():
         yield f"  {'':{_WIDTH}} {name} = {value}"
 
@@ -78,14 +75,13 @@ def _version(version: Version, manifest: Manifest) -> Iterator[str]:
         "", f"{snapshot.rows:,} rows of [{snapshot.start:%Y-%m-%d}, {snapshot.end:%Y-%m-%d}), {snapshot.uri}"
     )
     yield _line("commit", f"{code.commit}{' (with uncommitted changes)' if code.dirty else ''}")
-    yield _line(
-        "requested by", f"{version.requested_by}, registered {version.registered_at:%Y-%m-%d %H:%M} UTC"
-    )
+    yield _line("requested by", f"{version.requested_by}, registered {_moment(version.registered_at)}")
     yield _line("MLflow run", version.run_id)
 
 
 def _evaluation(report: EvaluationReport) -> Iterator[str]:
-    yield f"evaluation on {report.test_rows:,} rows of [{report.test_start:%Y-%m-%d}, {report.test_end:%Y-%m-%d})"
+    window = f"[{report.test_start:%Y-%m-%d}, {report.test_end:%Y-%m-%d})"
+    yield f"evaluation on {report.test_rows:,} rows of {window}"
     for gate in report.gates:
         yield _line(gate.verdict.value, gate.detail)
 
@@ -106,7 +102,12 @@ def _approvals(ledger: Ledger, version: Version) -> Iterator[str]:
 
 def _answer(answer: Approval) -> str:
     reason = f", {answer.reason!r}" if answer.reason else ""
-    return f"by {answer.decided_by or 'nobody: time ran out'} at {answer.decided_at:%Y-%m-%d %H:%M:%S} UTC{reason}; shown {answer.evidence_sha256[:12]}"
+    who = answer.decided_by or "nobody: time ran out"
+    return f"by {who} at {_moment(answer.decided_at)}{reason}; was shown {answer.evidence_sha256[:12]}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _line(title: str, text: str) -> str:

@@ -110,14 +110,22 @@ class Dataplane:
 
 
 async def _answer(pipeline: Pipeline, asks: list[Ask], *, is_many: bool) -> Prediction | Predictions:
-    """Return one answer, or several in which an entity that failed has its problem."""
     results = await pipeline.predict(asks)
-    for result in results:
-        if isinstance(result, BaseException) and not (is_many and isinstance(result, Problem)):
-            raise result
+    return _several(pipeline, results) if is_many else _answered(results[0])
+
+
+def _answered(result: Prediction | BaseException) -> Prediction:
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _several(pipeline: Pipeline, results: Iterable[Prediction | BaseException]) -> Predictions:
+    """An entity that cannot be answered has its problem in the answer's place."""
     path = f"/v1/predict/{pipeline.context.route.model}"
-    answers = [
-        result.document(f"{path}#/entities/{index}") if isinstance(result, Problem) else result
-        for index, result in enumerate(results)
-    ]
-    return Predictions(answers) if is_many else answers[0]  # type: ignore[return-value] - problems were raised
+    return Predictions(
+        [
+            result.document(f"{path}#/entities/{index}") if isinstance(result, Problem) else _answered(result)
+            for index, result in enumerate(results)
+        ]
+    )

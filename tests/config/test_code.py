@@ -1,0 +1,114 @@
+import subprocess
+
+import pytest
+
+from include.config.code import code_state, fingerprint
+from include.config.models import ModelFolder
+from include.config.settings import Settings
+from include.contracts.errors import PlatformError
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A small repository with one commit."""
+    files = {
+        "include/models/toy/network.py": "layers = 2\n",
+        "include/features/views/spend.sql": "SELECT 1\n",
+        "include/training/loop.py": "pass\n",
+        "include/stats/metrics.py": "pass\n",
+        "requirements.lock": "torch==1\n",
+        "README.md": "toy\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "add", ".")
+    author = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
+    git(tmp_path, *author, "commit", "--quiet", "--message", "toy")
+    return tmp_path
+
+
+def git(root, *arguments):
+    answer = subprocess.run(["git", "-C", root, *arguments], check=True, capture_output=True, text=True)
+    return answer.stdout.strip()
+
+
+def state(root, **settings):
+    return code_state(Settings(**settings), ModelFolder(root / "include/models/toy"), root)
+
+
+def test_a_clean_tree_is_its_commit(root):
+    """The commit is git's and nothing is dirty."""
+    found = state(root)
+    assert (git(root, "rev-parse", "HEAD"), False) == (found.commit, found.dirty)
+
+
+@pytest.mark.parametrize(
+    ("name", "dirty"),
+    [
+        ("include/training/loop.py", True),
+        ("include/models/toy/new.py", True),
+        ("dags/train.py", True),
+        ("plugins/page.py", True),
+        ("serving/gateway/requirements.lock", True),
+        ("requirements.lock", True),
+        ("README.md", False),
+        ("var/state.db", False),
+        ("docs/page.md", False),
+    ],
+)
+def test_only_what_runs_makes_the_tree_dirty(root, name, dirty):
+    """Changed and new files count where code, DAGs, serving or locks are, and nowhere else."""
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text("changed\n")
+    assert dirty == state(root).dirty
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("include/models/toy/network.py", True),
+        ("include/features/views/spend.sql", True),
+        ("include/training/loop.py", True),
+        ("include/stats/metrics.py", True),
+        ("include/models/toy/new.sql", True),
+        ("include/models/toy/__pycache__/network.pyc", False),
+        ("README.md", False),
+    ],
+)
+def test_the_fingerprint_follows_what_decides_a_training(root, name, changes):
+    """Model folder, feature SQL and training code enter; caches and documents do not."""
+    folder = ModelFolder(root / "include/models/toy")
+    before = fingerprint(folder, root)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text("changed\n")
+    assert changes == (before != fingerprint(folder, root))
+
+
+def test_a_deployed_commit_is_taken_where_there_is_no_repository(tmp_path):
+    """In an image without git the setting names the commit."""
+    (tmp_path / "requirements.lock").write_text("torch==1\n")
+    found = state(tmp_path, commit="abc")
+    assert ("abc", False) == (found.commit, found.dirty)
+
+
+def test_no_repository_and_no_setting_is_refused(tmp_path):
+    """The message names the setting that helps."""
+    with pytest.raises(PlatformError, match="set NINETY_COMMIT"):
+        state(tmp_path)
+
+
+def test_a_repository_without_commits_is_refused(tmp_path):
+    """Git's own words and the way out are in the message."""
+    (tmp_path / "requirements.lock").write_text("torch==1\n")
+    git(tmp_path, "init", "--quiet")
+    with pytest.raises(PlatformError, match="commit once, or set NINETY_COMMIT"):
+        state(tmp_path)
+
+
+def test_without_git_the_message_says_so(root, monkeypatch):
+    """A machine without git gets told what to install or set."""
+    monkeypatch.setenv("PATH", str(root))
+    with pytest.raises(PlatformError, match="git is not installed"):
+        state(root)

@@ -1,0 +1,125 @@
+"""A churn-like world made of dice: quick to train on, and its truth is known."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from include.adapters.artefacts import ArtefactStore
+from include.config.models import ModelFolder
+from include.config.settings import REPOSITORY_ROOT
+from include.contracts.packages import CodeState, Snapshot
+from include.training.train import Request
+
+AS_OF = datetime(2017, 11, 1, tzinfo=UTC)
+CODE = CodeState(commit="0" * 40, dirty=False, fingerprint="1" * 64, lock_sha256="2" * 64)
+CATEGORIES = ("DAIRY", "GROCERY", "MEAT")
+
+
+def customers(units: int = 250, weeks: int = 36, seed: int = 1) -> pd.DataFrame:
+    """Return weekly rows whose chance to churn rises with recency and falls with frequency.
+
+    One number in fifty is missing, and so is one category in fifty.
+    """
+    dice = np.random.default_rng(seed)
+    moments = [AS_OF - timedelta(days=14 + 7 * week) for week in range(weeks)]
+    rows = units * weeks
+    orders = dice.poisson(4, rows) + 1.0
+    recency = np.floor(30 * dice.beta(1, orders))
+    spend = np.round(orders * dice.lognormal(3, 0.8, rows), 2)
+    category = dice.choice(CATEGORIES, rows)
+    logit = -1.0 + 0.12 * recency - 0.35 * orders + 0.8 * (category == "MEAT")
+    frame = pd.DataFrame(
+        {
+            "unit": [str(unit) for _ in moments for unit in range(units)],
+            "event_at": np.repeat(pd.DatetimeIndex(moments), units),
+            "label": (dice.random(rows) < 1 / (1 + np.exp(-logit))).astype(float),
+            "total_spend_30d": np.where(dice.random(rows) < 0.02, np.nan, spend),
+            "avg_order_value_30d": spend / orders,
+            "transaction_count_30d": orders,
+            "days_since_last_purchase": recency,
+            "preferred_category": np.where(dice.random(rows) < 0.02, None, category),
+        }
+    )
+    return frame.assign(known_at=frame["event_at"] + timedelta(days=14))
+
+
+def frozen(store: ArtefactStore, frame: pd.DataFrame, as_of: datetime = AS_OF) -> Snapshot:
+    """Put a frame into the store as a training set."""
+    content = frame.to_parquet(index=False)
+    digest = sha256(content).hexdigest()
+    uri = f"snapshots/churn/{digest}.parquet"
+    store.write(uri, content)
+    return Snapshot(
+        sha256=digest,
+        uri=uri,
+        rows=len(frame),
+        start=frame["event_at"].min(),
+        end=frame["event_at"].max() + timedelta(seconds=1),
+        feature_service="churn_v1",
+        feature_ttl_seconds={"customer_spending": 86_400.0},
+        as_of=as_of,
+    )
+
+
+def request(snapshot: Snapshot) -> Request:
+    """Return a scheduled training request."""
+    return Request(snapshot, CODE, "system", datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def churn_folder(place: Path, **changes: Any) -> ModelFolder:
+    """Copy churn's folder, with keys of its contract replaced: `training={"epochs": 3}` goes deep."""
+    folder = place / "churn"
+    copytree(REPOSITORY_ROOT / "include/models/churn", folder, ignore=ignore_patterns("__pycache__"))
+    contract = yaml.safe_load((folder / "contract.yaml").read_text())
+    small = {"training": {"minimum_rows": 500, "hyperparameters": {"epochs": 6, "patience": 3}}}
+    for change in (small, changes):
+        _merge(contract, change)
+    (folder / "contract.yaml").write_text(yaml.safe_dump(contract))
+    return ModelFolder(folder)
+
+
+def _merge(target: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    for key, value in changes.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = value
+
+
+@dataclass
+class Tracker:
+    """Experiment tracking in memory: what a run was told, in order."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, object] = field(default_factory=dict)
+    steps: list[int] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    files: set[str] = field(default_factory=set)
+    ended: str = "running"
+
+    def start_run(self, model: str, name: str, tags: Mapping[str, str]) -> str:
+        self.tags = dict(tags)
+        return "run1"
+
+    def log_parameters(self, run_id: str, parameters: Mapping[str, object]) -> None:
+        self.parameters |= dict(parameters)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int | None = None) -> None:
+        if step is None:
+            self.metrics |= dict(metrics)
+        else:
+            self.steps.append(step)
+
+    def log_folder(self, run_id: str, folder: Path, path: str) -> None:
+        self.files = {file.name for file in folder.iterdir()}
+
+    def end_run(self, run_id: str, failed: bool = False) -> None:
+        self.ended = "failed" if failed else "finished"
