@@ -60,7 +60,7 @@ def loadable(repository: Path, names: Iterable[str]) -> list[str]:
     whole = []
     for name in names:
         try:
-            pass
+            verify_staged(repository / name)
         except ArtefactError as error:
             LOG.error("version %s is not loaded: %s", name, error)  # noqa: TRY400 the message says it all
         else:
