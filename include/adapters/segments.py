@@ -5,7 +5,7 @@ u32 CRC-32 of the payload, payload; all little endian. A writer starts segments 
 `flock` on each it has open, and appends a batch with one write: what a killed writer leaves is a whole
 number of records and at most one torn tail, which readers skip and `recover` cuts off.
 
-root/day=2017-11-01/20171101T090000Z-4711-1f0c9a2b.log
+root/day=2017-11-01/20171101T090000.000000Z-4711-1f0c9a2b.log
 """
 
 import fcntl
@@ -147,7 +147,7 @@ def _framed(payload: bytes) -> bytes:
 
 def _created(folder: Path) -> _Segment:
     folder.mkdir(parents=True, exist_ok=True)
-    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    started = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     path = folder / f"{started}-{os.getpid()}-{uuid4().hex[:8]}.log"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)

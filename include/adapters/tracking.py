@@ -69,8 +69,12 @@ class Tracking:
             self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
 
     def register(self, version: Version, package: Path, tags: Mapping[str, str]) -> None:
-        """Register a version with its package; one that is there already stays as it is."""
-        if version.version in self.versions(version.model):
+        """Register a version with its package; one that is there already stays as it is.
+
+        Raises:
+            RegistryError: MLflow has the number with another artefact, lacks the run, or is down.
+        """
+        if self._has(version):
             return
         self.log_folder(version.run_id, package, PACKAGE_PATH)
         with self._speaking(f"register {version.model} {version.version}"):
@@ -114,8 +118,23 @@ class Tracking:
         """Return the semantic version an alias points at; None where it points at nothing."""
         with self._speaking(f"read alias {alias}"):
             self._ensure_model(model)
-            number = self._client.get_registered_model(model).aliases.get(alias)
-            return next((i.tags["semver"] for i in self._registered(model) if str(i.version) == number), None)
+            # A number or its text, depending on the store behind MLflow.
+            number = str(self._client.get_registered_model(model).aliases.get(alias))
+            found = (item for item in self._registered(model) if str(item.version) == number)
+            return next((item.tags["semver"] for item in found), None)
+
+    def _has(self, version: Version) -> bool:
+        with self._speaking(f"list versions of {version.model}"):
+            self._ensure_model(version.model)
+            tags = [item.tags for item in self._registered(version.model)]
+        known = [tag["artefact_sha256"] for tag in tags if tag["semver"] == version.version]
+        if known and version.artefact_sha256 not in known:
+            raise RegistryError(
+                f"MLflow at {self._uri} has {version.model} {version.version} with artefact "
+                f"{known[0][:12]}, the ledger with {version.artefact_sha256[:12]}; remove MLflow's and "
+                "reconcile"
+            )
+        return bool(known)
 
     def _registered(self, model: str) -> Iterator[Any]:
         token = None

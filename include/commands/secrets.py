@@ -22,11 +22,11 @@ def ensure_secrets(settings: Settings) -> bool:
     folder = settings.secrets_folder
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
-    _keep(folder / FERNET_KEY, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
-    _keep(folder / JWT_SECRET, secrets.token_hex(32))
-    _keep(folder / API_SECRET, secrets.token_hex(32))
+    keep_secret(folder / FERNET_KEY, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    keep_secret(folder / JWT_SECRET, secrets.token_hex(32))
+    keep_secret(folder / API_SECRET, secrets.token_hex(32))
     chosen = {user: secrets.token_urlsafe(12) for user in USERS}
-    return _keep(folder / PASSWORDS, json.dumps(chosen, indent=1))
+    return keep_secret(folder / PASSWORDS, json.dumps(chosen, indent=1))
 
 
 def passwords(settings: Settings) -> dict[str, str]:
@@ -39,7 +39,7 @@ def passwords(settings: Settings) -> dict[str, str]:
     return found
 
 
-def _keep(path: Path, content: str) -> bool:
+def keep_secret(path: Path, content: str) -> bool:
     """Write a file unless it is there, in one step and mode 600; return whether it was written."""
     if path.exists():
         return False

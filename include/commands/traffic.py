@@ -14,7 +14,7 @@ from include.commands.platform import Platform
 from include.config.settings import Settings
 from include.contracts.errors import PlatformError
 from include.contracts.model import ModelContract
-from include.features.materialize import offline_path
+from include.features.views import offline_folder
 
 _OPENING = clock(8, 0)
 _OPEN_SECONDS = 14 * 3600
@@ -52,7 +52,8 @@ class _Answer:
 def entities_of(settings: Settings, contract: ModelContract, day: date) -> list[int | str]:
     """Return the entities that have features of a day, in order."""
     view = next(iter(contract.signature.views))
-    column = pq.read_table(offline_path(settings, view, day), columns=[contract.entity.name])
+    path = offline_folder(settings, view) / f"{day.isoformat()}.parquet"
+    column = pq.read_table(path, columns=[contract.entity.name])
     return sorted(column[contract.entity.name].to_pylist())
 
 

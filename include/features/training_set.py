@@ -1,15 +1,13 @@
 """Training sets: labels joined with the features of their moment, frozen under the hash of their content."""
 
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 
-import numpy
 import pyarrow
 from pyarrow import compute
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.label_store import read_labels
-from include.adapters.parquet import parquet_bytes
+from include.adapters.parquet import content_sha256, parquet_bytes
 from include.config.settings import Settings
 from include.contracts.errors import ContractError, DataError
 from include.contracts.model import ModelContract
@@ -61,28 +59,6 @@ def freeze_training_set(settings: Settings, contract: ModelContract, as_of: date
         },
         as_of=as_of,
     )
-
-
-def content_sha256(table: pyarrow.Table) -> str:
-    """Return the hex SHA-256 of a table's values, whatever its chunks, padding or file metadata.
-
-    Each column enters with its name and type, which rows are null, and its values in row order (for
-    strings their lengths and UTF-8 bytes), nulls replaced by zero or the empty string.
-    """
-    digest = sha256(f"{table.num_rows}".encode())
-    for field in table.schema:
-        column = table[field.name].combine_chunks()
-        digest.update(f"\n{field.name}:{field.type}\n".encode())
-        digest.update(numpy.packbits(column.is_null().to_numpy(zero_copy_only=False)).tobytes())
-        if pyarrow.types.is_string(field.type):
-            text = compute.fill_null(column, "")
-            digest.update(compute.binary_length(text).to_numpy().astype("<i8").tobytes())
-            digest.update("".join(text.to_pylist()).encode())
-        else:
-            kind = pyarrow.int64() if pyarrow.types.is_timestamp(field.type) else field.type
-            values = compute.fill_null(column.cast(kind), pyarrow.scalar(0, kind)).to_numpy()
-            digest.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
 
 
 def _check_served(contract: ModelContract) -> None:

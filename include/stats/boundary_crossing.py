@@ -10,6 +10,7 @@ integral asks for, so that unequal and close looks stay exact: the error is abou
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, log, pi, sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,7 +29,8 @@ _CLOSED_TAIL = 40.0
 """A bound further out than this is no bound: the normal density is 0 in double precision."""
 _CLOSEST = 1e-4
 """Looks that add less than this share of the information would need more nodes than memory holds."""
-_NEWTON_STEPS = 100
+_NEWTON_PRECISION = 1e-12
+"""The descent to a bound ends with a step smaller than this."""
 
 
 @dataclass(frozen=True)
@@ -60,29 +62,27 @@ class SubDensity:
             return np.inf
         if probability >= self.masses.sum():
             raise ValueError(
-                f"only {self.masses.sum():.3g} of the paths reach this look, fewer than the {probability:.3g} "
-                "to be spent at it"
+                f"only {self.masses.sum():.3g} of the paths reach this look, fewer than the "
+                f"{probability:.3g} to be spent at it"
             )
-        step = information - self.information
-        z = float(drift * np.sqrt(information) - ndtri(probability))
-        for _ in range(_NEWTON_STEPS):
-            headroom = self._headroom(information, z, drift)
-            tail = float(self.masses @ ndtr(headroom))
-            density = float(self.masses @ np.exp(-0.5 * headroom**2)) * np.sqrt(information / step / (2.0 * np.pi))
+        z = float(drift * sqrt(information) - ndtri(probability))
+        while True:
+            tail, density = self.above(information, z, drift), self._density(information, z, drift)
             if tail <= 0.0 or density <= 0.0:
                 return z
-            change = tail / density * np.log(tail / probability)
+            change = tail / density * log(tail / probability)
             z += change
-            if abs(change) < 1e-12:  # noqa: PLR2004 - the precision of z itself
+            if change > -_NEWTON_PRECISION:
                 return z
-        return z
 
     def bound_below(self, information: float, probability: float, drift: float) -> float:
         """Return the z that is fallen short of with the given probability; minus infinity for 0."""
         mirrored = SubDensity(self.information, -self.scores, self.masses)
         return -mirrored.bound_above(information, probability, -drift)
 
-    def advance(self, information: float, bounds: tuple[float, float], drift: float, ahead: float) -> "SubDensity":
+    def advance(
+        self, information: float, bounds: tuple[float, float], drift: float, ahead: float
+    ) -> "SubDensity":
         """Return the sub-density at the next look, among the paths between its two bounds.
 
         Args:
@@ -92,17 +92,24 @@ class SubDensity:
             ahead: information to be added between that look and the one after it.
         """
         step = information - self.information
-        spread = 1.0 / np.sqrt(1.0 / step + 1.0 / ahead)
+        spread = 1.0 / sqrt(1.0 / step + 1.0 / ahead)
         low, high = _reach(bounds, information, drift)
         scores, weights = _quadrature(low, high, _PANEL * spread)
-        moved = (scores[:, None] - self.scores[None, :] - drift * step) / np.sqrt(step)
-        density = np.exp(-0.5 * moved**2) @ self.masses / np.sqrt(2.0 * np.pi * step)
+        moved = (scores[:, None] - self.scores[None, :] - drift * step) / sqrt(step)
+        density = np.exp(-0.5 * moved**2) @ self.masses / sqrt(2.0 * pi * step)
         return SubDensity(information, scores, weights * density)
+
+    def _density(self, information: float, z: float, drift: float) -> float:
+        """Return the sub-density of Z at `z`: how fast `above` falls there."""
+        headroom = self._headroom(information, z, drift)
+        scale = sqrt(information / ((information - self.information) * 2.0 * pi))
+        return scale * float(self.masses @ np.exp(-0.5 * headroom**2))
 
     def _headroom(self, information: float, z: float, drift: float) -> Floats:
         """Standard deviations by which each node's expected next score exceeds the score of `z`."""
         step = information - self.information
-        return (self.scores + drift * step - z * np.sqrt(information)) / np.sqrt(step)
+        headroom: Floats = (self.scores + drift * step - z * sqrt(information)) / sqrt(step)
+        return headroom
 
 
 START = SubDensity(0.0, np.zeros(1), np.ones(1))
@@ -179,7 +186,7 @@ def _bounds(information: Floats, upper: ArrayLike, lower: ArrayLike | None) -> t
 
 def _reach(bounds: tuple[float, float], information: float, drift: float) -> tuple[float, float]:
     """Return the range of scores to integrate over: between the bounds, where there is any density."""
-    scale = float(np.sqrt(information))
+    scale = sqrt(information)
     centre = drift * scale
     low, high = bounds
     low = centre - _OPEN_TAIL if np.isneginf(low) else max(low, centre - _CLOSED_TAIL)
@@ -189,7 +196,7 @@ def _reach(bounds: tuple[float, float], information: float, drift: float) -> tup
 
 def _quadrature(low: float, high: float, panel: float) -> tuple[Floats, Floats]:
     """Return nodes and weights of composite Gauss-Legendre quadrature with panels no wider than `panel`."""
-    count = max(1, int(np.ceil((high - low) / panel)))
+    count = max(1, ceil((high - low) / panel))
     half = (high - low) / (2.0 * count)
     centres = low + half * (2.0 * np.arange(count) + 1.0)
     points, weights = _legendre()

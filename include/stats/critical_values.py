@@ -34,7 +34,7 @@ class ErrorSpending:
         return np.diff(spent_alpha(fractions, self.error, self.spending, self.parameter), prepend=0.0)
 
 
-def critical_values(
+def critical_values(  # noqa: PLR0917 - the signature callers were promised
     fractions: ArrayLike,
     alpha: float = 0.05,
     sides: int = 2,
@@ -56,8 +56,8 @@ def critical_values(
             last look comes early or late but must spend what is left of alpha.
 
     Raises:
-        ValueError: fractions that do not increase in (0, 1], information that does not increase or has another
-            length, alpha outside (0, 1), sides other than 1 and 2, or an unknown spending.
+        ValueError: fractions that do not increase in (0, 1], information that does not increase or has
+            another length, alpha outside (0, 1), sides other than 1 and 2, or an unknown spending.
     """
     side = ErrorSpending(alpha / number_of_sides(sides), spending, parameter)
     upper, _ = asymmetric_critical_values(fractions, side, side if sides == 2 else None, information)  # noqa: PLR2004
@@ -98,7 +98,11 @@ def asymmetric_critical_values(
 
 
 def futility_bounds(
-    fractions: ArrayLike, upper: Floats, beta: ErrorSpending, drift: float, information: ArrayLike | None = None
+    fractions: ArrayLike,
+    upper: Floats,
+    beta: ErrorSpending,
+    drift: float,
+    information: ArrayLike | None = None,
 ) -> Floats:
     """Return the lower bounds of Z that spend the type II error, look by look, under the alternative.
 
@@ -124,7 +128,9 @@ def futility_bounds(
     for look, level, ahead in each_look(levels):
         left = float(density.masses.sum())
         spendable = losses[look] < left
-        lowers[look] = min(upper[look], density.bound_below(level, losses[look], drift)) if spendable else upper[look]
+        lowers[look] = (
+            min(upper[look], density.bound_below(level, losses[look], drift)) if spendable else upper[look]
+        )
         if ahead > 0.0:
             density = density.advance(level, (lowers[look], upper[look]), drift, ahead)
     return lowers

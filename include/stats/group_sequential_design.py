@@ -1,4 +1,4 @@
-"""Plans of group-sequential tests: the drift that gives the power, what it costs, and how early it may end."""
+"""Plans of group-sequential tests: the drift that gives the power, what it costs, when it may end."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +42,7 @@ def plan_design(
     alpha: float = 0.05,
     sides: int = 2,
     power: float = 0.8,
+    *,
     spending: str = "obrien_fleming",
     parameter: float | None = None,
     futility: str | None = None,
@@ -90,7 +91,7 @@ def plan_design(
     )
 
 
-def inflation_factor(
+def inflation_factor(  # noqa: PLR0917 - the signature callers were promised
     fractions: ArrayLike,
     alpha: float = 0.05,
     sides: int = 2,
@@ -102,7 +103,9 @@ def inflation_factor(
 
     Arguments and errors are those of `plan_design`.
     """
-    return plan_design(fractions, alpha, sides, power, spending, parameter).inflation_factor
+    return plan_design(
+        fractions, alpha, sides, power, spending=spending, parameter=parameter
+    ).inflation_factor
 
 
 def drift_for_power(
@@ -144,7 +147,9 @@ def _fixed_drift(alpha: float, sides: int, power: float) -> float:
     """Return the mean of Z that a fixed-sample test needs."""
     per_side = probability(alpha, "alpha") / number_of_sides(sides)
     if not per_side < power < 1.0:
-        raise ValueError(f"power lies between the type I error of a side ({per_side:g}) and 1, not at {power}")
+        raise ValueError(
+            f"power lies between the type I error of a side ({per_side:g}) and 1, not at {power}"
+        )
     return float(-ndtri(per_side) + ndtri(power))
 
 

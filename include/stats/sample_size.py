@@ -24,9 +24,10 @@ class ArmSizes:
 
 
 def effective_size(control: int, treatment: int) -> float:
-    """Return 1 / (1/control + 1/treatment), to which the information on a difference of two arms is proportional.
+    """Return 1 / (1/control + 1/treatment), to which the information on a difference is proportional.
 
-    An unequal split is worth less than its number of units: 95:5 of 10,000 units is worth 475, 50:50 is 2,500.
+    An unequal split is worth less than its number of units: 10,000 units split 95:5 are worth 475, split
+    50:50 they are worth 2,500.
 
     Raises:
         ValueError: an arm without units.
@@ -42,6 +43,7 @@ def sample_size_means(
     alpha: float = 0.05,
     power: float = 0.8,
     sides: int = 2,
+    *,
     allocation: float = 1.0,
     fractions: ArrayLike = (1.0,),
     spending: str = "obrien_fleming",
@@ -66,7 +68,7 @@ def sample_size_means(
     """
     _positive(standard_deviation, "the standard deviation")
     variance = standard_deviation**2
-    drift = plan_design(fractions, alpha, sides, power, spending, parameter).drift
+    drift = plan_design(fractions, alpha, sides, power, spending=spending, parameter=parameter).drift
     return _arms(mde, variance, variance, allocation, drift)
 
 
@@ -76,6 +78,7 @@ def sample_size_proportions(
     alpha: float = 0.05,
     power: float = 0.8,
     sides: int = 2,
+    *,
     allocation: float = 1.0,
     fractions: ArrayLike = (1.0,),
     spending: str = "obrien_fleming",
@@ -86,7 +89,13 @@ def sample_size_proportions(
     Args:
         baseline: proportion in control.
         mde: smallest absolute difference worth finding, signed: treatment is at `baseline + mde`.
-        alpha: as in `sample_size_means`, and so are the others.
+        alpha: type I error over all looks.
+        power: at the MDE.
+        sides: 1 or 2.
+        allocation: units of treatment per unit of control.
+        fractions: planned information fractions, the last one 1; one look by default.
+        spending: a name out of `SPENDINGS`.
+        parameter: of the power and Hwang-Shih-DeCani families.
 
     Raises:
         ValueError: a baseline, or baseline + mde, outside (0, 1), or what `sample_size_means` refuses.
@@ -95,7 +104,7 @@ def sample_size_proportions(
     for share, name in ((baseline, "baseline"), (treated, "baseline + mde")):
         if not 0.0 < share < 1.0:
             raise ValueError(f"{name} is a proportion strictly between 0 and 1, not {share:g}")
-    drift = plan_design(fractions, alpha, sides, power, spending, parameter).drift
+    drift = plan_design(fractions, alpha, sides, power, spending=spending, parameter=parameter).drift
     return _arms(mde, baseline * (1.0 - baseline), treated * (1.0 - treated), allocation, drift)
 
 
@@ -105,6 +114,7 @@ def sample_size_ratios(
     alpha: float = 0.05,
     power: float = 0.8,
     sides: int = 2,
+    *,
     allocation: float = 1.0,
     fractions: ArrayLike = (1.0,),
     spending: str = "obrien_fleming",
@@ -116,14 +126,30 @@ def sample_size_ratios(
         mde: smallest difference of the ratio worth finding.
         history: numerator (x) and denominator (y) per unit, from traffic like that of the experiment. How its
             units spread decides the size; the number of requests does not.
-        alpha: as in `sample_size_means`, and so are the others.
+        alpha: type I error over all looks.
+        power: at the MDE.
+        sides: 1 or 2.
+        allocation: units of treatment per unit of control.
+        fractions: planned information fractions, the last one 1; one look by default.
+        spending: a name out of `SPENDINGS`.
+        parameter: of the power and Hwang-Shih-DeCani families.
 
     Raises:
         ValueError: history of fewer than two units or with a denominator of 0, or what `sample_size_means`
             refuses.
     """
     deviation = ratio(history).standard_error * sqrt(history.units)
-    return sample_size_means(mde, deviation, alpha, power, sides, allocation, fractions, spending, parameter)
+    return sample_size_means(
+        mde,
+        deviation,
+        alpha,
+        power,
+        sides,
+        allocation=allocation,
+        fractions=fractions,
+        spending=spending,
+        parameter=parameter,
+    )
 
 
 def _arms(mde: float, control: float, treatment: float, allocation: float, drift: float) -> ArmSizes:

@@ -1,6 +1,7 @@
-"""What a group-sequential test has shown: p-values, intervals and estimates that allow for the looks taken."""
+"""What a group-sequential test has shown: p-values, intervals and estimates that allow for its looks."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -37,14 +38,15 @@ def repeated_p_values(
     z: ArrayLike,
     fractions: ArrayLike,
     sides: int = 2,
+    *,
     spending: str = "obrien_fleming",
     parameter: float | None = None,
     information: ArrayLike | None = None,
 ) -> Floats:
     """Return, for each look, the smallest alpha at which the test would have rejected at that very look.
 
-    They may be compared with alpha at any look (Jennison & Turnbull 2000, chapter 9); their running minimum is
-    the sequential p-value of Liu & Anderson (2008, JASA 103:1539). Values below `SMALLEST_P_VALUE` are
+    They may be compared with alpha at any look (Jennison & Turnbull 2000, chapter 9); their running minimum
+    is the sequential p-value of Liu & Anderson (2008, JASA 103:1539). Values below `SMALLEST_P_VALUE` are
     reported as that.
 
     Args:
@@ -63,13 +65,14 @@ def repeated_p_values(
     if statistics.shape != times.shape:
         raise ValueError(f"{statistics.size} statistics for {times.size} looks")
     size = statistics if number_of_sides(sides) == 1 else np.abs(statistics)
-    levels = times if information is None else np.asarray(information, dtype=np.float64)
+    levels = times if information is None else np.array(information, dtype=np.float64, ndmin=1)
 
-    def bound(look: int, alpha: float) -> float:
-        values = critical_values(times[: look + 1], alpha, sides, spending, parameter, levels[: look + 1])
-        return float(values[look])
+    def excess(alpha: float, look: int) -> float:
+        so_far = slice(look + 1)
+        bounds = critical_values(times[so_far], alpha, sides, spending, parameter, levels[so_far])
+        return float(bounds[look] - size[look])
 
-    return np.array([_smallest_alpha(lambda alpha, k=look: bound(k, alpha) - size[k]) for look in range(times.size)])
+    return np.array([_smallest_alpha(partial(excess, look=look)) for look in range(times.size)])
 
 
 def _smallest_alpha(excess: Callable[[float], float]) -> float:
@@ -95,9 +98,13 @@ def repeated_confidence_intervals(
     Raises:
         ValueError: a standard error that is not positive, or lengths that differ.
     """
-    centre, errors, bounds = (np.asarray(values, dtype=np.float64) for values in (estimates, standard_errors, critical))
+    centre, errors, bounds = (
+        np.asarray(values, dtype=np.float64) for values in (estimates, standard_errors, critical)
+    )
     if not centre.shape == errors.shape == bounds.shape:
-        raise ValueError(f"estimates, standard errors and bounds differ in length: {centre.size, errors.size, bounds.size}")
+        raise ValueError(
+            f"estimates, standard errors and bounds differ in length: {centre.size, errors.size, bounds.size}"
+        )
     if not np.all(errors > 0.0):
         raise ValueError(f"standard errors must be positive; got {errors.tolist()}")
     half = bounds * errors
@@ -124,14 +131,20 @@ def stagewise_p_value(
     """
     levels = increasing_information(information)
     thresholds = np.array(np.broadcast_to(np.asarray(upper, dtype=np.float64), levels.shape))
-    floor = np.array(np.broadcast_to(np.asarray(-np.inf if lower is None else lower, dtype=np.float64), levels.shape))
+    floor = np.array(
+        np.broadcast_to(np.asarray(-np.inf if lower is None else lower, dtype=np.float64), levels.shape)
+    )
     thresholds[-1], floor[-1] = z, min(z, floor[-1])
     above, _ = crossing_probabilities(levels, thresholds, floor, drift)
     return float(above.sum())
 
 
 def stagewise_interval(
-    information: ArrayLike, upper: ArrayLike, z: float, lower: ArrayLike | None = None, confidence: float = 0.95
+    information: ArrayLike,
+    upper: ArrayLike,
+    z: float,
+    lower: ArrayLike | None = None,
+    confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Return the confidence limits of the drift (mean of Z at information 1), by stagewise ordering.
 
@@ -160,7 +173,9 @@ def median_unbiased_drift(
     return _drift_at(0.5, information, upper, z, lower)
 
 
-def _drift_at(p_value: float, information: ArrayLike, upper: ArrayLike, z: float, lower: ArrayLike | None) -> float:
+def _drift_at(
+    p_value: float, information: ArrayLike, upper: ArrayLike, z: float, lower: ArrayLike | None
+) -> float:
     """Return the drift under which the stagewise p-value is the one given; it grows with the drift."""
     levels = increasing_information(information)
     centre = z / float(np.sqrt(levels[-1]))

@@ -1,7 +1,7 @@
 """Alpha spending: how much of the type I error a sequential test may have used by each look.
 
 Spending functions rise from 0 at information fraction 0 to alpha at 1. Because only the fractions reached so
-far enter the bounds, looks need not be planned, nor equally spaced (Lan & DeMets 1983, Biometrika 70:659-663).
+far enter the bounds, looks need not be planned, nor equally spaced (Lan & DeMets 1983, Biometrika 70:659).
 """
 
 from collections.abc import Callable
@@ -37,7 +37,9 @@ def spent_alpha(
         ValueError: fractions that do not increase in (0, 1], alpha outside (0, 1), an unknown spending, or a
             parameter the spending does not have.
     """
-    return spending_function(spending, parameter)(increasing_fractions(fractions), probability(alpha, "alpha"))
+    return spending_function(spending, parameter)(
+        increasing_fractions(fractions), probability(alpha, "alpha")
+    )
 
 
 def spending_function(spending: str, parameter: float | None = None) -> Callable[[Floats, float], Floats]:
@@ -85,7 +87,7 @@ def hwang_shih_decani(gamma: float) -> Callable[[Floats, float], Floats]:
     """Return alpha (1 - e^(-gamma t)) / (1 - e^(-gamma)), which is linear at gamma 0.
 
     Raises:
-        ValueError: a gamma outside [-40, 40], where nothing is spent before the last, or after the first look.
+        ValueError: a gamma outside [-40, 40], where all is spent at the first, or at the last look.
     """
     if not abs(gamma) <= 40.0:  # noqa: PLR2004 - the same bound gsDesign documents for sfHSD
         raise ValueError(f"the parameter of spending 'hwang_shih_decani' lies in [-40, 40], not {gamma}")
@@ -141,8 +143,8 @@ def increasing_fractions(fractions: ArrayLike) -> Floats:
     values = increasing_information(fractions, "information fractions")
     if values[-1] > 1.0 + ROUNDING:
         raise ValueError(
-            f"information fractions lie in (0, 1], but look {len(values)} is at {values[-1]:g}; where the last "
-            "look comes late, pass fraction 1 and the real information as `information`"
+            f"information fractions lie in (0, 1], but look {len(values)} is at {values[-1]:g}; where the "
+            "last look comes late, pass fraction 1 and the real information as `information`"
         )
     return np.minimum(values, 1.0)
 

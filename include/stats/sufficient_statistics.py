@@ -71,12 +71,16 @@ class JointMoments:
         """
         first, second = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         if first.ndim != 1 or first.shape != second.shape:
-            raise ValueError(f"one number a unit in both arrays, please; got shapes {first.shape} and {second.shape}")
+            raise ValueError(
+                f"one number a unit in both arrays, please; got shapes {first.shape} and {second.shape}"
+            )
         if first.size == 0:
             return cls()
         mean_x, mean_y = float(first.mean()), float(second.mean())
         off_x, off_y = first - mean_x, second - mean_y
-        return cls(first.size, mean_x, mean_y, float(off_x @ off_x), float(off_y @ off_y), float(off_x @ off_y))
+        return cls(
+            first.size, mean_x, mean_y, float(off_x @ off_x), float(off_y @ off_y), float(off_x @ off_y)
+        )
 
     def __add__(self, other: "JointMoments") -> "JointMoments":
         """Return the moments of both samples together."""
@@ -165,4 +169,3 @@ class Moments:
     def standard_deviation(self) -> float:
         """Square root of the sample variance."""
         return sqrt(self.variance)
-

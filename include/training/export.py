@@ -43,7 +43,7 @@ def export(pipeline: Pipeline, vocabulary: Vocabulary, signature: Signature, pat
         )
     try:
         onnx.checker.check_model(graph, full_check=True)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ArtefactError(f"{signature.task.value} network cannot be exported: {error}") from error
     onnx.save(graph, path)
 

@@ -27,6 +27,8 @@ class Preprocessing(nn.Module):  # type: ignore[misc] # torch comes without type
 
     def forward(self, numeric: torch.Tensor) -> torch.Tensor:
         """Turn float32 [B, N] with NaN for missing into float32 [B, 2N]: values, then missing flags."""
+        if not self.centre.numel():
+            return numeric
         missing = torch.isnan(numeric)
         shrunk = torch.where(self.use_log, torch.sign(numeric) * torch.log(1 + numeric.abs()), numeric)
         standard = ((shrunk - self.centre) / self.scale).clamp(-CLIP, CLIP)

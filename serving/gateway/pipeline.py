@@ -56,7 +56,8 @@ class Pipeline:
         self._backends = backends
         self._deadline = min(context.route.deadline_seconds, backends.deadline_seconds)
         self._coalescer: Coalescer[Ask, Prediction] = Coalescer(self._answer, backends.max_batch)
-        self._depth = backends.telemetry.queue_depth.labels(context.route.model)
+        depth = backends.telemetry.queue_depth.labels(context.route.model)
+        depth.set_function(lambda: self._coalescer.depth)
 
     async def predict(self, asks: Sequence[Ask]) -> list[Prediction | BaseException]:
         """Return an answer for each ask, or the exception that stands for it."""
@@ -77,7 +78,6 @@ class Pipeline:
     async def _answer(self, asks: Sequence[Ask]) -> list[Prediction | BaseException]:
         telemetry = self._backends.telemetry
         telemetry.batch_size.observe(len(asks))
-        self._depth.set(self._coalescer.depth)
         attempts = [self.context.attempt(ask) for ask in asks]
         with telemetry.stage("features"):
             rows = await self._read(attempts)

@@ -5,7 +5,6 @@ of it is what was staged. A version that is not is skipped; the others go on ser
 """
 
 import ctypes
-import json
 import logging
 import os
 import secrets
@@ -18,10 +17,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.model_repository import verify_staged
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.config.settings import settings as read_settings
-from include.contracts.errors import ArtefactError
-from serving.triton.repository import verify_staged
+from include.contracts.errors import ArtefactError, LedgerError
 
 LOG = logging.getLogger("triton")
 FIRST_DELAY_SECONDS = 0.5
@@ -47,12 +49,16 @@ def main() -> int:
 
 
 def wanted_models(settings: Settings) -> list[str]:
-    """Return the Triton names that must be loaded, as `wanted.json` beside the repository lists them."""
+    """Return the Triton names the ledger's routes need; none while there is no ledger or it is down.
+
+    What is missing then is loaded by the next reconciliation.
+    """
     try:
-        names = json.loads((settings.triton_repository.parent / "wanted.json").read_text("utf-8"))
-    except FileNotFoundError:
+        snapshot = Ledger(settings.ledger_uri).route_snapshot()
+    except (LedgerError, SQLAlchemyError) as error:
+        LOG.error("the ledger does not answer, so no version is loaded: %s", error)  # noqa: TRY400 as below
         return []
-    return [str(name) for name in names]
+    return list(snapshot.triton_models) if snapshot else []
 
 
 def loadable(repository: Path, names: Iterable[str]) -> list[str]:

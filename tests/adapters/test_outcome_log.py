@@ -11,6 +11,7 @@ MOMENT = datetime(2017, 11, 1, 12, tzinfo=UTC)
 
 
 def outcome(outcome_id: str = "a", **changes: object) -> OutcomeRow:
+    """An outcome of a unit of churn."""
     values = {"model": "churn", "metric": "churned", "value": 1.0, "unit": "1"}
     times = {"occurred_at": MOMENT, "recorded_at": MOMENT}
     return OutcomeRow(outcome_id=outcome_id, **(values | times | changes))

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def row(predicted_at: datetime = MOMENT, **changes: object) -> PredictionRow:
+    """A row of an answered prediction."""
     values = {
         "prediction_id": uuid7(predicted_at),
         "request_id": None,
@@ -50,6 +51,7 @@ def row(predicted_at: datetime = MOMENT, **changes: object) -> PredictionRow:
 
 
 def logged(folder: Path, rows: list[PredictionRow]) -> Path:
+    """Write rows with a writer of their own; return the first segment."""
     log = PredictionLog(folder, 2**20)
     log.append(rows)
     log.close()
@@ -206,7 +208,7 @@ for number in range(10**9):
 
 
 def test_a_writer_killed_while_appending_loses_no_acknowledged_row(tmp_path):
-    """kill -9 amid appends: every batch that was acknowledged is read back, whole and once."""
+    """Killed with -9 amid appends: every batch that was acknowledged is read back, whole and once."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

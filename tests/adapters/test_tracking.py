@@ -11,6 +11,10 @@ from include.config.settings import Settings
 from include.contracts.errors import RegistryError
 from include.contracts.packages import Version
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The ``noload`` loader strategy"  # SQLAlchemy's word to MLflow
+)
+
 
 @pytest.fixture(scope="module")
 def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -100,7 +104,17 @@ def test_unknown_version_gets_no_alias(tracking: Tracking) -> None:
         tracking.set_alias("churn", "champion", "9.9.9")
 
 
-def test_server_that_is_down_is_named() -> None:
+def test_number_belongs_to_one_package(tracking: Tracking, tmp_path: Path) -> None:
+    """A number MLflow knows under another artefact hash is a conflict, never passed over."""
+    run_id = tracking.start_run("basket", "first", {})
+    version = version_of(run_id, model="basket")
+    tracking.register(version, tmp_path, {})
+    with pytest.raises(RegistryError, match=r"has basket 1\.0\.0 with artefact sha-1\.0\.0"):
+        tracking.register(version.model_copy(update={"artefact_sha256": "other"}), tmp_path, {})
+
+
+def test_server_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing listens, the error names the URL."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(RegistryError, match=r"MLflow at http://127\.0\.0\.1:9 could not start a run"):
         Tracking(Settings(), uri="http://127.0.0.1:9").start_run("churn", "run", {})

@@ -30,11 +30,13 @@ def root(tmp_path):
 
 
 def git(root, *arguments):
+    """Run git in a folder and return what it says."""
     answer = subprocess.run(["git", "-C", root, *arguments], check=True, capture_output=True, text=True)
     return answer.stdout.strip()
 
 
 def state(root, **settings):
+    """Return the toy model's code state."""
     return code_state(Settings(**settings), ModelFolder(root / "include/models/toy"), root)
 
 

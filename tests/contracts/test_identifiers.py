@@ -15,15 +15,10 @@ def test_the_time_is_the_one_of_the_standard_s_example():
     assert datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC) == time_of("017F22E2-79B0-7CC3-98C4-DC0C0C07398F")
 
 
-@given(
-    st.datetimes(
-        min_value=datetime(1970, 1, 1),
-        max_value=datetime(9999, 12, 30),
-        timezones=st.just(UTC),  # noqa: DTZ001
-    )
-)
-def test_an_id_carries_its_time_in_milliseconds(moment):
+@given(st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=365 * 8_000)))
+def test_an_id_carries_its_time_in_milliseconds(since_1970):
     """Any time from 1970 on comes back, cut to whole milliseconds; version and variant are in place."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + since_1970
     identifier = uuid7(moment)
 
     assert moment - timedelta(microseconds=moment.microsecond % 1000) == time_of(identifier)
@@ -42,12 +37,12 @@ def test_ids_of_one_moment_rise():
 )
 def test_what_is_no_uuid7_is_refused(text):
     """Other texts, other versions and times past the calendar are refused."""
-    with pytest.raises(ValueError, match="UUID|year 9999"):
+    with pytest.raises(ValueError, match=r"UUID|year 9999"):
         time_of(text)
 
 
 @pytest.mark.parametrize("moment", [datetime(2017, 1, 1), datetime(1969, 12, 31, tzinfo=UTC)])  # noqa: DTZ001
 def test_times_that_do_not_fit_are_refused(moment):
     """A naive time and one before 1970 are refused."""
-    with pytest.raises(ValueError, match="zone|outside"):
+    with pytest.raises(ValueError, match=r"zone|outside"):
         uuid7(moment)

@@ -13,6 +13,7 @@ DAYS = st.integers(1, 60)
 
 
 def windows_of(history=270, validation=28, test=28, delay=14):
+    """Return the windows of a training run with lengths in days."""
     training = Training(
         history=f"{history}d", snapshot_every="7d", validation=f"{validation}d", test=f"{test}d"
     )

@@ -1,4 +1,3 @@
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,11 +32,15 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
     opened.close()
 
 
-@pytest.fixture(scope="session")
-def tracking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tracking]:
+@pytest.fixture
+def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracking:
     """Give a real MLflow store, in SQLite; its artefacts go where the process stands."""
-    root = tmp_path_factory.mktemp("mlflow")
-    before = Path.cwd()
-    os.chdir(root)
-    yield Tracking(Settings(), uri=f"sqlite:///{root / 'mlflow.sqlite3'}")
-    os.chdir(before)
+    monkeypatch.chdir(tmp_path)
+    return Tracking(Settings(), uri=f"sqlite:///{tmp_path / 'mlflow.sqlite3'}")
+
+
+@pytest.fixture
+def down(monkeypatch: pytest.MonkeyPatch) -> Tracking:
+    """Give an MLflow that does not run, and a client that does not ask twice."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    return Tracking(Settings(), uri="http://127.0.0.1:9")

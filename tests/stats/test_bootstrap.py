@@ -15,6 +15,7 @@ UNITS = np.arange(ROWS).astype(str).astype(object)
 
 
 def auc(scores, labels=LABELS):
+    """Return the area under the curve as a function of row weights."""
     return weighted_metric(Metric.ROC_AUC, Task.BINARY, labels, scores)
 
 
@@ -42,7 +43,9 @@ def test_mean_difference_has_the_normal_limit():
     """For a mean over independent rows the limit is the textbook one, 1.645 standard errors below."""
     losses, other = DICE.normal(size=ROWS), DICE.normal(size=ROWS)
     zeros = np.zeros(ROWS)
-    first, second = (weighted_metric(Metric.MEAN_ABSOLUTE_ERROR, Task.REGRESSION, zeros, x) for x in (losses, other))
+    first, second = (
+        weighted_metric(Metric.MEAN_ABSOLUTE_ERROR, Task.REGRESSION, zeros, x) for x in (losses, other)
+    )
     found = paired_difference(first, second, UNITS, seed=1, resamples=2_000)
     differences = np.abs(losses) - np.abs(other)
     expected = differences.mean() - 1.645 * differences.std() / ROWS**0.5

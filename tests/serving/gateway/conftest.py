@@ -97,7 +97,10 @@ class MemoryFeatures:
     is_down: bool = False
 
     def read(
-        self, entity_key: EntityKey, values: Sequence[int | str], views: Mapping[str, Sequence[str]]
+        self,
+        entity_key: EntityKey,  # noqa: ARG002 - the protocol's
+        values: Sequence[int | str],
+        views: Mapping[str, Sequence[str]],  # noqa: ARG002 - the protocol's
     ) -> list[Row]:
         """Return the rows; an unknown entity has none."""
         if self.is_down:
@@ -146,7 +149,7 @@ class FaultyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.gate.set()
         self.score = lambda numeric: np.nansum(numeric, axis=1, keepdims=True, dtype=np.float32)
 
-    def ModelReady(self, request, context):
+    def ModelReady(self, request, _):
         """Say whether a model is loaded."""
         return service_pb2.ModelReadyResponse(ready=request.name not in self.unloaded)
 

@@ -17,10 +17,15 @@ from tritonclient import grpc
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from include.adapters.files import sha256_of
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.model_repository import config_text, stage_version, verify_staged
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.errors import ArtefactError
+from include.contracts.model import Resources
+from include.contracts.routes import EntityKey, EntityType, Fallback, ModelRoute, StalePolicy, VersionRoute
 from include.contracts.signatures import FeatureInput, FeatureKind, Signature, Task
-from serving.triton.repository import config_text, stage, verify_staged
 from serving.triton.server import LONGEST_DELAY_SECONDS, loadable, next_delay, server_command
 
 SIGNATURE = Signature(
@@ -124,8 +129,27 @@ class Running:
             time.sleep(0.05)
         pytest.fail(f"not within 60 s; Triton said:\n{self.log.read_text()}")
 
-    def want(self, *names):
-        (self.settings.triton_repository.parent / "wanted.json").write_text(json.dumps(names))
+    def want(self, champion, previous=None):
+        versions = [
+            VersionRoute(
+                version=item, artefact_sha256="0" * 64, signature=SIGNATURE, endpoints=("127.0.0.1:1",)
+            )
+            for item in (champion, previous)
+            if item
+        ]
+        route = ModelRoute(
+            model="adder",
+            entity=EntityKey(name="customer_id", type=EntityType.INT64),
+            feature_ttl_seconds={},
+            stale_policy=StalePolicy.REJECT,
+            fallbacks=(Fallback.REFUSE,),
+            deadline_seconds=1.0,
+            champion=versions[0],
+            previous=versions[1] if previous else None,
+        )
+        upgrade(self.settings.ledger_uri)
+        ledger = Ledger(self.settings.ledger_uri)
+        ledger.change_route(RouteUpdate(route, 0), actor="system", reason="a test")
 
     def server_pid(self):
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
@@ -160,8 +184,8 @@ def triton(tmp_path):
 
 def test_a_killed_triton_comes_back_with_its_models(triton, package):
     """Triton gets kill -9: the supervisor starts it again, and the wanted version answers as before."""
-    stage(package, triton.settings.triton_repository, NAME, SIGNATURE)
-    triton.want(NAME)
+    stage_version(package, triton.settings.triton_repository, NAME, SIGNATURE, Resources())
+    triton.want("1.0.0")
     triton.start()
     triton.wait(lambda: triton.client.is_model_ready(NAME))
     before = triton.score([[1.0, 2.0], [3.0, 4.0]], [[b"DELI"], [b"?"]])
@@ -192,10 +216,10 @@ def group_of(entry):
 def test_an_altered_version_is_skipped_and_the_others_serve(triton, package):
     """One byte flipped after staging: that version is not loaded and the log says why; the good one is."""
     repository = triton.settings.triton_repository
-    stage(package, repository, NAME, SIGNATURE)
-    altered = stage(package, repository, "adder__1_0_1", SIGNATURE)
+    stage_version(package, repository, NAME, SIGNATURE, Resources())
+    altered = stage_version(package, repository, "adder__1_0_1", SIGNATURE, Resources())
     flip_a_byte(altered / "1" / "model.onnx")
-    triton.want(NAME, "adder__1_0_1")
+    triton.want("1.0.0", "1.0.1")
 
     triton.start()
     triton.wait(lambda: triton.client.is_model_ready(NAME))
@@ -207,8 +231,8 @@ def test_an_altered_version_is_skipped_and_the_others_serve(triton, package):
 
 def test_an_error_stays_with_its_request(triton, package):
     """A category that is not UTF-8 fails its own request; the same server goes on answering."""
-    stage(package, triton.settings.triton_repository, NAME, SIGNATURE)
-    triton.want(NAME)
+    stage_version(package, triton.settings.triton_repository, NAME, SIGNATURE, Resources())
+    triton.want("1.0.0")
     triton.start()
     triton.wait(lambda: triton.client.is_model_ready(NAME))
 
@@ -222,7 +246,7 @@ def test_an_error_stays_with_its_request(triton, package):
 def test_a_graph_that_does_not_fit_its_signature_is_refused_at_load(triton, package):
     """A signature that promises two outputs: the load fails and says so; Triton stays up."""
     classes = Signature(task=Task.MULTICLASS, inputs=SIGNATURE.inputs, classes=("a", "b"))
-    stage(package, triton.settings.triton_repository, NAME, classes)
+    stage_version(package, triton.settings.triton_repository, NAME, classes, Resources())
     triton.start()
     triton.wait(triton.client.is_server_ready)
 
@@ -234,7 +258,7 @@ def test_a_graph_that_does_not_fit_its_signature_is_refused_at_load(triton, pack
 
 def test_only_whole_versions_are_loadable(tmp_path, package, caplog):
     """A version that was never staged is skipped with its reason."""
-    stage(package, tmp_path / "models", NAME, SIGNATURE)
+    stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
 
     expected = [NAME]
     assert expected == loadable(tmp_path / "models", ["absent__1_0_0", NAME])
@@ -259,6 +283,6 @@ def test_triton_listens_on_loopback_only(tmp_path):
     assert "--metrics-address=127.0.0.1" in command
     assert "--model-control-mode=explicit" in command
     assert f"--load-model={NAME}" in command
-    assert "max_queue_delay_microseconds: 0" in config_text(NAME, SIGNATURE, 8, 1)
+    assert "max_queue_delay_microseconds: 0" in config_text(NAME, SIGNATURE, Resources(maximum_batch=8))
     with pytest.raises(ArtefactError, match="missing"):
         verify_staged(tmp_path / "nothing")

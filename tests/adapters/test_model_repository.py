@@ -5,9 +5,10 @@ import json
 import pytest
 
 from include.adapters.files import sha256_of
+from include.adapters.model_repository import config_text, stage_version, verify_package, verify_staged
 from include.contracts.errors import ArtefactError
+from include.contracts.model import Resources
 from include.contracts.signatures import FeatureInput, FeatureKind, Signature, Task
-from serving.triton.repository import config_text, stage, verify_package, verify_staged
 
 SIGNATURE = Signature(
     task=Task.REGRESSION, inputs=(FeatureInput(name="spend", kind=FeatureKind.NUMERIC, view="v"),)
@@ -43,7 +44,7 @@ def contents(folder):
 
 def test_a_version_is_laid_out_whole(tmp_path, package):
     """Package, configuration and the generic model lie under the version's name, and nothing else does."""
-    folder = stage(package, tmp_path / "triton" / "models", NAME, SIGNATURE)
+    folder = stage_version(package, tmp_path / "triton" / "models", NAME, SIGNATURE, Resources())
 
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     expected = {"config.pbtxt", "staged.json", "1/model.py", "1/model.onnx", "1/manifest.json"}
@@ -54,31 +55,33 @@ def test_a_version_is_laid_out_whole(tmp_path, package):
 
 def test_staging_again_changes_nothing(tmp_path, package):
     """The same package under the same name: the files on disk are not even touched."""
-    folder = stage(package, tmp_path / "models", NAME, SIGNATURE)
+    folder = stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
     before = contents(folder)
 
-    stage(package, tmp_path / "models", NAME, SIGNATURE)
+    stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
 
     assert before == contents(folder)
 
 
 def test_a_damaged_version_is_staged_anew(tmp_path, package):
     """A staged file was altered: staging the package again repairs it."""
-    folder = stage(package, tmp_path / "models", NAME, SIGNATURE)
+    folder = stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
     (folder / "1" / "model.onnx").write_bytes(b"grapf")
 
-    stage(package, tmp_path / "models", NAME, SIGNATURE)
+    stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
 
     verify_staged(folder)
 
 
 def test_a_version_is_never_replaced(tmp_path, package):
     """Another package under a taken name is refused and the first one stays."""
-    folder = stage(package, tmp_path / "models", NAME, SIGNATURE)
+    folder = stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
     before = contents(folder)
 
     with pytest.raises(ArtefactError, match="another package"):
-        stage(make_package(tmp_path / "other", b"another"), tmp_path / "models", NAME, SIGNATURE)
+        stage_version(
+            make_package(tmp_path / "other", b"another"), tmp_path / "models", NAME, SIGNATURE, Resources()
+        )
 
     assert before == contents(folder)
 
@@ -88,7 +91,7 @@ def test_a_flipped_byte_is_refused_before_anything_is_laid_out(tmp_path, package
     (package / "model.onnx").write_bytes(b"grapi")
 
     with pytest.raises(ArtefactError, match=r"model\.onnx was altered"):
-        stage(package, tmp_path / "models", NAME, SIGNATURE)
+        stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
 
     assert not (tmp_path / "models").exists()
 
@@ -113,7 +116,7 @@ def test_an_unreadable_manifest_is_refused(package, content):
 
 def test_a_file_added_after_staging_is_refused(tmp_path, package):
     """What nobody staged does not get loaded."""
-    folder = stage(package, tmp_path / "models", NAME, SIGNATURE)
+    folder = stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
     (folder / "1" / "extra.py").write_text("")
 
     with pytest.raises(ArtefactError, match=r"1/extra\.py was added"):
@@ -122,7 +125,7 @@ def test_a_file_added_after_staging_is_refused(tmp_path, package):
 
 def test_a_tensor_without_columns_is_left_out(package):
     """A model with numeric inputs only has no categorical tensor."""
-    text = config_text(NAME, SIGNATURE, 64, 2)
+    text = config_text(NAME, SIGNATURE, Resources(maximum_batch=64, instances=2))
 
     assert '"numeric" data_type: TYPE_FP32 dims: [ 1 ]' in text
     assert "categorical" not in text

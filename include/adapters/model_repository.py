@@ -16,22 +16,18 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 from include.adapters.files import sha256_of, sync
+from include.config.settings import REPOSITORY_ROOT
 from include.contracts.errors import ArtefactError
+from include.contracts.model import Resources
 from include.contracts.packages import MANIFEST_NAME
 from include.contracts.signatures import Signature
 
 STAGED = "staged.json"
-_MODEL = Path(__file__).with_name("onnx_model.py")
+_MODEL = REPOSITORY_ROOT / "serving" / "triton" / "onnx_model.py"
 
 
-def stage(
-    package: Path,
-    repository: Path,
-    name: str,
-    signature: Signature,
-    *,
-    max_batch: int = 256,
-    instances: int = 1,
+def stage_version(
+    package: Path, repository: Path, name: str, signature: Signature, resources: Resources
 ) -> Path:
     """Lay a package out as a Triton model and return its folder; doing it again changes nothing.
 
@@ -40,8 +36,7 @@ def stage(
         repository: Triton's model repository.
         name: the version's Triton name, as `triton_name` gives it.
         signature: the model's inputs and output.
-        max_batch: most rows Triton joins.
-        instances: processes that serve the model at once.
+        resources: most rows Triton joins, and how many processes serve the model at once.
 
     Raises:
         ArtefactError: the package is not what its manifest says, or the name holds another package.
@@ -53,7 +48,7 @@ def stage(
     repository.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".staging-", dir=repository.parent))
     try:
-        _lay_out(draft, package, files, config_text(name, signature, max_batch, instances))
+        _lay_out(draft, package, files, config_text(name, signature, resources))
         if target.exists():
             target.rename(draft / "replaced")
         (draft / "model").rename(target)
@@ -91,7 +86,7 @@ def verify_staged(folder: Path) -> None:
         raise ArtefactError(f"{folder}: {', '.join(sorted(added))} was added after staging; stage it again")
 
 
-def config_text(name: str, signature: Signature, max_batch: int, instances: int) -> str:
+def config_text(name: str, signature: Signature, resources: Resources) -> str:
     """Return config.pbtxt: batches are whatever queued, with no wait for more."""
     sizes = {
         "numeric": ("TYPE_FP32", len(signature.numeric)),
@@ -103,11 +98,11 @@ def config_text(name: str, signature: Signature, max_batch: int, instances: int)
         if columns
     )
     return (
-        f'name: "{name}"\nbackend: "python"\nmax_batch_size: {max_batch}\n'
+        f'name: "{name}"\nbackend: "python"\nmax_batch_size: {resources.maximum_batch}\n'
         f"input [\n{inputs}\n]\n"
         f'output [\n  {{ name: "score" data_type: TYPE_FP32 dims: [ {signature.outputs} ] }}\n]\n'
         "dynamic_batching { max_queue_delay_microseconds: 0 }\n"
-        f"instance_group [ {{ kind: KIND_CPU count: {instances} }} ]\n"
+        f"instance_group [ {{ kind: KIND_{resources.device.upper()} count: {resources.instances} }} ]\n"
     )
 
 

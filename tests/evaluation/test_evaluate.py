@@ -1,0 +1,153 @@
+from hashlib import sha256
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.packages import package_uri, publish_package
+from include.adapters.tracking import Tracking
+from include.config.settings import Settings
+from include.contracts.errors import ContractError
+from include.contracts.packages import Manifest, TrainingRecord, Version
+from include.contracts.reports import EvaluationReport, GateKind, Verdict
+from include.evaluation import evaluate as stage
+from include.evaluation.evaluate import evaluate, judge_candidate
+from include.training.train import train_candidate
+from tests.synthetic import AS_OF, Tracker, churn_folder, customers, frozen, request
+
+
+def candidate(place, frame, tracker=None, **changes):
+    """Train a candidate on a frame in a store of its own."""
+    store, folder = ArtefactStore(place / "artefacts"), churn_folder(place, **changes)
+    uri = train_candidate(store, tracker or Tracker(), folder, request(frozen(store, frame)))
+    return SimpleNamespace(store=store, folder=folder, contract=folder.contract, uri=uri)
+
+
+def judged(made, champion=None):
+    """Judge a candidate and return its report."""
+    record = TrainingRecord.model_validate_json(made.store.read(f"{made.uri}/training.json"))
+    return judge_candidate(made.store, made.contract, made.uri, record, champion)
+
+
+def registered(made, store):
+    """Package a candidate into a store, as registration does, and return the version."""
+    files = {name: made.store.read(f"{made.uri}/{name}") for name in ("model.onnx", "golden.json")}
+    record = TrainingRecord.model_validate_json(made.store.read(f"{made.uri}/training.json"))
+    hashes = {name: sha256(content).hexdigest() for name, content in files.items()}
+    digest = publish_package(store, Manifest(**record.model_dump(), files=hashes), files)
+    return Version(
+        model="churn",
+        version="1.0.0",
+        artefact_sha256=digest,
+        package_uri=package_uri("churn", digest),
+        run_id="run1",
+        requested_by="system",
+        registered_at=AS_OF,
+    )
+
+
+def verdicts(report):
+    """Return the verdict by kind of gate and metric."""
+    return {(gate.kind, gate.metric): gate.verdict for gate in report.gates}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """An honest candidate."""
+    return candidate(tmp_path_factory.mktemp("good"), customers())
+
+
+def test_an_honest_candidate_passes(good):
+    """It beats the recency baseline on weeks it has not seen, is calibrated, and has no champion yet."""
+    report = judged(good)
+    assert () == report.failures
+    assert 5 * 250 == report.test_rows
+    assert report.metrics["roc_auc"] > report.baseline_metrics["roc_auc"] + 0.05
+    assert Verdict.NOT_APPLICABLE is verdicts(report)[GateKind.CHAMPION, "roc_auc"]
+
+
+def test_shuffled_labels_fail_the_threshold(tmp_path):
+    """A model of noise ranks like noise, and the gate says so with the figure."""
+    frame = customers()
+    frame["label"] = np.random.default_rng(1).permutation(frame["label"])
+    report = judged(candidate(tmp_path, frame))
+    assert Verdict.FAIL is verdicts(report)[GateKind.THRESHOLD, "roc_auc"]
+    assert pytest.approx(0.5, abs=0.06) == report.metrics["roc_auc"]
+
+
+def test_a_candidate_equal_to_the_champion_passes(good):
+    """The same model again is no worse: the interval is a point at zero."""
+    report = judged(good, registered(good, good.store))
+    assert Verdict.PASS is verdicts(report)[GateKind.CHAMPION, "roc_auc"]
+    assert report.metrics == report.champion_metrics
+
+
+def test_a_retrain_with_another_seed_passes(good, tmp_path):
+    """Two honest trainings on the same data rank nearly alike, and the gate lets the second through."""
+    again = candidate(tmp_path, customers(), training={"seed": 8})
+    assert (
+        Verdict.PASS is verdicts(judged(again, registered(good, again.store)))[GateKind.CHAMPION, "roc_auc"]
+    )
+
+
+def test_a_candidate_that_lost_a_feature_fails_against_the_champion(good, tmp_path):
+    """With recency blanked the candidate is worse on the same rows, as the paired interval shows."""
+    changes = {
+        "features": {
+            "inputs": [
+                i.model_dump(mode="json")
+                for i in good.contract.features.inputs
+                if i.name == "avg_order_value_30d"
+            ]
+        },
+        "gates": {"baseline": {"feature": "avg_order_value_30d"}},
+    }
+    blind = candidate(tmp_path, customers(), **changes)
+    report = judged(blind, registered(good, blind.store))
+    assert Verdict.FAIL is verdicts(report)[GateKind.CHAMPION, "roc_auc"]
+    assert "against 0." in report.failures[-1].detail
+
+
+def test_a_champion_with_features_nobody_has_any_more_is_no_pass(good, tmp_path):
+    """The comparison is impossible, and the gate names the feature that is missing."""
+    inputs = [i for i in good.contract.features.inputs if i.name != "total_spend_30d"]
+    changes = {"features": {"inputs": [i.model_dump(mode="json") for i in inputs]}}
+    slim = candidate(tmp_path, customers().drop(columns="total_spend_30d"), **changes)
+    report = judged(slim, registered(good, slim.store))
+    assert Verdict.FAIL is verdicts(report)[GateKind.CHAMPION, "roc_auc"]
+    assert "lack total_spend_30d" in report.failures[-1].detail
+
+
+def test_a_graph_that_is_not_the_trained_one_fails_parity(good, tmp_path):
+    """Another seed's graph put in the candidate's place no longer gives the golden predictions."""
+    swapped = candidate(tmp_path, customers())
+    other = candidate(tmp_path / "other", customers(), training={"seed": 8})
+    swapped.store.write(f"{swapped.uri}/model.onnx", other.store.read(f"{other.uri}/model.onnx"))
+    assert {(GateKind.PARITY, "parity_difference")} == {
+        (gate.kind, gate.metric) for gate in judged(swapped).failures
+    }
+
+
+def test_a_contract_changed_since_training_is_refused(good, tmp_path):
+    """Gates cannot be moved between training and evaluation."""
+    changed = churn_folder(tmp_path, gates={"champion": {"tolerance": 0.5}}).contract
+    record = TrainingRecord.model_validate_json(good.store.read(f"{good.uri}/training.json"))
+    with pytest.raises(ContractError, match="contract changed since candidates/run1 was trained"):
+        judge_candidate(good.store, changed, good.uri, record, None)
+
+
+def test_the_report_is_stored_and_its_figures_logged(tmp_path, monkeypatch):
+    """evaluation.json reads back as the report, and the MLflow run has the test metrics."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    settings = Settings(home=tmp_path)
+    tracking = Tracking(settings, uri)
+    monkeypatch.chdir(tmp_path)
+    made = candidate(tmp_path, customers(), tracker=tracking)
+    monkeypatch.setattr(stage, "Tracking", lambda settings: Tracking(settings, uri))
+    report = evaluate(settings, made.folder, made.uri, None)
+    stored = EvaluationReport.model_validate_json(made.store.read(f"{made.uri}/evaluation.json"))
+    run = tracking._client.get_run(made.uri.removeprefix("candidates/"))
+    assert report == stored
+    assert pytest.approx(report.metrics["roc_auc"]) == run.data.metrics["test_roc_auc"]
+    assert ("FINISHED", "system") == (run.info.status, run.data.tags["requested_by"])

@@ -1,0 +1,44 @@
+import pytest
+
+from include.features.store import open_store
+from tests.shop import Shop, half_a_year
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A shop with its churn model."""
+    return Shop(tmp_path, half_a_year())
+
+
+def test_definitions_reach_feast(shop):
+    """Owner, description, TTL, entity and the model's service are in the registry."""
+    store = open_store(shop.settings)
+    view = store.get_feature_view("customer_spending")
+    assert ("retention", 90, ["customer_id"]) == (view.owner, view.ttl.days, view.entities)
+    service = store.get_feature_service("churn_v1")
+    assert {"model": "churn"} == service.tags
+    names = {feature.name for item in service.feature_view_projections for feature in item.features}
+    assert set(shop.churn.contract.signature.views["customer_spending"]) == names
+
+
+def test_unchanged_definitions_are_not_applied_again(shop):
+    """Opening again leaves the registry's file alone; a changed contract rewrites it."""
+    open_store(shop.settings)
+    registry = shop.settings.feature_registry
+    before = registry.stat().st_mtime_ns
+    open_store(shop.settings)
+    assert before == registry.stat().st_mtime_ns
+    contract = shop.churn.path / "contract.yaml"
+    contract.write_text(contract.read_text().replace("service: churn_v1", "service: churn_v2"))
+    names = {item.name for item in open_store(shop.settings).list_feature_services()}
+    assert "churn_v2" in names
+
+
+def test_a_broken_contract_breaks_only_its_own(shop, caplog):
+    """A model whose contract names an unknown feature has no service; the views are there all the same."""
+    contract = shop.churn.path / "contract.yaml"
+    contract.write_text(contract.read_text().replace("name: total_spend_30d", "name: total_spent"))
+    store = open_store(shop.settings)
+    assert [] == store.list_feature_services()
+    assert ["customer_spending"] == [view.name for view in store.list_feature_views()]
+    assert "no feature total_spent" in caplog.text

@@ -1,0 +1,83 @@
+import pyarrow.parquet
+import pytest
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.parquet import content_sha256
+from include.contracts.errors import DataError
+from include.data.labels import compute_labels
+from include.features.materialize import compute_features
+from include.features.training_set import freeze_training_set
+from include.features.views import offline_folder
+from tests.shop import SPENDING, Shop, at, half_a_year, on
+
+AS_OF = at("2017-06-01")
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A shop with features and labels up to June."""
+    shop = Shop(tmp_path, half_a_year())
+    compute_features(shop.settings, on("2017-02-01"), on("2017-06-01"), at("2017-06-01"))
+    compute_labels(shop.settings, shop.churn, at("2017-02-01"), AS_OF, AS_OF)
+    return shop
+
+
+def frozen(shop, snapshot):
+    """Return a snapshot's table."""
+    store = ArtefactStore(shop.settings.artefacts_folder)
+    return pyarrow.parquet.read_table(store.path(snapshot.uri))
+
+
+def test_labels_meet_the_features_of_their_day(shop):
+    """Each row has the features stamped at its moment, moments a week apart, back from the last known."""
+    snapshot = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
+    table = frozen(shop, snapshot)
+    assert ["unit", "event_at", "known_at", "label", *SPENDING] == table.column_names
+    moments = sorted(set(table["event_at"].to_pylist()))
+    assert at("2017-05-18") == moments[-1]
+    assert {7} == {(b - a).days for a, b in zip(moments, moments[1:], strict=False)}
+    day = pyarrow.parquet.read_table(
+        offline_folder(shop.settings, "customer_spending") / "2017-05-18.parquet"
+    ).to_pylist()
+    last = [row for row in table.to_pylist() if row["event_at"] == moments[-1]]
+    assert [(str(row["customer_id"]), *(row[name] for name in SPENDING)) for row in day] == [
+        (row["unit"], *(row[name] for name in SPENDING)) for row in last
+    ]
+
+
+def test_freezing_again_gives_the_same_snapshot(shop):
+    """The same rows have the same hash and are not written again; the file holds what the hash says."""
+    first = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
+    path = ArtefactStore(shop.settings.artefacts_folder).path(first.uri)
+    before = path.stat().st_mtime_ns
+    assert first == freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
+    assert before == path.stat().st_mtime_ns
+    assert first.sha256 == content_sha256(frozen(shop, first))
+    assert {"customer_spending": 90 * 86_400.0} == first.feature_ttl_seconds
+    assert first.rows == frozen(shop, first).num_rows
+
+
+def test_only_what_was_known_then(shop):
+    """As of May no label known later is in the set, and every row lies in the snapshot's window."""
+    snapshot = freeze_training_set(shop.settings, shop.churn.contract, at("2017-05-01"))
+    table = frozen(shop, snapshot)
+    assert at("2017-05-01") >= max(table["known_at"].to_pylist())
+    assert snapshot.start == min(table["event_at"].to_pylist())
+    assert snapshot.end > max(table["event_at"].to_pylist())
+
+
+def test_rows_without_features_are_kept(shop):
+    """Where no features were computed the row stays, its features null."""
+    before = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
+    for path in offline_folder(shop.settings, "customer_spending").glob("2017-0[2345]*.parquet"):
+        path.unlink()
+    after = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
+    assert before.rows == after.rows
+    assert before.sha256 != after.sha256
+    assert {after.rows} == {frozen(shop, after)[name].null_count for name in SPENDING}
+
+
+def test_no_labels_no_training_set(shop):
+    """Without a known label the reader is told what to compute."""
+    with pytest.raises(DataError, match="compute the labels first"):
+        freeze_training_set(shop.settings, shop.churn.contract, at("2017-02-05"))

@@ -1,0 +1,70 @@
+"""The endpoints as a whole: keys, documentation, what they import."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+OPEN = {"/v2", "/v2/health/live", "/v2/health/ready", "/metrics", "/docs", "/openapi.json"}
+
+
+def test_every_endpoint_but_the_open_ones_needs_a_key(stage):
+    """Walks the OpenAPI document; an endpoint that answers without a key must be on the list."""
+    paths = stage.client.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for method, operation in operations.items():
+            url = re.sub(r"\{\w+\}", "churn", path)
+            response = stage.client.request(method, url, headers={"Authorization": ""})
+            assert (path in OPEN) == (response.status_code != 401), path
+            assert (path in OPEN) == (operation["security"] == [])
+
+
+def test_the_document_refers_only_to_what_it_holds(stage):
+    """Every $ref of the OpenAPI document leads somewhere."""
+    response = stage.client.get("/openapi.json")
+    schemas = response.json()["components"]["schemas"]
+
+    assert "3.1.0" == response.json()["openapi"]
+    assert set(re.findall(r"#/components/schemas/(\w+)", response.text)) <= schemas.keys()
+
+
+def test_the_page_explains_every_problem_and_loads_nothing(stage):
+    """A problem's `type` leads to its entry; no script, style or picture comes from elsewhere."""
+    page = stage.client.get("/docs").text
+    problem = stage.client.get("/nothing").json()
+
+    assert f'id="{problem["type"].removeprefix("/docs#")}"' in page
+    assert "http" not in page.replace("Http", "")
+
+
+def test_metrics_count_requests_stages_and_fallbacks(stage):
+    """Counters by route template, never by entity or path."""
+    stage.predict({"entity": {"customer_id": 1}})
+    stage.client.get("/no/such/path")
+    text = stage.client.get("/metrics").text
+
+    assert 'gateway_requests_total{route="/v1/predict/{model}",status="200"} 1.0' in text
+    assert 'gateway_requests_total{route="unknown",status="404"} 1.0' in text
+    for stage_name in ("auth", "features", "model", "log", "total"):
+        assert f'gateway_stage_seconds_count{{stage="{stage_name}"}}' in text
+    assert "gateway_log_bytes_total 0" not in text
+
+
+@pytest.mark.skipif(not (ROOT / ".venv-gateway").is_dir(), reason="the gateway's environment is not set up")
+def test_every_module_imports_in_the_small_environment():
+    """The gateway's own environment is enough, and nothing heavy comes in with it."""
+    names = sorted(path.stem for path in (ROOT / "serving" / "gateway").glob("*.py"))
+    imports = ", ".join(f"serving.gateway.{name}" for name in names)
+    heavy = "{'torch', 'airflow', 'duckdb', 'mlflow', 'onnxruntime'} & set(sys.modules)"
+    result = subprocess.run(
+        [ROOT / ".venv-gateway/bin/python", "-c", f"import sys, {imports}; print({heavy})"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+    assert "set()" == result.stdout.strip()

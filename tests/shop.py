@@ -1,0 +1,107 @@
+"""A made-up shop: purchase lines and products on disk, and settings that read them."""
+
+import shutil
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from include.config.models import ModelFolder
+from include.config.settings import REPOSITORY_ROOT, Settings
+from include.contracts.routes import EntityKey
+
+CUSTOMER = EntityKey(name="customer_id", type="int64")
+SPENDING = (
+    "total_spend_30d",
+    "avg_order_value_30d",
+    "transaction_count_30d",
+    "days_since_last_purchase",
+    "preferred_category",
+)
+
+PRODUCTS = [(1, "GROCERY"), (2, "MEAT")]
+"""(product_id, department); product 3 is sold without a row here."""
+
+
+def at(text: str) -> datetime:
+    """Return a moment in UTC from ISO text."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def on(text: str) -> date:
+    """Return a date from ISO text."""
+    return date.fromisoformat(text)
+
+
+class Shop:
+    """Sources under a folder; `purchases` are (customer, basket, product, money, ISO time)."""
+
+    def __init__(self, folder: Path, purchases: list[tuple[int, int, int, float, str]]) -> None:
+        self.folder = folder
+        self.write(purchases)
+        products = pyarrow.table(
+            {
+                "product_id": [product for product, _ in PRODUCTS],
+                "department": [department for _, department in PRODUCTS],
+                "brand": ["National"] * len(PRODUCTS),
+                "product_category": pyarrow.array([None] * len(PRODUCTS), pyarrow.string()),
+            }
+        )
+        pyarrow.parquet.write_table(products, folder / "products.parquet")
+        model = folder / "models" / "churn"
+        shutil.copytree(REPOSITORY_ROOT / "include" / "models" / "churn", model)
+        for needed in ("network.py", "runbook.md"):
+            (model / needed).touch()
+
+    def write(self, purchases: list[tuple[int, int, int, float, str]], *, without: str = "") -> None:
+        """Replace the purchases; `without` leaves a raw column out."""
+        columns = list(zip(*purchases, strict=True))
+        table = pyarrow.table(
+            {
+                "household_id": pyarrow.array(columns[0], pyarrow.int64()),
+                "basket_id": pyarrow.array(columns[1], pyarrow.int64()),
+                "product_id": pyarrow.array(columns[2], pyarrow.int64()),
+                "quantity": pyarrow.array([1] * len(purchases), pyarrow.int64()),
+                "sales_value": pyarrow.array(columns[3], pyarrow.float64()),
+                "transaction_timestamp": pyarrow.array(
+                    [datetime.fromisoformat(text) for text in columns[4]], pyarrow.timestamp("us")
+                ),
+            }
+        )
+        pyarrow.parquet.write_table(
+            table.drop_columns([without] if without else []), self.folder / "purchases.parquet"
+        )
+
+    @property
+    def settings(self) -> Settings:
+        """Settings whose home, sources and models lie in the folder."""
+        return Settings(
+            home=self.folder / "home",
+            model_folders=(self.folder / "models",),
+            sources={
+                "purchases": str(self.folder / "purchases.parquet"),
+                "products": str(self.folder / "products.parquet"),
+            },
+        )
+
+    @property
+    def churn(self) -> ModelFolder:
+        """The churn model's folder."""
+        return ModelFolder(self.folder / "models" / "churn")
+
+
+def half_a_year(customers: int = 6) -> list[tuple[int, int, int, float, str]]:
+    """Return purchases from January to June 2017; customer n buys every n days."""
+    return [
+        (
+            customer,
+            1000 * customer + day,
+            1 + (customer + day) % 3,
+            float(customer) + day / 100,
+            f"2017-{month:02}-{of_month:02}T10:00:00",
+        )
+        for customer in range(1, customers + 1)
+        for day, (month, of_month) in enumerate((m, d) for m in range(1, 7) for d in range(1, 29))
+        if day % customer == 0
+    ]
