@@ -31,7 +31,7 @@ with DAG(
     },
     tags=["stage:features"],
     doc_md=__doc__,
-):
+) as features_materialize:
 
     @stage_task
     def check_sources() -> None:

@@ -1,9 +1,9 @@
 """### Release: one version on its way to all traffic
 
-1. `open_release`: plan, thresholds and the contract's hash are copied into the ledger; a second release of the
-   same model is refused with who holds the first.
-2. `approve`: named approvers see the evidence. Who asked for the training or triggered this run may not answer;
-   when time runs out the answer is no.
+1. `open_release`: plan, thresholds and the contract's hash are copied into the ledger; a second release of
+   the same model is refused with who holds the first.
+2. `approve`: named approvers see the evidence. Who asked for the training or triggered this run may not
+   answer; when time runs out the answer is no.
 3. `record_decision`: the answer goes to the ledger, bound to the artefact's hash. A no ends the release here.
 4. `load_version`: into Triton, every byte checked, golden predictions compared.
 5. `switch_route`: release and route change in one transaction.

@@ -29,6 +29,9 @@ class ReleaseApproval(HITLOperator):
     template_fields: Collection[str] = (*HITLOperator.template_fields, "approvers")
 
     def __init__(self, *, approvers: Sequence[str], response_timeout: timedelta, **kwargs: Any) -> None:
+        kwargs.pop(
+            "params", None
+        )  # the DAG's own, which Airflow hands to every task; they are not for approvers
         super().__init__(
             options=[APPROVE, REJECT],
             defaults=REJECT,

@@ -21,13 +21,14 @@ class Preprocessing(nn.Module):  # type: ignore[misc] # torch comes without type
 
     def __init__(self, use_log: torch.Tensor, centre: torch.Tensor, scale: torch.Tensor) -> None:
         super().__init__()
+        self.width = len(centre)
         self.register_buffer("use_log", use_log)
         self.register_buffer("centre", centre)
         self.register_buffer("scale", scale)
 
     def forward(self, numeric: torch.Tensor) -> torch.Tensor:
         """Turn float32 [B, N] with NaN for missing into float32 [B, 2N]: values, then missing flags."""
-        if not self.centre.numel():
+        if not self.width:
             return numeric
         missing = torch.isnan(numeric)
         shrunk = torch.where(self.use_log, torch.sign(numeric) * torch.log(1 + numeric.abs()), numeric)

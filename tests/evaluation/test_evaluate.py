@@ -137,6 +137,7 @@ def test_a_contract_changed_since_training_is_refused(good, tmp_path):
         judge_candidate(good.store, changed, good.uri, record, None)
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # SQLAlchemy's word to MLflow
 def test_the_report_is_stored_and_its_figures_logged(tmp_path, monkeypatch):
     """evaluation.json reads back as the report, and the MLflow run has the test metrics."""
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 EPOCH = datetime(2017, 3, 26, tzinfo=UTC)
 TTL = timedelta(minutes=10)
+# Feast warns of on-demand views as a whole; what they give is tested here.
+pytestmark = pytest.mark.filterwarnings("ignore:On demand feature view is an experimental:RuntimeWarning")
 STORES = {
     "asof": "include.features.asof_store.AsofOfflineStore",
     "feast": "duckdb",

@@ -1,6 +1,5 @@
 """Candidates as the training and evaluation stages leave them, small and real."""
 
-import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,14 @@ ROWS: tuple[dict[str, Any], ...] = tuple(
 )
 
 
-def model_folder(root: Path) -> ModelFolder:
-    """Copy the churn contract into a model folder of its own."""
-    folder = root / "churn"
+def model_folder(root: Path, name: str = "churn") -> ModelFolder:
+    """Copy the churn contract into a model folder of its own, under a name."""
+    folder = root / name
     folder.mkdir(parents=True)
-    shutil.copy(REPOSITORY_ROOT / "include" / "models" / "churn" / "contract.yaml", folder)
-    for name in ("label.sql", "network.py", "runbook.md"):
-        (folder / name).touch()
+    contract = (REPOSITORY_ROOT / "include" / "models" / "churn" / "contract.yaml").read_text()
+    (folder / "contract.yaml").write_text(contract.replace("name: churn\n", f"name: {name}\n", 1))
+    for needed in ("label.sql", "network.py", "runbook.md"):
+        (folder / needed).touch()
     return ModelFolder(folder)
 
 
@@ -69,7 +69,7 @@ def training_record(folder: ModelFolder, run_id: str, **changes: Any) -> Trainin
     return TrainingRecord.model_validate({**fields, **changes})
 
 
-def evaluation_report(verdict: Verdict = Verdict.PASS) -> EvaluationReport:
+def evaluation_report(verdict: Verdict = Verdict.PASS, model: str = "churn") -> EvaluationReport:
     """Return a report with one gate of the given verdict."""
     gate = GateResult(
         kind=GateKind.THRESHOLD,
@@ -80,7 +80,7 @@ def evaluation_report(verdict: Verdict = Verdict.PASS) -> EvaluationReport:
         detail="roc_auc is 0.8000, at least 0.7700 is needed",
     )
     return EvaluationReport(
-        model="churn",
+        model=model,
         as_of=DAY,
         test_start=DAY.replace(month=9),
         test_end=DAY,
@@ -117,7 +117,10 @@ def write_candidate(
     uri = f"candidates/{run_id}"
     graph = scoring_graph(factor)
     session = onnxruntime.InferenceSession(graph)
-    scores = session.run(["score"], to_tensors(folder.contract.signature, ROWS))[0] + golden_offset
+    tensors = to_tensors(folder.contract.signature, ROWS)
+    # In process onnxruntime takes text; bytes are what travels to Triton.
+    categories = np.array([[text.decode()] for (text,) in tensors["categorical"]], np.object_)
+    scores = session.run(["score"], {**tensors, "categorical": categories})[0] + golden_offset
     cases = tuple(
         GoldenCase(features=row, outputs=tuple(float(value) for value in score))
         for row, score in zip(ROWS, scores, strict=True)
@@ -127,7 +130,7 @@ def write_candidate(
         "model.onnx": graph,
         "golden.json": GoldenSet(cases=cases).model_dump_json().encode(),
         "training.json": record.model_dump_json().encode(),
-        "evaluation.json": evaluation_report(verdict).model_dump_json().encode(),
+        "evaluation.json": evaluation_report(verdict, folder.name).model_dump_json().encode(),
     }.items():
         write_atomically(store.path(uri) / name, content)
     return uri

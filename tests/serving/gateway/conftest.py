@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -183,7 +184,6 @@ class Stage:
     features: MemoryFeatures
     ledger: MemoryLedger
     settings: Settings
-    server: uvicorn.Server
 
     def predict(self, body: object, **options: object) -> httpx.Response:
         """Ask for a prediction."""
@@ -219,9 +219,9 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture
-def triton() -> Iterator[tuple[FaultyTriton, str]]:
-    """Serve a Triton that can be told to fail."""
+@contextmanager
+def serving_triton() -> Iterator[tuple[FaultyTriton, str]]:
+    """Serve a Triton that can be told to fail; yield it with its endpoint."""
     servicer = FaultyTriton()
     server = grpc.server(ThreadPoolExecutor(8))
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
@@ -232,46 +232,66 @@ def triton() -> Iterator[tuple[FaultyTriton, str]]:
     server.stop(0).wait()
 
 
+@contextmanager
+def serving(
+    home: Path,
+    triton: tuple[FaultyTriton, str],
+    *,
+    settings: Mapping[str, object] | None = None,
+    ledger_is_down: bool = False,
+    **changes: object,
+) -> Iterator[Stage]:
+    """Run a gateway; `changes` go into the route of churn, `settings` into the settings."""
+    servicer, endpoint = triton
+    port = free_port()
+    current = Settings(home=home, gateway_port=port, **(settings or {}))
+    snapshot = RouteSnapshot(snapshot_id="1-abc", routes={"churn": route(endpoint, **changes)})
+    keys = (
+        api_key(KEY),
+        api_key(CHURN_KEY, models=("churn",), verbs=("predict",)),
+        api_key(EXPIRED_KEY, expires_at=NOW - timedelta(hours=1)),
+    )
+    features, ledger = MemoryFeatures({1: FRESH}), MemoryLedger(snapshot, keys, ledger_is_down)
+    app = gateway(current, features, lambda: ledger, lambda: NOW)
+    config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools", ws="none")
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run)
+    thread.start()
+    wait_for(lambda: server.started or not thread.is_alive())
+    url = f"http://127.0.0.1:{port}"
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
+        yield Stage(url, client, servicer, endpoint, features, ledger, current)
+    servicer.gate.set()
+    server.should_exit = True
+    thread.join(20)
+
+
+@pytest.fixture
+def triton() -> Iterator[tuple[FaultyTriton, str]]:
+    """A Triton that can be told to fail, and its endpoint."""
+    with serving_triton() as served:
+        yield served
+
+
 @pytest.fixture
 def start(tmp_path: Path, triton: tuple[FaultyTriton, str]) -> Iterator[Callable[..., Stage]]:
-    """Start gateways; `changes` go into the route of churn, `settings` into the settings."""
-    stages: list[tuple[Stage, Thread]] = []
-
-    def started(*, settings: Mapping[str, object] | None = None, **changes: object) -> Stage:
-        servicer, endpoint = triton
-        port = free_port()
-        current = Settings(home=tmp_path / "home", gateway_port=port, **(settings or {}))
-        snapshot = RouteSnapshot(snapshot_id="1-abc", routes={"churn": route(endpoint, **changes)})
-        keys = (
-            api_key(KEY),
-            api_key(CHURN_KEY, models=("churn",), verbs=("predict",)),
-            api_key(EXPIRED_KEY, expires_at=NOW - timedelta(hours=1)),
-        )
-        features, ledger = MemoryFeatures({1: FRESH}), MemoryLedger(snapshot, keys)
-        app = gateway(current, features, lambda: ledger, lambda: NOW)
-        config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools", ws="none")
-        server = uvicorn.Server(config)
-        thread = Thread(target=server.run)
-        thread.start()
-        wait_for(lambda: server.started or not thread.is_alive())
-        url = f"http://127.0.0.1:{port}"
-        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {KEY}"}, timeout=20)
-        stage = Stage(url, client, servicer, endpoint, features, ledger, current, server)
-        stages.append((stage, thread))
-        return stage
-
-    yield started
-    for stage, thread in stages:
-        stage.triton.gate.set()
-        stage.client.close()
-        stage.server.should_exit = True
-        thread.join(20)
+    """Start gateways, see `serving`."""
+    with ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(serving(tmp_path / "home", triton, **changes))
 
 
 @pytest.fixture
 def stage(start: Callable[..., Stage]) -> Stage:
     """A gateway with one model and one known customer."""
     return start()
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A gateway that a module's refusals share; its model must never be called."""
+    with serving_triton() as triton, serving(tmp_path_factory.mktemp("home"), triton) as stage:
+        yield stage
 
 
 def stale(days: int) -> Row:

@@ -1,11 +1,13 @@
 """What happens when something the gateway needs fails."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import grpc
 import pytest
 
 from include.contracts.predictions import FallbackReason, Status
 from include.contracts.routes import RouteSnapshot
-from tests.serving.gateway.conftest import KEY, api_key, route, version_route, wait_for
+from tests.serving.gateway.conftest import KEY, api_key, route, serving, version_route, wait_for
 
 ONE = {"entity": {"customer_id": 1}}
 
@@ -114,8 +116,6 @@ def test_a_bug_is_a_500_with_an_id_and_no_traceback(stage, caplog):
 
 def test_routes_change_under_requests_in_flight(stage):
     """A request in flight ends on its route; the next one takes the new one."""
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
     stage.triton.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         flying = pool.submit(stage.predict, ONE)
@@ -143,16 +143,21 @@ def test_a_ledger_that_goes_away_changes_nothing(stage):
     assert 200 == stage.predict(ONE).status_code
 
 
-def test_without_its_ledger_it_starts_from_what_it_kept(start):
-    """Routes and keys of the last run serve a start without a ledger; before the first, 503 or 401."""
-    first = start()
-    wait_for((first.settings.gateway_folder / "routes.json").exists)
-    first.server.should_exit = True
-    wait_for(lambda: not first.server.servers)
-    second = start()
-    second.ledger.is_down = True
+def test_without_its_ledger_it_starts_from_what_it_kept(tmp_path, triton):
+    """Routes and keys of the last run serve a start without a ledger."""
+    with serving(tmp_path, triton) as first:
+        wait_for((first.settings.gateway_folder / "routes.json").exists)
+    with serving(tmp_path, triton, ledger_is_down=True) as second:
+        assert 200 == second.predict(ONE).status_code
 
-    assert 200 == second.predict(ONE).status_code
+
+def test_a_first_start_without_a_ledger_knows_nobody(start):
+    """Without routes and keys it is live, not ready, and lets nobody in."""
+    stage = start(ledger_is_down=True)
+
+    assert 401 == stage.predict(ONE).status_code
+    assert 503 == stage.client.get("/v2/health/ready").status_code
+    assert 200 == stage.client.get("/v2/health/live").status_code
 
 
 def test_readiness_needs_routes_and_every_routed_version(stage):

@@ -79,38 +79,30 @@ def test_tensors_are_logged_as_such(stage):
         [{**NUMERIC, "parameters": {"binary_data_size": 16}}, CATEGORICAL],
     ],
 )
-def test_tensors_that_do_not_fit_never_reach_the_model(stage, inputs):
+def test_tensors_that_do_not_fit_never_reach_the_model(refusing, inputs):
     """Missing, doubled, of another type, shape or range: 422."""
-    response = stage.client.post(URL, json={"inputs": inputs})
+    response = refusing.client.post(URL, json={"inputs": inputs})
 
-    assert (422, []) == (response.status_code, stage.triton.calls)
+    assert (422, []) == (response.status_code, refusing.triton.calls)
 
 
 @pytest.mark.parametrize("size", ["-1", "x", "99999"])
-def test_a_json_size_that_does_not_fit_the_body_is_refused(stage, size):
+def test_a_json_size_that_does_not_fit_the_body_is_refused(refusing, size):
     """The header that parts JSON from binary is checked."""
     headers = {"Inference-Header-Content-Length": size}
 
-    assert 400 == stage.client.post(URL, json={"inputs": []}, headers=headers).status_code
+    assert 400 == refusing.client.post(URL, json={"inputs": []}, headers=headers).status_code
 
 
 def test_binary_tensors_that_lie_about_their_size_are_refused(stage):
     """Strings that run over, tensors too short, bytes nobody accounts for."""
-    numeric = {"name": "numeric", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}
-    text = {
-        "name": "categorical",
-        "datatype": "BYTES",
-        "shape": [1, 1],
-        "parameters": {"binary_data_size": 5},
-    }
-    for raw in (
-        b"",
-        b"\0" * 12,
-        b"\0" * 8 + b"\xff\xff\xff\xffA",
-        b"\0" * 13,
-        b"\0" * 8 + b"\1\0\0\0\xff",
-        b"\0" * 99,
-    ):
+    numeric = {"name": "numeric", "datatype": "FP32", "shape": [1, 2]}
+    text = {"name": "categorical", "datatype": "BYTES", "shape": [1, 1]}
+    for tensor, size in ((numeric, 8), (text, 5)):
+        tensor["parameters"] = {"binary_data_size": size}
+    overrun, not_utf8 = b"\xff\xff\xff\xffA", b"\1\0\0\0\xff"
+    zeros = b"\0" * 8
+    for raw in (b"", zeros, zeros + b"\0" * 5, zeros + overrun, zeros + not_utf8, zeros * 9):
         content = json.dumps({"inputs": [numeric, text]}).encode()
         headers = {"Inference-Header-Content-Length": str(len(content))}
         response = stage.client.post(URL, content=content + raw, headers=headers)

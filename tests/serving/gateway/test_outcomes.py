@@ -48,9 +48,11 @@ def test_an_outcome_of_a_prediction_finds_its_model(stage):
         {"more": 1},
     ],
 )
-def test_an_outcome_that_says_too_little_or_too_much_is_refused(stage, changes):
+def test_an_outcome_that_says_too_little_or_too_much_is_refused(refusing, changes):
     """422, and nothing of the list is kept."""
-    response = stage.client.post("/v1/outcomes", json=[OUTCOME, {**OUTCOME, "outcome_id": "o-2", **changes}])
+    response = refusing.client.post(
+        "/v1/outcomes", json=[OUTCOME, {**OUTCOME, "outcome_id": "o-2", **changes}]
+    )
 
     assert (422, "/docs#invalid-request") == (response.status_code, response.json()["type"])
-    assert [] == list(read(stage.settings.outcomes_folder))
+    assert [] == list(read(refusing.settings.outcomes_folder))

@@ -87,9 +87,9 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("body", "status", "slug"), REFUSALS)
-def test_bad_input_is_refused_and_never_reaches_the_model(stage, caplog, body, status, slug):
+def test_bad_input_is_refused_and_never_reaches_the_model(refusing, caplog, body, status, slug):
     """A problem document that says what is wrong, one log line without the value, no call of the model."""
-    response = stage.client.post(
+    response = refusing.client.post(
         "/v1/predict/churn", content=body, headers={"Content-Type": "application/json"}
     )
     problem = response.json()
@@ -99,7 +99,7 @@ def test_bad_input_is_refused_and_never_reaches_the_model(stage, caplog, body, s
     assert {"type", "title", "status", "detail", "instance"} == problem.keys()
     assert (response.status_code, "/v1/predict/churn") == (problem["status"], problem["instance"])
     assert slug is None or f"/docs#{slug}" == problem["type"]
-    assert [] == stage.triton.calls
+    assert [] == refusing.triton.calls
     refused = [record for record in caplog.records if record.message == "request refused"]
     assert [problem["type"]] == [f"/docs#{record.fields['problem']}" for record in refused]
 
@@ -118,14 +118,14 @@ def test_bad_input_is_refused_and_never_reaches_the_model(stage, caplog, body, s
         ({"X-Event-Time": NOW.isoformat()}, 400, "event-time"),
     ],
 )
-def test_headers_that_do_not_fit_are_refused(stage, headers, status, slug):
+def test_headers_that_do_not_fit_are_refused(refusing, headers, status, slug):
     """No key, a wrong or expired one, another media type, an event time outside a replay."""
     headers = {name: value.encode() for name, value in headers.items()}
-    response = stage.predict(ONE, headers=headers)
+    response = refusing.predict(ONE, headers=headers)
 
     assert (status, f"/docs#{slug}") == (response.status_code, response.json()["type"])
     assert (status == 401) == ("www-authenticate" in response.headers)
-    assert [] == stage.triton.calls
+    assert [] == refusing.triton.calls
 
 
 def test_a_key_answers_only_within_its_scope(stage):

@@ -1,0 +1,293 @@
+"""The decisions of a rollout, without Triton."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.adapters.ledger.routes import RouteUpdate
+from include.config.settings import Settings
+from include.contracts.errors import ArtefactError, ConflictError, ContractError, LedgerError, RegistryError
+from include.contracts.model import ModelContract
+from include.contracts.packages import CodeState, GoldenCase, GoldenSet, Manifest, Version
+from include.contracts.releases import Decision, RampStage, Release, ReleaseStage
+from include.contracts.routes import ModelRoute
+from include.rollout.approval import may_approve, record_decision
+from include.rollout.evidence import evidence
+from include.rollout.load import worst_deviation
+from include.rollout.open import open_release, thresholds
+from include.rollout.reconcile import TritonPlan, plan_triton
+from tests.adapters.ledger.changes import route_to
+from tests.registry.candidates import evaluation_report, model_folder, training_record
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("approvers", "requested_by", "triggered_by", "expected"),
+    [
+        (("olga", "uma"), "ada", "ada", ("olga", "uma")),
+        (("olga", "uma"), "olga", "ada", ("uma",)),
+        (("olga", "uma"), "ada", "uma", ("olga",)),
+        (("olga", "uma"), "system", "system", ("olga", "uma")),
+        (("system", "uma"), "system", "ada", ("system", "uma")),
+    ],
+)
+def test_four_eyes(
+    approvers: tuple[str, ...], requested_by: str, triggered_by: str, expected: tuple[str, ...]
+) -> None:
+    """Who asked and who triggered may not approve; `system` excludes nobody."""
+    assert expected == may_approve(approvers, requested_by, triggered_by)
+
+
+@pytest.mark.parametrize(
+    ("approvers", "quorum"), [(("olga",), 1), (("olga", "uma"), 2), ((), 1), (("olga",), 0)]
+)
+def test_nobody_left_is_an_error(approvers: tuple[str, ...], quorum: int) -> None:
+    """Where too few are left, the release is refused rather than approved by nobody."""
+    with pytest.raises(ContractError, match="olga requested and ada triggered"):
+        may_approve(approvers, "olga", "ada", quorum)
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> ModelContract:
+    """Give churn's contract with three approvers."""
+    contract = model_folder(tmp_path / "models").contract
+    approvers = contract.approvers.model_copy(update={"users": ("ada", "olga", "uma")})
+    return contract.model_copy(update={"approvers": approvers})
+
+
+@pytest.fixture
+def version(ledger: Ledger) -> Version:
+    """Give a registered version that ada asked for."""
+    return _register(ledger, "1.0.0")
+
+
+def _register(ledger: Ledger, number: str) -> Version:
+    return ledger.register_version(
+        model="churn",
+        version=number,
+        artefact_sha256=f"sha-churn-{number}",
+        package_uri=f"packages/churn/{number}",
+        run_id=f"run-{number}",
+        requested_by="ada",
+        actor="ada",
+    )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Give settings with a home for each test: each needs a ledger of its own."""
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def ledger(settings: Settings) -> Iterator[Ledger]:
+    """Give a fresh ledger."""
+    upgrade(settings.ledger_uri)
+    opened = Ledger(settings.ledger_uri)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def release(ledger: Ledger, contract: ModelContract, version: Version) -> Release:
+    """Give a release that waits for its answer."""
+    return open_release(ledger, contract, version.version, release_id="r1", triggered_by="system")
+
+
+def answer(
+    ledger: Ledger, decision: Decision = Decision.APPROVED, decided_by: str | None = "olga", reason: str = ""
+) -> Release:
+    """Answer the release."""
+    return record_decision(
+        ledger,
+        "r1",
+        decision,
+        decided_by=decided_by,
+        decided_at=NOW,
+        evidence="# shown",
+        reason=reason or None,
+    )
+
+
+def test_release_copies_what_later_steps_need(
+    release: Release, contract: ModelContract, version: Version
+) -> None:
+    """Plan, gates, approvers and contract hash lie in the ledger from the start."""
+    assert (contract.rollout, contract.sha256) == (release.plan, release.contract_sha256)
+    assert ("olga", "uma") == release.approvers
+    assert thresholds(contract.gates) == release.thresholds
+    assert release.thresholds["roc_auc.minimum"] == 0.77
+    assert version.artefact_sha256 == release.artefact_sha256
+
+
+def test_unknown_version_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+    """The error lists what there is."""
+    with pytest.raises(RegistryError, match=r"no version 2\.0\.0; registered: 1\.0\.0"):
+        open_release(ledger, contract, "2.0.0", release_id="r1", triggered_by="system")
+
+
+def test_staged_ramp_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+    """A plan the platform cannot carry out opens no release."""
+    stages = tuple(RampStage.model_validate({"share": share, "hold": "1h"}) for share in (0.05, 1.0))
+    ramp = contract.model_copy(update={"rollout": contract.rollout.model_copy(update={"stages": stages})})
+    with pytest.raises(ContractError, match=r"shares 0\.05, 1; staged ramps are not supported yet"):
+        open_release(ledger, ramp, "1.0.0", release_id="r1", triggered_by="system")
+    assert ledger.open_release_of("churn") is None
+
+
+def test_yes_approves(ledger: Ledger, release: Release) -> None:
+    """One approver's yes moves the release on; the same task run again changes nothing."""
+    approved = answer(ledger)
+    assert ReleaseStage.APPROVED is approved.stage
+    assert approved == answer(ledger)
+    assert ["olga"] == [given.decided_by for given in ledger.approvals("r1")]
+
+
+def test_no_ends_the_release(ledger: Ledger, release: Release) -> None:
+    """A no ends it with its reason."""
+    assert ReleaseStage.REJECTED is answer(ledger, Decision.REJECTED, reason="too risky").stage
+    assert ledger.open_release_of("churn") is None
+    assert ledger.events()[-1].payload["reason"] == "too risky"
+
+
+def test_time_out_is_a_no(ledger: Ledger, release: Release) -> None:
+    """Nobody's answer can only be no."""
+    with pytest.raises(LedgerError, match="the answer is no"):
+        answer(ledger, Decision.APPROVED, decided_by=None)
+    assert ReleaseStage.REJECTED is answer(ledger, Decision.REJECTED, decided_by=None).stage
+
+
+@pytest.mark.parametrize("decided_by", ["ada", "eve", "system"])
+def test_only_approvers_answer(ledger: Ledger, release: Release, decided_by: str) -> None:
+    """Neither who asked for the model nor a stranger nor the system may answer."""
+    with pytest.raises(LedgerError, match="may not answer"):
+        answer(ledger, decided_by=decided_by)
+    assert ledger.approvals("r1") == ()
+
+
+def test_quorum_waits_for_the_second(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+    """With a quorum of two, one yes leaves it waiting and the second approves."""
+    approvers = contract.approvers.model_copy(update={"quorum": 2})
+    two = contract.model_copy(update={"approvers": approvers})
+    open_release(ledger, two, "1.0.0", release_id="r1", triggered_by="system")
+    assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
+    assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
+    assert ReleaseStage.APPROVED is answer(ledger, decided_by="uma").stage
+
+
+def test_changed_champion_voids_the_yes(ledger: Ledger, release: Release) -> None:
+    """Where another champion serves by the time of the click, evaluation must be run again."""
+    ledger.change_route(RouteUpdate(route_to("0.9.0"), 0), actor="olga", reason="meanwhile")
+    with pytest.raises(ConflictError, match=r"champion None, which is now 0\.9\.0"):
+        answer(ledger)
+    assert ledger.approvals("r1") == ()
+
+
+VERSIONS = tuple(
+    Version(
+        model="churn",
+        version=number,
+        artefact_sha256=f"sha-churn-{number}",
+        package_uri="p",
+        run_id=number,
+        requested_by="ada",
+        registered_at=NOW,
+    )
+    for number in ("1.0.0", "1.0.1", "1.0.2")
+)
+
+
+@pytest.mark.parametrize(
+    ("route", "stage", "loaded", "changes"),
+    [
+        (None, None, set(), ([], [])),
+        (None, None, {"churn__1_0_0", "spend__1_0_0", "churn__9_0_0"}, ([], ["churn__1_0_0"])),
+        ("1.0.0", None, set(), (["1.0.0"], [])),
+        ("1.0.0", None, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
+        ("1.0.0", ReleaseStage.APPROVED, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
+        ("1.0.0", ReleaseStage.LOADED, {"churn__1_0_0"}, (["1.0.1"], [])),
+        ("1.0.0", ReleaseStage.BAKING, {"churn__1_0_0", "churn__1_0_1"}, ([], [])),
+        ("1.0.0", ReleaseStage.ROLLED_BACK, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
+    ],
+)
+def test_triton_plan(
+    release: Release,
+    route: str | None,
+    stage: ReleaseStage | None,
+    loaded: set[str],
+    changes: tuple[list[str], list[str]],
+) -> None:
+    """Loaded is what routes and releases under way need; what is not ours is left alone."""
+    under_way = stage and release.model_copy(update={"stage": stage, "version": "1.0.1"})
+    plan = plan_triton(VERSIONS, None if route is None else route_to(route), under_way, loaded)
+    load, unload = changes
+    expected = TritonPlan(tuple(item for item in VERSIONS if item.version in load), tuple(unload))
+    assert expected == plan
+
+
+def test_previous_version_stays_loaded() -> None:
+    """Champion, challenger and previous of a route are all wanted."""
+    route = ModelRoute.model_validate(
+        {
+            **dict(route_to("1.0.0")),
+            "challenger": route_to("1.0.1").champion,
+            "share": 0.5,
+            "change_id": "r",
+            "previous": route_to("1.0.2").champion,
+        }
+    )
+    assert TritonPlan(VERSIONS, ()) == plan_triton(VERSIONS, route, None, set())
+
+
+GOLDEN = GoldenSet(
+    cases=tuple(GoldenCase(features={"x": value}, outputs=(value, 0.5)) for value in (0.1, 0.2, 0.3))
+)
+
+
+def scores(case: int, output: int, value: float):
+    """Return the golden scores with one replaced."""
+    array = np.array([case.outputs for case in GOLDEN.cases], np.float32)
+    array[case, output] = value
+    return array
+
+
+def test_worst_case_is_named() -> None:
+    """The comparison finds the case and output furthest off."""
+    worst = worst_deviation(GOLDEN, scores(1, 1, 0.75))
+    assert (1, (0.2, 0.5)) == (worst.case, worst.expected)
+    assert worst.difference == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_score_that_is_no_number_is_infinitely_off(value: float) -> None:
+    """NaN never passes as close enough."""
+    assert worst_deviation(GOLDEN, scores(2, 0, value)).difference == np.inf
+
+
+def test_scores_of_another_shape_are_refused() -> None:
+    """A missing row or column is an error, not a broadcast."""
+    with pytest.raises(ArtefactError, match=r"shape \(3, 1\), not \(3, 2\)"):
+        worst_deviation(GOLDEN, scores(0, 0, 0.1)[:, :1])
+
+
+def test_evidence_tells_what_to_know(tmp_path: Path, version: Version) -> None:
+    """Figures of candidate and baseline, gates, data window, commit and dirtiness are all there."""
+    code = CodeState(commit="c" * 40, dirty=True, fingerprint="f", lock_sha256="e")
+    record = training_record(model_folder(tmp_path / "m"), "run-1", code=code)
+    text = evidence(version, Manifest(**dict(record), files={}), evaluation_report())
+    for expected in (
+        "# churn 1.0.0",
+        "| roc_auc | 0.8000 | 0.6800 | – |",  # noqa: RUF001
+        "| threshold roc_auc | pass | roc_auc is 0.8000",
+        "10,000 rows of [2017-09-01, 2017-10-01)",
+        "data [2017-01-01, 2017-10-01), 60,000 rows",
+        "`cccccccccccc` with **uncommitted changes**",
+        "requested by ada",
+    ):
+        assert expected in text

@@ -1,0 +1,181 @@
+"""Releases on a real Triton."""
+
+import pytest
+
+from include.adapters.triton_control import TritonControl
+from include.contracts.errors import ArtefactError, ConflictError, LedgerError, RegistryError, ServingError
+from include.contracts.events import EventKind
+from include.contracts.releases import ReleaseStage
+from include.rollout.load import load_release, load_version
+from include.rollout.open import open_release
+from include.rollout.promote import promote
+from include.rollout.reconcile import reconcile_triton
+from include.rollout.rollback import roll_back
+from include.rollout.switch import switch_route
+from tests.registry.candidates import ROWS
+from tests.rollout.platform import Platform
+
+
+def test_release_gets_all_traffic(platform: Platform) -> None:
+    """Approved, loaded, switched and promoted; the champion before it stays warm."""
+    first, second = platform.register("a"), platform.register("b", seed=8)
+    promote(platform.ledger, platform.switched(first), "system")
+    release = promote(platform.ledger, platform.switched(second), "system")
+    assert (ReleaseStage.PROMOTED, 1.0) == (release.stage, release.share)
+    route = platform.ledger.route(platform.model)
+    assert route is not None
+    assert route.previous is not None
+    assert ("1.1.0", "1.0.0") == (route.champion.version, route.previous.version)
+    assert release.release_id == route.change_id
+    assert {"customer_spending": 172_800.0} == route.feature_ttl_seconds
+    assert {platform.name(first), platform.name(second)} <= platform.triton.loaded()
+    platform.ledger.verify()
+
+
+def test_steps_may_run_twice(platform: Platform) -> None:
+    """Every step repeated after it succeeded changes nothing."""
+    version = platform.register("a")
+    release = promote(platform.ledger, platform.switched(version), "system")
+    events = platform.ledger.verify()
+    contract = platform.folder.contract
+    again = open_release(
+        platform.ledger, contract, "1.0.0", release_id=release.release_id, triggered_by="system"
+    )
+    assert release == again
+    assert release == promote(platform.ledger, again, "system")
+    assert release == switch_route(platform.settings, platform.ledger, contract, again, "system")
+    assert events == platform.ledger.verify()
+
+
+def test_champion_is_not_released_again(platform: Platform) -> None:
+    """There is nothing to release where the version serves already."""
+    promote(platform.ledger, platform.switched(platform.register("a")), "system")
+    with pytest.raises(RegistryError, match=r"1\.0\.0 is the champion already"):
+        open_release(
+            platform.ledger, platform.folder.contract, "1.0.0", release_id="again", triggered_by="system"
+        )
+
+
+def test_wrong_answers_are_unloaded(platform: Platform) -> None:
+    """A version that does not give its golden predictions is refused; the old one goes on serving."""
+    first = platform.register("a")
+    promote(platform.ledger, platform.switched(first), "system")
+    wrong = platform.register("b", golden_offset=0.25)
+    with pytest.raises(ArtefactError, match=r"golden case \d gave .* off by 0\.25, allowed 1e-05"):
+        platform.loaded(wrong)
+    assert platform.name(wrong) not in platform.triton.loaded()
+    assert platform.name(first) in platform.triton.loaded()
+    release = platform.ledger.open_release_of(platform.model)
+    assert release is not None
+    assert ReleaseStage.APPROVED is release.stage
+
+
+def test_corrupted_artefact_is_never_loaded(platform: Platform) -> None:
+    """One bit flipped in the stored model: refused before Triton hears of it."""
+    version = platform.register("a")
+    path = platform.store.path(version.package_uri) / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(ArtefactError, match=r"model\.onnx was altered"):
+        platform.loaded(version)
+    assert not (platform.settings.triton_repository / platform.name(version)).exists()
+
+
+def test_unapproved_release_is_not_loaded(platform: Platform) -> None:
+    """Loading needs the approval first."""
+    version = platform.register("a")
+    contract = platform.folder.contract
+    release = open_release(
+        platform.ledger, contract, version.version, release_id="early", triggered_by="system"
+    )
+    with pytest.raises(LedgerError, match="from awaiting_approval to loaded"):
+        load_release(platform.settings, platform.ledger, platform.triton, release, contract.resources)
+
+
+def test_changed_contract_stops_the_switch(platform: Platform) -> None:
+    """What was approved under one contract gets no traffic under another."""
+    release = platform.loaded(platform.register("a"))
+    other = platform.folder.contract.model_copy(update={"description": "other"})
+    with pytest.raises(ConflictError, match=r"the contract .* changed since"):
+        switch_route(platform.settings, platform.ledger, other, release, actor="system")
+    assert platform.ledger.route(platform.model) is None
+
+
+def test_rollback_ends_the_release(platform: Platform) -> None:
+    """Back to the version before, with MLflow down: route, release and event change together."""
+    first, second = platform.register("a"), platform.register("b", seed=8)
+    promote(platform.ledger, platform.switched(first), "system")
+    release = platform.switched(second)
+    platform.triton.unload(platform.name(first))
+    route = _roll_back(platform)
+    assert ("1.0.0", None) == (route.champion.version, route.previous)
+    ended = platform.ledger.release(release.release_id)
+    assert ended is not None
+    assert (ReleaseStage.ROLLED_BACK, 0.0) == (ended.stage, ended.share)
+    assert platform.ledger.open_release_of(platform.model) is None
+    scores = platform.triton.infer(platform.name(first), route.champion.signature, ROWS)
+    assert [20.0, 14.0, 18.0] == scores[:, 0].tolist()
+    last = platform.ledger.events(platform.model, EventKind.ROUTE_CHANGED)[-1]
+    assert ("olga", "errors doubled") == (last.actor, last.payload["reason"])
+    events = platform.ledger.verify()
+    assert route == _roll_back(platform, to="1.0.0")
+    assert events == platform.ledger.verify()
+
+
+def test_rollback_needs_a_place_to_go(platform: Platform) -> None:
+    """Without a previous or known version the route stays as it was."""
+    with pytest.raises(LedgerError, match="serves nothing"):
+        _roll_back(platform)
+    promote(platform.ledger, platform.switched(platform.register("a")), "system")
+    with pytest.raises(RegistryError, match="no previous version"):
+        _roll_back(platform)
+    with pytest.raises(RegistryError, match=r"no version 9\.9\.9; registered: 1\.0\.0"):
+        _roll_back(platform, to="9.9.9")
+    with pytest.raises(LedgerError, match="written reason"):
+        _roll_back(platform, reason="")
+
+
+def _roll_back(platform: Platform, to: str = "previous", reason: str = "errors doubled"):
+    return roll_back(
+        platform.settings,
+        platform.ledger,
+        platform.triton,
+        platform.model,
+        actor="olga",
+        reason=reason,
+        resources=platform.folder.contract.resources,
+        to=to,
+    )
+
+
+def test_triton_is_brought_back_to_the_ledger(platform: Platform) -> None:
+    """What the route needs is loaded again, what nothing needs is unloaded, and then all is well."""
+    first, second = platform.register("a"), platform.register("b", seed=8)
+    promote(platform.ledger, platform.switched(first), "system")
+    platform.triton.unload(platform.name(first))
+    load_version(platform.settings, platform.triton, second, platform.folder.contract.resources)
+    done = _reconcile(platform, platform.triton)
+    assert ((platform.name(first),), (platform.name(second),), ()) == (
+        done.loaded,
+        done.unloaded,
+        done.problems,
+    )
+    again = _reconcile(platform, platform.triton)
+    assert ((), (), ()) == (again.loaded, again.unloaded, again.problems)
+
+
+def test_triton_that_is_down_is_reported(platform: Platform) -> None:
+    """Reconciling without Triton says so and does not fail."""
+    down = TritonControl("127.0.0.1:9")
+    (problem,) = _reconcile(platform, down).problems
+    assert "Triton at 127.0.0.1:9 could not list its models" in problem
+    with pytest.raises(ServingError, match=r"127\.0\.0\.1:9 could not load x"):
+        down.load("x")
+    down.close()
+
+
+def _reconcile(platform: Platform, triton: TritonControl):
+    return reconcile_triton(
+        platform.settings, platform.ledger, triton, platform.model, platform.folder.contract.resources
+    )
