@@ -60,8 +60,7 @@ def train_dag(folder: ModelFolder) -> DAG:
             from include.config.settings import settings
             from include.evaluation.evaluate import evaluate
 
-            ledger = Ledger(settings().ledger_uri)
-            evaluate(settings(), folder, candidate, ledger.champion(folder.name))
+            evaluate(settings(), folder, candidate, Ledger(settings().ledger_uri).champion(folder.name))
             return candidate
 
         @stage_task
@@ -72,8 +71,8 @@ def train_dag(folder: ModelFolder) -> DAG:
             from include.config.settings import settings
             from include.registry.register import register
 
-            ledger = Ledger(settings().ledger_uri)
-            return register(settings(), ledger, Tracking(settings()), folder, candidate).version
+            ledger, tracking = Ledger(settings().ledger_uri), Tracking(settings())
+            return register(settings(), ledger, tracking, folder, candidate, actor=requested_by()).version
 
         @task.short_circuit
         def wants_release(params: dict | None = None) -> bool:

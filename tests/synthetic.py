@@ -5,16 +5,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import yaml
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.parquet import content_sha256, parquet_bytes
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.packages import CodeState, Snapshot
@@ -55,10 +56,10 @@ def customers(units: int = 250, weeks: int = 36, seed: int = 1) -> pd.DataFrame:
 
 def frozen(store: ArtefactStore, frame: pd.DataFrame, as_of: datetime = AS_OF) -> Snapshot:
     """Put a frame into the store as a training set."""
-    content = frame.to_parquet(index=False)
-    digest = sha256(content).hexdigest()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    digest = content_sha256(table)
     uri = f"snapshots/churn/{digest}.parquet"
-    store.write(uri, content)
+    store.write(uri, parquet_bytes(table))
     return Snapshot(
         sha256=digest,
         uri=uri,

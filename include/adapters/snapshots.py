@@ -3,10 +3,11 @@
 from typing import cast
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.adapters.artefacts import ArtefactStore
-from include.adapters.files import sha256_of
+from include.adapters.parquet import content_sha256
 from include.contracts.errors import ArtefactError
 from include.contracts.packages import Snapshot
 from include.contracts.windows import Window
@@ -21,19 +22,20 @@ def read_snapshot(store: ArtefactStore, snapshot: Snapshot) -> pd.DataFrame:
     """Return a snapshot's rows: unit, event_at, known_at, label and one column a feature.
 
     Raises:
-        ArtefactError: the file is missing, is not the one that was frozen, or lacks rows.
+        ArtefactError: the file is missing, or its rows are not those that were frozen.
     """
     path = store.path(snapshot.uri)
     if not path.is_file():
         raise ArtefactError(f"training set {snapshot.uri} is not in the artefact store: freeze it again")
-    if (found := sha256_of(path)) != snapshot.sha256:
+    try:
+        table = pq.read_table(path)
+    except pa.ArrowException as error:
+        raise ArtefactError(f"training set {snapshot.uri} was altered, it is no Parquet: {error}") from error
+    if (found := content_sha256(table)) != snapshot.sha256:
         raise ArtefactError(
-            f"training set {snapshot.uri} was altered: its SHA-256 is {found}, not {snapshot.sha256}"
+            f"training set {snapshot.uri} was altered: its rows hash to {found}, not {snapshot.sha256}"
         )
-    frame = cast("pd.DataFrame", pq.read_table(path).to_pandas())
-    if len(frame) != snapshot.rows:
-        raise ArtefactError(f"training set {snapshot.uri} has {len(frame)} rows, not {snapshot.rows}")
-    return frame
+    return cast("pd.DataFrame", table.to_pandas())
 
 
 def rows_within(frame: pd.DataFrame, window: Window) -> pd.DataFrame:

@@ -153,7 +153,7 @@ class Tracking:
     def _experiment(self, model: str) -> str:
         if self._client.get_experiment_by_name(model) is None:
             with _already_there_is_fine():
-                self._client.create_experiment(model)
+                self._client.create_experiment(model, artifact_location=_artefacts_beside(self._uri, model))
         return str(self._client.get_experiment_by_name(model).experiment_id)
 
     @contextmanager
@@ -164,6 +164,15 @@ class Tracking:
             yield
         except MlflowException as error:
             raise RegistryError(f"MLflow at {self._uri} could not {purpose}: {error}") from error
+
+
+def _artefacts_beside(uri: str, model: str) -> str | None:
+    """Return where a SQLite store's artefacts go; a server decides for itself.
+
+    MLflow's own default is a folder of wherever the process stands.
+    """
+    path = uri.removeprefix("sqlite:///")
+    return None if path == uri else str(Path(path).resolve().with_suffix(".artefacts") / model)
 
 
 def _client(uri: str) -> Any:  # noqa: ANN401 - MLflow carries no types here

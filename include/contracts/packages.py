@@ -23,7 +23,7 @@ EVALUATION_NAME = "evaluation.json"
 PARITY_METRIC = "parity_difference"
 """Training metric: how far the exported graph's outputs are from the trained network's."""
 PARITY_TOLERANCE = 1e-5
-"""Largest difference between two runs of one model that counts as none; relative beyond 1."""
+"""Largest difference between two runs of one model that counts as none; relative to outputs beyond 1."""
 
 
 class GoldenCase(BaseModel):

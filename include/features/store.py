@@ -99,6 +99,20 @@ def _definitions_hash(settings: Settings, views: Mapping[str, View], services: l
         {
             "configuration": configuration(settings),
             "views": [view.definition.model_dump(mode="json") for view in views.values()],
-            "services": [str(service) for service in services],
+            "services": [_service_content(service) for service in services],
         }
     )
+
+
+def _service_content(service: FeatureService) -> dict[str, Any]:
+    # Feast's own text of a service carries the moment it was made.
+    return {
+        "name": service.name,
+        "owner": service.owner,
+        "description": service.description,
+        "tags": service.tags,
+        "features": {
+            item.name: [feature.name for feature in item.features]
+            for item in service.feature_view_projections
+        },
+    }

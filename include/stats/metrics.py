@@ -5,7 +5,6 @@ predictions [n] or [n, 1] (regression). `labels` are 0 and 1, class indices, or 
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -132,9 +131,23 @@ def _log_loss(labels: Array, scores: Array) -> Weighted:
     return _row_mean(-np.log(np.clip(own, np.finfo(np.float32).eps, 1.0)))
 
 
-def _decided(function: Callable[..., float], labels: Array, scores: Array) -> Weighted:
-    predicted = scores >= DECISION_THRESHOLD
-    return lambda weights: float(function(labels, predicted, sample_weight=weights, zero_division=0))
+def _precision(labels: Array, scores: Array) -> Weighted:
+    return _hit_share(labels, scores, scores >= DECISION_THRESHOLD)
+
+
+def _recall(labels: Array, scores: Array) -> Weighted:
+    return _hit_share(labels, scores, labels == 1)
+
+
+def _hit_share(labels: Array, scores: Array, among: npt.NDArray[np.bool_]) -> Weighted:
+    """Return the share of true positives among some rows; 0 where there are none."""
+    hits = (scores >= DECISION_THRESHOLD) & (labels == 1)
+
+    def evaluate(weights: Array) -> float:
+        total = weights[among].sum()
+        return float(weights[hits].sum() / total) if total else 0.0
+
+    return evaluate
 
 
 def _root_mean_squared_error(labels: Array, scores: Array) -> Weighted:
@@ -150,8 +163,8 @@ _BUILDERS: dict[Metric, Callable[[Array, Array], Weighted]] = {
     Metric.ROC_AUC: _roc_auc,
     Metric.AVERAGE_PRECISION: _average_precision,
     Metric.ACCURACY: _accuracy,
-    Metric.PRECISION: partial(_decided, sk.precision_score),
-    Metric.RECALL: partial(_decided, sk.recall_score),
+    Metric.PRECISION: _precision,
+    Metric.RECALL: _recall,
     Metric.BRIER: lambda labels, scores: _row_mean((scores - labels) ** 2),
     Metric.LOG_LOSS: _log_loss,
     Metric.EXPECTED_CALIBRATION_ERROR: _calibration_error,

@@ -1,5 +1,3 @@
-import os
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,13 +15,9 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Give the URI of a fresh MLflow store; its artefacts go where the process stands."""
-    root = tmp_path_factory.mktemp("mlflow")
-    before = Path.cwd()
-    os.chdir(root)
-    yield f"sqlite:///{root / 'mlflow.sqlite3'}"
-    os.chdir(before)
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the URI of a fresh MLflow store."""
+    return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.sqlite3'}"
 
 
 @pytest.fixture
@@ -102,6 +96,14 @@ def test_unknown_version_gets_no_alias(tracking: Tracking) -> None:
     """An alias needs a version that MLflow has."""
     with pytest.raises(RegistryError, match=r"has no churn 9\.9\.9; reconcile"):
         tracking.set_alias("churn", "champion", "9.9.9")
+
+
+def test_artefacts_lie_beside_the_database(tracking: Tracking, uri: str, tmp_path: Path) -> None:
+    """A store in SQLite leaves nothing where the process happens to stand."""
+    (tmp_path / "note.txt").write_text("kept")
+    tracking.log_folder(tracking.start_run("churn", "notes", {}), tmp_path, "notes")
+    database = Path(uri.removeprefix("sqlite:///"))
+    assert ["kept"] == [path.read_text() for path in database.parent.rglob("note.txt")]
 
 
 def test_number_belongs_to_one_package(tracking: Tracking, tmp_path: Path) -> None:

@@ -43,15 +43,18 @@ def test_features_by_hand(tmp_path):
             (1, 12, 2, 9.00, "2017-02-01T00:00:00"),  # after it
             (2, 13, 1, 4.00, "2017-01-20T12:00:00"),  # a tie: GROCERY comes before MEAT
             (2, 14, 2, 4.00, "2017-01-20T13:00:00"),
+            (4, 16, 2, 4.00, "2017-01-20T12:00:00"),  # the same tie the other way round
+            (4, 17, 1, 4.00, "2017-01-21T13:00:00"),
             (3, 15, 1, 7.00, "2017-01-01T23:59:59"),  # a second before it
         ],
     )
-    assert {"customer_spending": 2} == compute_features(
+    assert {"customer_spending": 3} == compute_features(
         shop.settings, on("2017-02-01"), on("2017-02-01"), AS_OF
     )
     assert {
         1: (7.3, 3.65, 2, 1, "UNKNOWN"),
         2: (8.0, 4.0, 2, 12, "GROCERY"),
+        4: (8.0, 4.0, 2, 11, "GROCERY"),
     } == rows(shop, "2017-02-01")
     compute_features(shop.settings, on("2017-02-02"), on("2017-02-02"), AS_OF)
     assert (14.0, 7.0, 2, 1, "MEAT") == rows(shop, "2017-02-02")[1]

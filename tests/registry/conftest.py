@@ -33,9 +33,8 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tracking:
-    """Give a real MLflow store, in SQLite; its artefacts go where the process stands."""
-    monkeypatch.chdir(tmp_path)
+def tracking(tmp_path: Path) -> Tracking:
+    """Give a real MLflow store, in SQLite."""
     return Tracking(Settings(), uri=f"sqlite:///{tmp_path / 'mlflow.sqlite3'}")
 
 

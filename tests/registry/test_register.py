@@ -201,6 +201,6 @@ def test_killed_between_ledger_and_mlflow(
     assert -signal.SIGKILL == process.exitcode
     (version,) = ledger.versions("churn")
     assert (version,) == reconcile_registry(ledger, tracking, store, "churn").register
-    assert version == register(settings, ledger, tracking, folder, uri, actor="ada")
     assert ["1.0.0"] == list(tracking.versions("churn"))
+    assert version == register(settings, ledger, tracking, folder, uri, actor="ada")
     assert ledger.verify() == 1

@@ -37,10 +37,10 @@ def test_obrien_fleming_constants_keep_their_level(looks, constant):
 
 
 def test_one_sided_bounds_spend_what_rpact_prints():
-    """Rpact's default design: bounds and cumulative alpha to eight digits (test-f_design_group_sequential.R)."""
+    """Rpact's default design: bounds and cumulative alpha, solved to 1e-8 (its tests)."""
     above, below = exit_probabilities([1 / 3, 2 / 3, 1], [3.4710914, 2.4544323, 2.0040356])
 
-    assert pytest.approx([0.00025917372, 0.0071600594, 0.02499999], abs=2e-9) == np.cumsum(above)
+    assert pytest.approx([0.00025917372, 0.0071600594, 0.02499999], abs=2e-8) == np.cumsum(above)
     assert [0.0, 0.0, 0.0] == below.tolist()
 
 

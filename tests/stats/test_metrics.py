@@ -17,6 +17,9 @@ BINARY = {
     Metric.AVERAGE_PRECISION: sk.average_precision_score,
     Metric.BRIER: sk.brier_score_loss,
     Metric.LOG_LOSS: sk.log_loss,
+    Metric.ACCURACY: lambda labels, scores, **kw: sk.accuracy_score(labels, scores >= 0.5, **kw),
+    Metric.PRECISION: lambda labels, scores, **kw: sk.precision_score(labels, scores >= 0.5, **kw),
+    Metric.RECALL: lambda labels, scores, **kw: sk.recall_score(labels, scores >= 0.5, **kw),
 }
 
 

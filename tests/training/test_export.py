@@ -31,6 +31,7 @@ class Small(nn.Module):
 
 def exported(path, inputs, task=Task.BINARY, classes=(), head=None):
     """Export a small untrained network; return all that went into it."""
+    torch.manual_seed(8)
     signature = Signature(task=task, inputs=inputs, classes=classes)
     numeric = DICE.lognormal(2, 1, (ROWS, len(signature.numeric))).astype(np.float32)
     categorical = DICE.choice(np.array(["a", "b", "ü c"], object), (ROWS, len(signature.categorical)))

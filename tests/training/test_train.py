@@ -131,12 +131,15 @@ def test_a_training_that_fails_is_marked_so(trained, tmp_path, changes, error, c
 
 
 def test_an_altered_training_set_is_refused(trained, tmp_path):
-    """One byte more and the snapshot is not the one that was frozen."""
+    """A byte more, or one customer's label the other way round, is not what was frozen."""
     store, folder, snapshot, _, _ = trained
     other = ArtefactStore(tmp_path)
-    other.write(snapshot.uri, store.read(snapshot.uri) + b"x")
-    with pytest.raises(ArtefactError, match="was altered"):
-        train_candidate(other, Tracker(), folder, request(snapshot))
+    frame = customers()
+    frame.loc[7, "label"] = 1 - frame.loc[7, "label"]
+    for content in (store.read(snapshot.uri) + b"x", other.read(frozen(other, frame).uri)):
+        other.write(snapshot.uri, content)
+        with pytest.raises(ArtefactError, match="was altered"):
+            train_candidate(other, Tracker(), folder, request(snapshot))
 
 
 def test_a_regression_and_a_multiclass_model_train_by_the_same_loop(tmp_path):

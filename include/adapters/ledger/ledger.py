@@ -23,6 +23,7 @@ from include.adapters.ledger.routes import RouteLedger
 from include.adapters.ledger.tables import events
 from include.adapters.ledger.versions import VersionLedger
 from include.contracts.events import EventKind, LedgerEvent
+from include.contracts.packages import Version
 
 
 class Ledger(VersionLedger, ReleaseLedger, ApprovalLedger, RouteLedger, KeyLedger, RetrainLedger):
@@ -35,6 +36,11 @@ class Ledger(VersionLedger, ReleaseLedger, ApprovalLedger, RouteLedger, KeyLedge
         url: SQLAlchemy URL, of SQLite or PostgreSQL.
         clock: wall time, aware UTC.
     """
+
+    def champion(self, model: str) -> Version | None:
+        """Return the version that serves as champion; None before the first release."""
+        route = self.route(model)
+        return None if route is None else self.version(model, route.champion.version)
 
     def events(
         self, model: str | None = None, kind: EventKind | None = None, after: int = 0, limit: int = 1_000
