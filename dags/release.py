@@ -114,6 +114,7 @@ def release_dag(folder: ModelFolder) -> DAG:
         opened = open_release()
         approve = ReleaseApproval(
             task_id="approve",
+            retries=5,  # an answer that Airflow loses is asked for again, never assumed
             subject=f"Release {folder.name} {opened['version']}?",
             body=opened["evidence"],
             approvers=opened["approvers"],

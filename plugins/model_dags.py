@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from airflow.exceptions import AirflowFailException
 from airflow.sdk import DAG, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from include.config.models import ModelFolder, model_folders
 from include.config.settings import settings

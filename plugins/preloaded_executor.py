@@ -11,7 +11,8 @@ from airflow.executors.local_executor import LocalExecutor
 # Imported only, none of them leaves a Python thread behind; the native threads of OpenBLAS and Arrow's
 # allocator have fork handlers. onnxruntime is left out: it starts a native thread without one, and
 # imports in 0.1 s.
-PRELOADED = ("pandas", "pyarrow", "duckdb", "torch", "mlflow", "feast")
+# torch's first optimiser imports torch._dynamo, which takes seconds of its own.
+PRELOADED = ("pandas", "pyarrow", "duckdb", "torch._dynamo", "mlflow", "feast")
 
 
 class PreloadedLocalExecutor(LocalExecutor):

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
-from airflow.exceptions import AirflowFailException
 from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from include.contracts.errors import NinetyError
 from include.contracts.events import SYSTEM

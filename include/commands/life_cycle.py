@@ -1,8 +1,10 @@
 """The life cycle of a model, driven through Airflow as an operator would."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
+from datetime import time as clock
 
 from include.commands.airflow_api import AirflowApi
 from include.contracts.errors import PlatformError
@@ -11,6 +13,8 @@ APPROVAL_TASK = "approve"
 _FEATURES_SECONDS = 300.0
 _TRAIN_SECONDS = 600.0
 _RELEASE_SECONDS = 300.0
+_PARKED_SECONDS = 3.0
+"""An answer that outruns the scheduler's notice of the parked process is taken for a crash."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class LifeCycle:
 
     def approve(self, release_run: str, approver: AirflowApi) -> None:
         """Say yes as an approver, through Airflow's own API."""
+        time.sleep(_PARKED_SECONDS)
         approver.answer(
             f"{self.model}_release", release_run, APPROVAL_TASK, "Approve", "approved on the command line"
         )
@@ -69,7 +74,7 @@ class LifeCycle:
             )
 
     def _run(self, dag_id: str, day: date, from_day: date | None, timeout_seconds: float) -> None:
-        moment = datetime.combine(day, time(), UTC)
+        moment = datetime.combine(day, clock(), UTC)
         conf = {"as_of": moment.isoformat(), "from_day": from_day.isoformat() if from_day else None}
         run_id = self.operator.trigger(dag_id, conf)
         self.operator.wait(dag_id, run_id, self._watch(dag_id), timeout_seconds)

@@ -40,6 +40,7 @@ READY_SECONDS = 180.0
 _END_SECONDS = 12.0
 _SPAWN_SECONDS = 20.0
 _POLL_SECONDS = 0.1
+_WATCH_SECONDS = 1.0
 _LAST_LINES = 8
 _SPAWNED = re.compile(r"system\s+\| (?P<name>[a-z-]+)\.1 started \(pid=(?P<pid>\d+)\)")
 
@@ -111,6 +112,20 @@ def wait_until_ready(
                 f"not ready after {timeout_seconds:.0f} s: {open_ends}; see {log_path(settings)}"
             )
         time.sleep(_POLL_SECONDS)
+
+
+def wait_until_stopped(settings: Settings) -> None:
+    """Wait while everything runs; return when another shell stopped it.
+
+    Raises:
+        PlatformError: a process ended by itself; the message carries its last lines.
+    """
+    while (stack := read_record(settings)) is not None:
+        if not is_alive(stack.supervisor):
+            time.sleep(_END_SECONDS + _WATCH_SECONDS)  # `make stop` removes the record last
+            if read_record(settings) is not None:
+                _refuse_dead(settings)
+        time.sleep(_WATCH_SECONDS)
 
 
 def stop(settings: Settings, drain_seconds: float = DRAIN_SECONDS, say: Say = print) -> bool:

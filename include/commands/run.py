@@ -3,6 +3,7 @@
 import argparse
 import signal
 
+from include.commands import processes
 from include.commands.platform import Platform, Replay, bring_to_production, champion_of, running
 from include.commands.progress import Progress
 from include.commands.showing import show_passwords, show_prediction, show_urls
@@ -44,7 +45,7 @@ def run(approver: str | None) -> None:
             traffic = replay(platform, Replay().as_of, requests, seconds)
         show_prediction(platform, traffic)
         show_urls(platform, Replay().as_of, traffic)
-        signal.pause()
+        processes.wait_until_stopped(platform.settings)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def show_urls(platform: Platform, day: date, traffic: Traffic) -> None:
 
   curl -s {settings.gateway_url}/v1/predict/{contract.name} \\
     -H "Authorization: Bearer $(cat {platform.key_path})" \\
-    -H 'X-Event-Time: {day}T12:00:00Z' -d '{entity}'
+    -H 'X-Event-Time: {day}T12:00:00Z' --json '{entity}'
 
   make trace ID={traffic.last_prediction["prediction_id"]}
   Ctrl-C or `make stop` ends it.

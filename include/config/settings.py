@@ -153,7 +153,7 @@ class Settings(BaseSettings):
 
     @property
     def logs_folder(self) -> Path:
-        """One log file a process."""
+        """Logs of the processes and of Airflow's tasks."""
         return self.home / "logs"
 
     @property

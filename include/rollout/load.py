@@ -12,6 +12,7 @@ from include.adapters.packages import load_golden, load_manifest
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError
+from include.contracts.events import SYSTEM
 from include.contracts.model import Resources
 from include.contracts.packages import GoldenSet, Version
 from include.contracts.releases import Release, ReleaseStage
@@ -67,6 +68,9 @@ def load_release(
 ) -> Release:
     """Load an approved release's version and say so in the ledger; one further on stays where it is.
 
+    A version that is not what was approved ends its release: it will not become right by waiting, and an
+    open release keeps every other one out. A Triton that is away does not: the step can be run again.
+
     Raises:
         ArtefactError, ServingError: as `load_version`.
         LedgerError: the release is not approved.
@@ -75,7 +79,11 @@ def load_release(
     version = ledger.version(release.model, release.version)
     if version is None or version.artefact_sha256 != release.artefact_sha256:
         raise ArtefactError(f"release {release.release_id}: its artefact is not registered any more")
-    load_version(settings, triton, version, resources)
+    try:
+        load_version(settings, triton, version, resources)
+    except ArtefactError as error:
+        ledger.abandon(release.model, actor=SYSTEM, reason=str(error))
+        raise
     if release.stage in {ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING}:
         return release
     return ledger.advance_release(

@@ -58,7 +58,7 @@ def check_plan(contract: ModelContract) -> None:
     """Refuse a plan this platform cannot carry out.
 
     Raises:
-        ContractError: the plan has more than one stage.
+        ContractError: the plan has more than one stage, or holds or bakes.
     """
     stages = contract.rollout.stages
     if len(stages) > 1:
@@ -66,6 +66,10 @@ def check_plan(contract: ModelContract) -> None:
         raise ContractError(
             f"{contract.name}: rollout.stages ramps over shares {shares}; staged ramps are not supported "
             "yet, write a single stage with share 1.0"
+        )
+    if stages[0].hold or contract.rollout.bake:
+        raise ContractError(
+            f"{contract.name}: rollout holds or bakes, which is not supported yet; write hold: 0s and bake: 0s"
         )
 
 

@@ -77,7 +77,7 @@ def plan_design(
     elif sides == 1:
         beta = ErrorSpending(1.0 - power, futility, futility_parameter)
         drift = _solve(lambda effect: _power_with_futility(times, upper, beta, effect), power, fixed)
-        lower = _closed(futility_bounds(times, upper, beta, drift), upper)
+        lower = np.append(futility_bounds(times, upper, beta, drift)[:-1], upper[-1])
     else:
         raise ValueError("futility has a direction: plan a one-sided test, with half of alpha")
     return GroupSequentialDesign(
@@ -158,12 +158,7 @@ def _power(times: Floats, upper: ArrayLike, lower: ArrayLike | None, drift: floa
 
 
 def _power_with_futility(times: Floats, upper: Floats, beta: ErrorSpending, drift: float) -> float:
-    return _power(times, upper, _closed(futility_bounds(times, upper, beta, drift), upper), drift)
-
-
-def _closed(lower: Floats, upper: Floats) -> Floats:
-    """Return futility bounds that meet the upper bound at the last look, where the test must decide."""
-    return np.append(lower[:-1], upper[-1])
+    return _power(times, upper, futility_bounds(times, upper, beta, drift), drift)
 
 
 def _solve(power_at: Callable[[float], float], power: float, start: float) -> float:

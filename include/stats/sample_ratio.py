@@ -62,7 +62,10 @@ def sample_ratio_test(
 
 
 def sequential_sample_ratio_test(
-    observed: Sequence[int], shares: Sequence[float], alpha: float = SRM_ALPHA, units_to_notice: float = 100.0
+    observed: Sequence[int],
+    shares: Sequence[float],
+    alpha: float = SRM_ALPHA,
+    units_to_notice: float = 1_000.0,
 ) -> SampleRatio:
     """Test the shares at any time, after every unit if one likes, with false alarms of alpha over all looks.
 

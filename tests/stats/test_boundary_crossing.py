@@ -7,8 +7,8 @@ from scipy.stats import multivariate_normal, norm
 from include.stats.boundary_crossing import START, crossing_probabilities, exit_probabilities
 from include.stats.group_sequential_design import equally_spaced
 
-# Jennison & Turnbull (2000), Group Sequential Methods, tables 2.1 (Pocock, C_P) and 2.3 (O'Brien-Fleming, C_B),
-# two-sided alpha 0.05, K equally spaced looks.
+# Jennison & Turnbull (2000), Group Sequential Methods, tables 2.1 (Pocock, C_P) and 2.3 (O'Brien-Fleming,
+# C_B), two-sided alpha 0.05, K equally spaced looks.
 POCOCK = {2: 2.178, 3: 2.289, 4: 2.361, 5: 2.413, 10: 2.555}
 OBRIEN_FLEMING = {2: 1.977, 3: 2.004, 4: 2.024, 5: 2.040, 10: 2.087}
 
@@ -46,7 +46,7 @@ def test_one_sided_bounds_spend_what_rpact_prints():
 
 @pytest.mark.parametrize(("looks", "level"), [(1, 0.025), (2, 0.042), (4, 0.063), (10, 0.097), (20, 0.124)])
 def test_naive_peeking_errs_as_published(looks, level):
-    """1.96 at every look: the error of a side, as gsDesign's tests print it (runit.output.R, Deming slide 19)."""
+    """1.96 at every look: the error of a side, as gsDesign prints it (inst/unitTests/runit.output.R)."""
     above, below = exit_probabilities(equally_spaced(looks), norm.isf(0.025), norm.ppf(0.025))
 
     assert level == round(above.sum(), 3)
@@ -148,5 +148,5 @@ def test_bounds_that_do_not_fit_are_refused(upper, lower, reason):
 
 def test_looks_that_cannot_be_told_apart_are_refused():
     """The message names the two looks."""
-    with pytest.raises(ValueError, match="looks 1 and 2 are less than 0.0001 of the information apart"):
+    with pytest.raises(ValueError, match=r"looks 1 and 2 are less than 0\.0001 of the information apart"):
         exit_probabilities([0.5, 0.500001, 1.0], 2.0)

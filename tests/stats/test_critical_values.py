@@ -17,7 +17,7 @@ from include.stats.critical_values import (
 from include.stats.group_sequential_design import equally_spaced
 from include.stats.spending import SPENDINGS, spent_alpha
 
-# Printed to eight digits in rpact's own tests (tests/testthat/test-f_design_group_sequential.R), all one-sided.
+# Printed to eight digits in rpact's own tests (test-f_design_group_sequential.R), all one-sided.
 RPACT = [
     ([0.2, 0.4, 1.0], 0.03, "hwang_shih_decani", 0.0, [2.5121443, 2.4228747, 2.0280392]),
     ([0.2, 0.4, 1.0], 0.07, "hwang_shih_decani", -1.0, [2.364813, 2.1928805, 1.5660474]),
@@ -107,7 +107,7 @@ def test_each_side_may_spend_an_alpha_of_its_own():
 
 
 def test_futility_bounds_spend_beta_and_leave_the_upper_ones_alone():
-    """Rpact x3: Kim-DeMets 2.2 and 3.2, power 0.66, drift sqrt(5.551371), futility -1.1558435 and 0.72836893."""
+    """Rpact x3: Kim-DeMets 2.2 and 3.2, power 0.66, shift 5.551371, as its tests print them."""
     upper = critical_values([0.3, 0.7, 1.0], 0.03, 1, "power", 2.2)
     lower = futility_bounds([0.3, 0.7, 1.0], upper, ErrorSpending(0.34, "power", 3.2), np.sqrt(5.551371))
 

@@ -28,7 +28,9 @@ def test_variance_falls_by_the_squared_correlation():
 
 def test_the_slope_does_not_see_the_effect():
     """A large effect leaves theta alone: it is estimated within the arms."""
-    small, large = (cuped_difference(*arms(np.random.default_rng(14), 1_000, effect)) for effect in (0.0, 50.0))
+    small, large = (
+        cuped_difference(*arms(np.random.default_rng(14), 1_000, effect)) for effect in (0.0, 50.0)
+    )
 
     assert pytest.approx(small.theta) == large.theta
     assert pytest.approx(small.adjusted.value + 50.0) == large.adjusted.value

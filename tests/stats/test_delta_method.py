@@ -52,7 +52,9 @@ def test_relative_differences_divide_by_control():
     """Twice the ratio is a relative difference of 1."""
     draw = np.random.default_rng(12)
     errors, requests = clustered_arm(draw, 1_000)
-    effect = relative_difference_of_ratios(JointMoments.of(errors, requests), JointMoments.of(2 * errors, requests))
+    effect = relative_difference_of_ratios(
+        JointMoments.of(errors, requests), JointMoments.of(2 * errors, requests)
+    )
 
     assert pytest.approx(1.0) == effect.value
 

@@ -13,8 +13,8 @@ from include.stats.group_sequential_design import (
     plan_design,
 )
 
-# Jennison & Turnbull (2000) table 7.2, as gsDesign's tests print it (inst/unitTests/runit.output.R): two-sided
-# alpha 0.05, power 0.8; largest and expected sample sizes at 0, 0.5, 1 and 1.5 times the effect, in per cent of
+# Jennison & Turnbull (2000) table 7.2, as gsDesign's tests print it (inst/unitTests/runit.output.R):
+# two-sided alpha 0.05, power 0.8; largest and expected sizes at 0, 0.5, 1 and 1.5 times the effect, in % of
 # the fixed sample: (looks, rho, largest, expected).
 TABLE_7_2 = [
     (3, 1.0, 111.7, [109.9, 103.4, 81.2, 56.5]),
@@ -39,7 +39,7 @@ def test_the_power_family_costs_what_jennison_and_turnbull_print(looks, rho, lar
 
 
 def test_a_one_sided_design_agrees_with_rpact():
-    """Rpact y1: alpha 0.03, power 0.86, linear spending: shift, inflation and expected sizes to eight digits."""
+    """Rpact y1: alpha 0.03, power 0.86, linear spending: shift, inflation, expected sizes to eight digits."""
     design = plan_design([0.2, 0.4, 1.0], 0.03, 1, 0.86, spending="hwang_shih_decani", parameter=0.0)
 
     assert pytest.approx(9.4594101, abs=1e-6) == design.drift**2
@@ -75,7 +75,7 @@ def test_a_design_with_futility_agrees_with_rpact():
 
 
 def test_the_default_design_of_gsdesign_is_found():
-    """gsDesign() prints futility bounds -0.24, 0.94, 2.00 and a largest sample of 1.070 times the fixed one."""
+    """gsDesign() prints futility bounds -0.24, 0.94, 2.00 and a largest sample of 1.070 times a fixed one."""
     design = plan_design(
         equally_spaced(3),
         0.025,
@@ -88,6 +88,7 @@ def test_the_default_design_of_gsdesign_is_found():
     )
 
     assert [-0.24, 0.94, 2.0] == np.round(design.lower, 2).tolist()
+    assert design.upper[-1] == design.lower[-1]
     assert 1.070 == round(design.inflation_factor, 3)
 
 
@@ -141,7 +142,7 @@ def test_inflation_factor_is_that_of_the_plan():
 
 def test_plans_that_cannot_be_kept_are_refused():
     """Each for its own reason."""
-    with pytest.raises(ValueError, match="ends at information fraction 1, not 0.9"):
+    with pytest.raises(ValueError, match=r"ends at information fraction 1, not 0\.9"):
         plan_design([0.5, 0.9])
     with pytest.raises(ValueError, match="power lies between"):
         plan_design([1.0], 0.05, 1, 0.04)

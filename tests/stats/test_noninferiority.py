@@ -63,7 +63,9 @@ def test_limits_of_any_origin_can_be_judged():
     assert GuardrailVerdict.NON_INFERIOR is guardrail_verdict(Interval(0.0, 1.0, 1.99), 2.0)
 
 
-@pytest.mark.parametrize(("margin", "alpha"), [(0.0, 0.025), (-1.0, 0.025), (float("inf"), 0.025), (1.0, 0.5), (1.0, 0.0)])
+@pytest.mark.parametrize(
+    ("margin", "alpha"), [(0.0, 0.025), (-1.0, 0.025), (float("inf"), 0.025), (1.0, 0.5), (1.0, 0.0)]
+)
 def test_margins_and_alphas_without_sense_are_refused(margin, alpha):
     """A margin of 0 can never be shown, and an alpha of a half is a coin."""
     with pytest.raises(ValueError, match=r"margin|alpha"):

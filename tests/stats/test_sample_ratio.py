@@ -31,23 +31,42 @@ def test_few_units_are_judged_exactly():
 
 
 def test_false_alarms_keep_their_level():
-    """20,000 seeded splits of 95 to 5 at alpha 0.01."""
-    counts = np.random.default_rng(19).multinomial(5_000, [0.95, 0.05], 20_000)
+    """4,000 seeded splits of 95 to 5 at alpha 0.01."""
+    counts = np.random.default_rng(19).multinomial(5_000, [0.95, 0.05], 4_000)
     alarms = sum(sample_ratio_test(row.tolist(), [0.95, 0.05], 0.01).mismatch for row in counts)
 
-    assert pytest.approx(0.01, abs=4 * np.sqrt(0.01 * 0.99 / 20_000)) == alarms / 20_000
+    assert pytest.approx(0.01, abs=4 * np.sqrt(0.01 * 0.99 / 4_000)) == alarms / 4_000
 
 
 def test_watching_all_the_time_keeps_the_level_only_with_the_sequential_test():
-    """500 seeded experiments looked at 100 times each, alpha 0.05."""
-    counts = np.cumsum(np.random.default_rng(20).multinomial(50, [0.5, 0.5], (500, 100)), axis=1)
+    """200 seeded experiments looked at 50 times each, alpha 0.05."""
+    counts = np.cumsum(np.random.default_rng(20).multinomial(50, [0.5, 0.5], (200, 50)), axis=1)
     sequential = peeking = 0
     for experiment in counts:
-        sequential += any(sequential_sample_ratio_test(row, [0.5, 0.5], 0.05).mismatch for row in experiment.tolist())
+        sequential += any(
+            sequential_sample_ratio_test(row, [0.5, 0.5], 0.05).mismatch for row in experiment.tolist()
+        )
         peeking += any(sample_ratio_test(row, [0.5, 0.5], 0.05).mismatch for row in experiment.tolist())
 
-    assert sequential / 500 <= 0.05
-    assert peeking / 500 > 0.2
+    assert sequential / 200 <= 0.05
+    assert peeking / 200 > 0.2
+
+
+def test_the_sequential_test_knows_uneven_shares():
+    """95 to 5 as planned, and as if it had been planned the other way round."""
+    assert 1.0 == sequential_sample_ratio_test([9_500, 500], [0.95, 0.05]).p_value
+    assert sequential_sample_ratio_test([9_500, 500], [0.05, 0.95]).p_value < 1e-100
+    assert not sequential_sample_ratio_test([10_050, 450], [0.955, 0.045]).mismatch
+
+
+def test_the_sequential_p_value_is_an_inverse_bayes_factor():
+    """One unit, two units: the Dirichlet predictive probabilities multiplied by hand."""
+    first, second = 0.3 / 0.3, (1.0 + 0.3) / (1.0 + 1.0) / 0.3
+
+    assert (
+        pytest.approx(1 / (first * second))
+        == sequential_sample_ratio_test([2, 0], [0.3, 0.7], units_to_notice=1.0).p_value
+    )
 
 
 def test_the_sequential_test_finds_a_mismatch():

@@ -46,9 +46,15 @@ def test_an_unequal_split_needs_the_same_effective_size(allocation):
 
 def test_looks_cost_the_inflation_factor():
     """Looking five times with Pocock-like spending needs that much more."""
-    fixed, watched = sample_size_means(0.01, 1.0), sample_size_means(0.01, 1.0, fractions=equally_spaced(5), spending="pocock")
+    fixed, watched = (
+        sample_size_means(0.01, 1.0),
+        sample_size_means(0.01, 1.0, fractions=equally_spaced(5), spending="pocock"),
+    )
 
-    assert pytest.approx(inflation_factor(equally_spaced(5), spending="pocock"), rel=1e-4) == watched.control / fixed.control
+    assert (
+        pytest.approx(inflation_factor(equally_spaced(5), spending="pocock"), rel=1e-4)
+        == watched.control / fixed.control
+    )
 
 
 def test_effective_size_is_not_the_number_of_users():
@@ -72,7 +78,7 @@ def test_planned_proportions_reach_their_power():
 
 
 def test_ratios_are_planned_by_the_spread_of_units():
-    """Where each unit has one request, a ratio is a mean; where units are alike inside, it costs more units."""
+    """With one request a unit a ratio is a mean; where requests of a unit are alike, it costs more units."""
     draw = np.random.default_rng(4)
     values = draw.normal(5.0, 2.0, 5_000)
     single = sample_size_ratios(0.1, JointMoments.of(values, np.ones(5_000)))
@@ -92,7 +98,9 @@ def test_ratio_plans_reach_their_power():
 
     def arm(units, lift):
         requests = draw.integers(1, 21, units)
-        return JointMoments.of(draw.binomial(requests, np.clip(draw.beta(2, 18, units) + lift, 0, 1)), requests)
+        return JointMoments.of(
+            draw.binomial(requests, np.clip(draw.beta(2, 18, units) + lift, 0, 1)), requests
+        )
 
     size = sample_size_ratios(0.02, arm(50_000, 0.01))
     hits = 0
@@ -108,7 +116,9 @@ def test_ratio_plans_reach_their_power():
 def _variance(arm):
     """Return the delta-method variance written out."""
     value = arm.mean_x / arm.mean_y
-    return (arm.variance_x - 2 * value * arm.covariance + value**2 * arm.variance_y) / arm.units / arm.mean_y**2
+    return (
+        (arm.variance_x - 2 * value * arm.covariance + value**2 * arm.variance_y) / arm.units / arm.mean_y**2
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ LOOKS = [0.25, 0.5, 0.8, 1.0]
 
 
 def test_nominal_levels_agree_with_rpact():
-    """rpact prints the stage levels of Kim-DeMets 2.2 at alpha 0.03."""
+    """Rpact prints the stage levels of Kim-DeMets 2.2 at alpha 0.03."""
     bounds = critical_values([0.3, 0.7, 1.0], 0.03, 1, "power", 2.2)
 
     assert pytest.approx([0.0021222083, 0.012430014, 0.02421512], abs=1e-8) == nominal_levels(bounds, 1)
@@ -52,7 +52,9 @@ def test_repeated_p_values_know_real_information():
     information = [3.0, 7.0, 11.5]
     bounds = critical_values([0.3, 0.7, 1.0], information=information)
 
-    assert pytest.approx([0.05] * 3, rel=1e-6) == repeated_p_values(bounds, [0.3, 0.7, 1.0], information=information)
+    assert pytest.approx([0.05] * 3, rel=1e-6) == repeated_p_values(
+        bounds, [0.3, 0.7, 1.0], information=information
+    )
 
 
 def test_repeated_p_values_are_bounded():
@@ -87,12 +89,22 @@ def test_stopping_on_the_last_bound_has_alpha_as_p_value():
     assert stagewise_p_value(LOOKS[:2], bounds[:2], 4.0) < stagewise_p_value(LOOKS, bounds, 6.0)
 
 
+def test_stopping_below_speaks_against_an_effect():
+    """Beyond the lower bound the p-value is that of never having been above, and nearly 1."""
+    bounds = critical_values(LOOKS, spending="pocock")
+    p_value = stagewise_p_value(LOOKS[:2], bounds[:2], -4.0, -bounds[:2])
+    above, below = exit_probabilities(LOOKS[:2], [bounds[0], -4.0], [-bounds[0], -4.0])
+
+    assert pytest.approx(1.0 - below.sum()) == p_value == pytest.approx(above.sum())
+    assert median_unbiased_drift(LOOKS[:2], bounds[:2], -4.0, -bounds[:2]) < -4.0
+
+
 def test_stagewise_estimates_are_median_unbiased_and_cover():
     """Simulated to the stop, then estimated: half of the estimates lie below, 95 % of intervals cover."""
     looks = np.array([0.4, 1.0])
     bounds = critical_values(looks)
     steps = np.diff(looks, prepend=0.0)
-    noise = np.random.default_rng(8).normal(size=(600, 2)) * np.sqrt(steps)
+    noise = np.random.default_rng(8).normal(size=(250, 2)) * np.sqrt(steps)
     paths = np.cumsum(noise + 3.0 * steps, axis=1) / np.sqrt(looks)
     below = covered = 0
     for path in paths:
@@ -102,8 +114,8 @@ def test_stagewise_estimates_are_median_unbiased_and_cover():
         below += median_unbiased_drift(*stopped) < 3.0
         covered += low <= 3.0 <= high
 
-    assert pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 600)) == below / 600
-    assert pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / 600)) == covered / 600
+    assert pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 250)) == below / 250
+    assert pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / 250)) == covered / 250
 
 
 def test_an_early_stop_is_shrunk():

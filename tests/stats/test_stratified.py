@@ -40,20 +40,21 @@ def test_one_stage_is_its_own_pool():
 
     assert pytest.approx((effect.value, effect.standard_error)) == (pooled.value, pooled.standard_error)
     means = Stage.of_means(Moments.of(x[0]), Moments.of(x[1]))
-    assert (pytest.approx(50.0), pytest.approx(means.effect.value)) == (means.weight, pooled_effect([means]).value)
+    assert (pytest.approx(50.0), pytest.approx(means.effect.value)) == (
+        means.weight,
+        pooled_effect([means]).value,
+    )
 
 
 def test_ramps_without_effect_alarm_at_their_level():
-    """2,000 seeded ramps 5 -> 25 -> 50 % with a rate that drifts by the day: pooled holds 5 %, mixed does not."""
+    """2,000 seeded ramps 5 -> 25 -> 50 % while the rate drifts: pooled holds 5 %, mixed does not."""
     draw = np.random.default_rng(18)
     pooled = mixed = 0
     for _ in range(2_000):
         stages = []
         for share, rate in ((0.05, 0.12), (0.25, 0.08), (0.5, 0.05)):
             units = int(2_000 * share)
-            stages.append(
-                tuple(Proportion(int(draw.binomial(n, rate)), n) for n in (2_000 - units, units))
-            )
+            stages.append(tuple(Proportion(int(draw.binomial(n, rate)), n) for n in (2_000 - units, units)))
         pooled += abs(pooled_effect([Stage.of_proportions(*stage) for stage in stages]).z) > 1.96
         arms = [sum((stage[arm] for stage in stages[1:]), start=stages[0][arm]) for arm in (0, 1)]
         mixed += abs(difference_of_proportions(*arms).z) > 1.96

@@ -1,0 +1,72 @@
+"""How a benchmark is kept: figures for machines, a table and a picture for people.
+
+`docs/benchmarks/<name>.json` is a flat object of named figures with the machine, the versions and the commit
+they were measured on; beside it lie `<name>.md` and `<name>.png`.
+"""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from include.adapters.files import write_atomically
+from include.config.settings import REPOSITORY_ROOT
+
+Figure = float | int | str | bool
+"""What may stand in a record."""
+
+BENCHMARKS = REPOSITORY_ROOT / "docs" / "benchmarks"
+
+
+def write_record(
+    name: str, title: str, figures: Mapping[str, Figure], libraries: Sequence[str], folder: Path = BENCHMARKS
+) -> Path:
+    """Write the figures, with where they come from, as JSON and as a Markdown table; return the JSON's path.
+
+    Args:
+        name: file name without its ending; the picture is `<name>.png`, written by whoever draws it.
+        title: heading of the table.
+        figures: what was measured, each under a name that ends in its unit where it has one.
+        libraries: distributions whose versions matter.
+        folder: where to write; it is made if missing.
+
+    Raises:
+        subprocess.CalledProcessError: git cannot name the commit.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {**figures, **provenance(libraries)}
+    path = folder / f"{name}.json"
+    write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
+    write_atomically(folder / f"{name}.md", markdown(title, name, record).encode())
+    return path
+
+
+def provenance(libraries: Sequence[str], root: Path = REPOSITORY_ROOT) -> dict[str, Figure]:
+    """Return the machine, the versions and the commit, under flat names."""
+    facts: dict[str, Figure] = {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "python_version": platform.python_version(),
+        "commit": _git(root, "rev-parse", "HEAD"),
+        "commit_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+    }
+    return facts | {f"{library}_version": version(library) for library in libraries}
+
+
+def markdown(title: str, name: str, record: Mapping[str, Figure]) -> str:
+    """Return the page for people: a table of the figures above the picture."""
+    rows = [f"| {key} | {_text(value)} |" for key, value in record.items()]
+    return "\n".join(
+        [f"# {title}", "", f"![{title}]({name}.png)", "", "| figure | value |", "|---|---|", *rows, ""]
+    )
+
+
+def _text(value: Figure) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603 - own arguments

@@ -1,0 +1,241 @@
+"""The loop on real processes: every server, every stage, the answers people get."""
+
+import json
+import re
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.packages import load_report
+from include.adapters.prediction_log import find, read
+from include.commands.life_cycle import LifeCycle
+from include.commands.platform import Platform, Replay
+from include.commands.trace import trace
+from include.commands.traffic import entities_of, replay
+from include.commands.unix_processes import read_processes, send
+from include.contracts.canonical import canonical_json
+from include.contracts.errors import PlatformError
+from include.contracts.releases import Decision, ReleaseStage
+
+pytestmark = pytest.mark.e2e
+NOON = datetime.combine(Replay().as_of, datetime.min.time(), UTC) + timedelta(hours=12)
+WAIT_SECONDS = 60
+
+
+def post(platform: Platform, body: object, model: str = "churn", **headers: str) -> httpx.Response:
+    """Ask for a prediction; `headers` replace those a good request has."""
+    sent = {
+        "Authorization": f"Bearer {platform.api_key()}",
+        "X-Event-Time": NOON.isoformat(),
+        "Content-Type": "application/json",
+    } | {name.replace("_", "-"): value for name, value in headers.items()}
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    url = f"{platform.settings.gateway_url}/v1/predict/{model}"
+    return httpx.post(
+        url, content=content, headers={k: v for k, v in sent.items() if v}, trust_env=False, timeout=10
+    )
+
+
+def inferences(platform: Platform) -> float:
+    """Return how many rows Triton has scored, as its own metrics say."""
+    url = f"http://127.0.0.1:{platform.settings.triton_metrics_port}/metrics"
+    text = httpx.get(url, trust_env=False).text
+    return sum(float(v) for v in re.findall(r"^nv_inference_count\{.*\} (\S+)$", text, flags=re.M))
+
+
+@pytest.fixture
+def customer(platform: Platform) -> dict[str, object]:
+    """A request for a customer who has features."""
+    return {"entity": {"customer_id": entities_of(platform.settings, platform.contract, Replay().as_of)[0]}}
+
+
+def test_a_prediction_is_answered_logged_and_traceable(platform, customer):
+    """From the answer back to data, code, evaluation and person."""
+    answer = post(platform, customer)
+    assert httpx.codes.OK == answer.status_code, answer.text
+    body = answer.json()
+    row = find(platform.settings.predictions_folder, body["prediction_id"])
+    assert row is not None
+    assert (body["score"],) == row.outputs
+    version = Ledger(platform.settings.ledger_uri).version("churn", body["version"])
+    text = trace(platform.settings, body["prediction_id"])
+    for part in (
+        version.artefact_sha256,
+        version.run_id,
+        "days_since_last_purchase",
+        "by approver at",
+        "requested by",
+    ):
+        assert part in text
+
+
+def test_the_served_version_beats_the_baseline_on_unseen_time(platform):
+    """The gates' figures, from the report that travels with the version."""
+    store = ArtefactStore(platform.settings.artefacts_folder)
+    version = Ledger(platform.settings.ledger_uri).champion("churn")
+    report = load_report(store, version)
+    assert 0.85 > report.metrics["roc_auc"] > report.baseline_metrics["roc_auc"] + 0.05
+
+
+REFUSALS = [
+    ("unknown customer", {"entity": {"customer_id": 99_999_999}}, {}, 404),
+    ("NaN", b'{"entity": {"customer_id": NaN}}', {}, 400),
+    ("a wrong type", {"entity": {"customer_id": "seven"}}, {}, 422),
+    ("a fraction", {"entity": {"customer_id": 7.5}}, {}, 422),
+    ("an unknown key", {"entity": {"customer_id": 1}, "colour": "red"}, {}, 422),
+    ("no key", {"entity": {"customer_id": 1}}, {"Authorization": ""}, 401),
+    ("a wrong key", {"entity": {"customer_id": 1}}, {"Authorization": "Bearer nk_000000000000.guess"}, 401),
+    ("a body over the limit", b'{"pad": "' + b"x" * 1_048_576 + b'"}', {}, 413),
+    ("another content type", {"entity": {"customer_id": 1}}, {"Content_Type": "text/plain"}, 415),
+    ("broken JSON", b'{"entity": ', {}, 400),
+]
+
+
+@pytest.mark.parametrize(("what", "body", "headers", "status"), REFUSALS, ids=[case[0] for case in REFUSALS])
+def test_bad_input_is_refused_with_a_reason_and_never_reaches_the_model(
+    platform, what, body, headers, status
+):
+    """A problem document says what is wrong; Triton has scored nothing."""
+    before = inferences(platform)
+    answer = post(platform, body, **headers)
+    assert status == answer.status_code, answer.text
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    problem = answer.json()
+    assert problem["status"] == status
+    assert all(problem[member] for member in ("type", "title", "detail", "instance"))
+    assert before == inferences(platform)
+
+
+def test_an_unknown_model_is_not_found(platform, customer):
+    """404 with the model's name."""
+    answer = post(platform, customer, model="nobody")
+    assert (404, True) == (answer.status_code, "nobody" in answer.json()["detail"])
+
+
+def test_a_killed_triton_is_survived(platform, customer):
+    """While it is away the fallback answers and says so; then the version answers as before."""
+    before = post(platform, customer).json()
+    home = str(platform.settings.triton_repository)
+    victims = [p.pid for p in read_processes() if p.name == "tritonserver" and home in command_of(p.pid)]
+    assert victims
+    send(signal.SIGKILL, victims)
+    fallen = post(platform, customer)
+    assert (200, "model_unavailable", 0.21) == (
+        fallen.status_code,
+        fallen.json()["fallback"],
+        fallen.json()["score"],
+    )
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (answer := post(platform, customer).json())["fallback"] and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert (before["score"], before["version"]) == (answer["score"], answer["version"])
+
+
+def command_of(pid: int) -> str:
+    """Return a process's command line."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+def test_every_row_of_replayed_traffic_is_in_the_log_once(platform):
+    """What was answered is logged; nothing else is."""
+    known = {row.prediction_id for row in read(platform.settings.predictions_folder)}
+    traffic = replay(platform, Replay().as_of, 200, 0.0)
+    rows = [row for row in read(platform.settings.predictions_folder) if row.prediction_id not in known]
+    assert {200: 200} == traffic.statuses
+    assert 200 == len(rows) == len({row.prediction_id for row in rows})
+
+
+def test_a_missed_gate_stops_the_run_and_registers_nothing(platform):
+    """The failed run names the gate with its figures."""
+    cycle = LifeCycle(platform.airflow("operator"), "strict", platform.progress.say)
+    cycle.label(Replay().as_of, Replay().first_day)
+    with pytest.raises(PlatformError, match=r"roc_auc .*must be at least 0\.99"):
+        cycle.train(Replay().moment)
+    assert () == Ledger(platform.settings.ledger_uri).versions("strict")
+
+
+def retrained(platform: Platform, days: int) -> str:
+    """Train on later data and return the release run that asks for approval."""
+    day = Replay().as_of + timedelta(days=days)
+    cycle = platform.life_cycle()
+    cycle.materialize(day, day - timedelta(days=6))
+    cycle.label(day, day - timedelta(days=28))
+    release = cycle.train(Replay().moment + timedelta(days=days))
+    cycle.await_approval(release)
+    return release
+
+
+def test_a_rejected_release_changes_nothing_but_the_ledger(platform, customer):
+    """The trigger-er and the viewer may not answer; the approver's no ends it, the champion serves on."""
+    release = retrained(platform, 7)
+    for user in ("operator", "viewer"):
+        with pytest.raises(PlatformError, match="403"):
+            platform.airflow(user).answer("churn_release", release, "approve", "Approve")
+    time.sleep(3)
+    platform.airflow("approver").answer("churn_release", release, "approve", "Reject", "not today")
+    with pytest.raises(PlatformError, match="not approved"):
+        platform.life_cycle().await_release(release)
+    ledger = Ledger(platform.settings.ledger_uri)
+    last = ledger.releases("churn")[-1]
+    answers = [(a.decision, a.decided_by, a.reason) for a in ledger.approvals(last.release_id)]
+    assert ReleaseStage.REJECTED is last.stage
+    assert [(Decision.REJECTED, "approver", "not today")] == answers
+    assert "1.0.0" == post(platform, customer).json()["version"]
+    assert ledger.open_release_of("churn") is None
+
+
+def test_an_altered_artefact_is_refused_while_the_old_version_serves(platform, customer):
+    """One byte flipped after registration: the load step says which file, the release ends."""
+    release = retrained(platform, 14)
+    ledger = Ledger(platform.settings.ledger_uri)
+    version = ledger.versions("churn")[-1]
+    path = platform.settings.artefacts_folder / version.package_uri / "model.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    platform.life_cycle().approve(release, platform.airflow("approver"))
+    with pytest.raises(PlatformError, match=r"model\.onnx was altered"):
+        platform.life_cycle().await_release(release)
+    assert ReleaseStage.ABANDONED is ledger.releases("churn")[-1].stage
+    assert "1.0.0" == post(platform, customer).json()["version"]
+
+
+def test_a_rerun_day_changes_no_feature_file(platform):
+    """Idempotence through Airflow, to the byte and the time stamp."""
+    folder = platform.settings.features_folder / "offline"
+    before = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*.parquet")}
+    platform.life_cycle().materialize(Replay().as_of)
+    assert before == {
+        path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*.parquet")
+    }
+
+
+def test_the_ledger_is_whole(platform):
+    """The chain verifies after all that happened, and holds no customer."""
+    ledger = Ledger(platform.settings.ledger_uri)
+    events = ledger.events(limit=10_000)
+    assert len(events) == ledger.verify()
+    assert b'customer_id":' not in canonical_json([event.payload for event in events])
+
+
+def test_only_loopback_is_listened_on(platform):
+    """No server of ours is reachable from outside."""
+    ports = {
+        platform.settings.airflow_port,
+        platform.settings.mlflow_port,
+        platform.settings.gateway_port,
+        platform.settings.triton_grpc_port,
+        platform.settings.triton_metrics_port,
+    }
+    listening = {}
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, state = line.split()[1], line.split()[3]
+        if state == "0A" and int(local.split(":")[1], 16) in ports:
+            listening[int(local.split(":")[1], 16)] = local.split(":")[0]
+    assert dict.fromkeys(ports, "0100007F") == listening
