@@ -67,7 +67,7 @@ def test_bounded_means_are_right_at_all_times():
 
 def test_bounded_means_follow_the_theorem_step_by_step():
     """Waudby-Smith & Ramdas (2024), theorem 2, in plain loops: no bet knows the value it is laid on."""
-    values, alpha = [0.9, 0.1, 0.4, 0.8, 0.35] * 12, 0.1
+    values, alpha = [0.9, 0.1, 0.4, 0.8, 0.35] * 60, 0.1
     total = squares = bets = weighted = penalty = 0.0
     mean, variance = 0.5, 0.25
     for time, value in enumerate(values, start=1):
