@@ -13,6 +13,7 @@ _POLL_SECONDS = 0.5
 _TRANSIENT = frozenset({502, 503, 504})
 """503 is also SQLite's "database is locked"; the same call goes through a moment later."""
 _ATTEMPTS = 10
+_TIMEOUT_SECONDS = 30.0
 _DONE = frozenset({"success", "failed"})
 
 
@@ -26,14 +27,14 @@ class AirflowApi:
     """
 
     def __init__(self, url: str, user: str, password: str) -> None:
-        self._client = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
-        answer = self._client.post("/auth/token", json={"username": user, "password": password})
+        self.url = url
+        self._headers: dict[str, str] = {}
+        answer = self._ask("POST", "/auth/token", json={"username": user, "password": password})
         if answer.status_code != httpx.codes.CREATED:
             raise PlatformError(
                 f"Airflow refused to log {user!r} in ({answer.status_code}); is it one of its users?"
             )
-        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        self.url = url
+        self._headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def trigger(self, dag_id: str, conf: dict[str, Any], logical_date: datetime | None = None) -> str:
         """Trigger a run and return its id.
@@ -142,10 +143,16 @@ class AirflowApi:
 
     def _send(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
         for attempt in range(_ATTEMPTS):
-            answer = self._client.request(method, path, **arguments)
+            answer = self._ask(method, path, **arguments)
             if answer.status_code not in _TRANSIENT or attempt == _ATTEMPTS - 1:
                 break
             time.sleep(_POLL_SECONDS)
         if answer.is_error:
             raise PlatformError(f"Airflow: {method} {path}: {answer.status_code} {answer.text[:500]}")
         return dict(answer.json())
+
+    def _ask(self, method: str, path: str, **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        url = self.url + path
+        return httpx.request(
+            method, url, headers=self._headers, timeout=_TIMEOUT_SECONDS, trust_env=False, **arguments
+        )

@@ -6,6 +6,7 @@ planned size, and the same where requests of a unit are correlated; beside each,
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -52,8 +53,8 @@ def main() -> None:
     record(arguments.runs, arguments.unit_runs)
 
 
-def record(runs: int, unit_runs: int) -> None:
-    """Measure everything and write it down."""
+def record(runs: int, unit_runs: int, folder: Path = BENCHMARKS) -> None:
+    """Measure everything and write it down: JSON, table and picture."""
     progress = Progress(total=5)
     figures: dict[str, Figure] = {"looks": LOOKS, "alpha": ALPHA, "planned_power": POWER, "runs": runs}
     steps: tuple[tuple[str, Callable[[], dict[str, Figure]]], ...] = (
@@ -66,8 +67,8 @@ def record(runs: int, unit_runs: int) -> None:
     for title, measure in steps:
         with progress.step(title):
             figures |= measure()
-    path = write_record("stats", "Statistics: promised and measured", figures, ("numpy", "scipy"))
-    draw_picture(figures)
+    path = write_record("stats", "Statistics: promised and measured", figures, ("numpy", "scipy"), folder)
+    draw_picture(figures, folder / "stats.png")
     progress.say(f"written: {path}")
 
 
@@ -191,7 +192,7 @@ def ever(crossed: NDArray[np.bool_]) -> float:
     return float(crossed.any(axis=1).mean())
 
 
-def draw_picture(figures: dict[str, Figure]) -> None:
+def draw_picture(figures: dict[str, Figure], destination: Path) -> None:
     """Draw the bounds, and the type I errors beside the naive one."""
     picture = Picture(figsize=(11, 4.2), layout="constrained")
     bounds, errors = picture.subplots(1, 2)
@@ -215,7 +216,7 @@ def draw_picture(figures: dict[str, Figure]) -> None:
     errors.axvline(ALPHA, color="black", linestyle=":")
     errors.set(xlabel="false alarms, A/A experiments", title="Type I error over all looks")
     errors.invert_yaxis()
-    with replacing(BENCHMARKS / "stats.png") as path:
+    with replacing(destination) as path:
         picture.savefig(path, format="png", dpi=120)
 
 

@@ -29,6 +29,8 @@ _CLOSED_TAIL = 40.0
 """A bound further out than this is no bound: the normal density is 0 in double precision."""
 _CLOSEST = 1e-4
 """Looks that add less than this share of the information would need more nodes than memory holds."""
+_NEVER = 1e-200
+"""Error too small to be represented once it is split over the paths (z near 30): nothing is spent."""
 _NEWTON_PRECISION = 1e-12
 """The descent to a bound ends with a step smaller than this."""
 
@@ -50,27 +52,31 @@ class SubDensity:
         return float(self.masses @ ndtr(-self._headroom(information, z, drift)))
 
     def bound_above(self, information: float, probability: float, drift: float) -> float:
-        """Return the z that is exceeded with the given probability; infinity for a probability of 0.
+        """Return the z that is exceeded with the given probability; infinity for one of 0 (below 1e-200).
 
-        The crossing probability is log-concave in z and never above the marginal tail, so Newton's method on
-        its logarithm, started where the marginal tail has the probability, descends to the root.
+        The crossing probability is log-concave in z, so Newton's method on its logarithm descends to the root
+        from anywhere above it. Two bounds lie above: it is never more likely than Z alone, nor than if all
+        paths stood where the highest does.
 
         Raises:
             ValueError: fewer paths are left than the probability asks for.
         """
-        if probability <= 0.0:
+        if probability < _NEVER:
             return np.inf
-        if probability >= self.masses.sum():
+        if probability >= (left := float(self.masses.sum())):
             raise ValueError(
-                f"only {self.masses.sum():.3g} of the paths reach this look, fewer than the "
+                f"only {left:.3g} of the paths reach this look, fewer than the "
                 f"{probability:.3g} to be spent at it"
             )
-        z = float(drift * sqrt(information) - ndtri(probability))
+        step, scale = information - self.information, sqrt(information)
+        alone = drift * scale - float(ndtri(probability))
+        highest = (
+            float(self.scores.max()) + drift * step - sqrt(step) * float(ndtri(probability / left))
+        ) / scale
+        z = min(alone, highest)
         while True:
-            tail, density = self.above(information, z, drift), self._density(information, z, drift)
-            if tail <= 0.0 or density <= 0.0:
-                return z
-            change = tail / density * log(tail / probability)
+            tail = self.above(information, z, drift)
+            change = tail / self._density(information, z, drift) * log(tail / probability)
             z += change
             if change > -_NEWTON_PRECISION:
                 return z

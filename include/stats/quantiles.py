@@ -8,6 +8,7 @@ to resample (Woodruff 1952, JASA 47:635; Deng, Knoblich & Lu 2018, section 4).
 from math import ceil
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
@@ -79,4 +80,4 @@ def _clustered(values: ArrayLike, units: ArrayLike) -> tuple[Floats, NDArray[np.
         raise ValueError(f"one unit a request, please; got shapes {numbers.shape} and {names.shape}")
     if not np.all(np.isfinite(numbers)):
         raise ValueError("values must be finite")
-    return numbers, np.unique(names, return_inverse=True)[1]
+    return numbers, pd.factorize(names)[0]

@@ -65,7 +65,9 @@ def test_a_dag_file_parses_light_and_documented(name, environment):
     """It defines its DAGs, each with a page of its own, and imports nothing heavy."""
     parsed = parse(name, environment)
     assert set(parsed["dags"]) == KNOWN[name]
-    assert all(dag["doc"] and any(tag.startswith("stage:") for tag in dag["tags"]) for dag in parsed["dags"].values())
+    assert all(
+        dag["doc"] and any(tag.startswith("stage:") for tag in dag["tags"]) for dag in parsed["dags"].values()
+    )
     assert not set(parsed["imports"]) & set(HEAVY)
 
 

@@ -57,7 +57,7 @@ def test_champion_is_not_released_again(platform: Platform) -> None:
 
 
 def test_wrong_answers_are_unloaded(platform: Platform) -> None:
-    """A version that does not give its golden predictions is refused; the old one goes on serving."""
+    """A version that does not give its golden predictions is refused, its release over; the old one serves on."""
     first = platform.register("a")
     promote(platform.ledger, platform.switched(first), "system")
     wrong = platform.register("b", golden_offset=0.25)
@@ -65,9 +65,8 @@ def test_wrong_answers_are_unloaded(platform: Platform) -> None:
         platform.loaded(wrong)
     assert platform.name(wrong) not in platform.triton.loaded()
     assert platform.name(first) in platform.triton.loaded()
-    release = platform.ledger.open_release_of(platform.model)
-    assert release is not None
-    assert ReleaseStage.APPROVED is release.stage
+    assert platform.ledger.open_release_of(platform.model) is None
+    assert ReleaseStage.ABANDONED is platform.ledger.releases(platform.model)[-1].stage
 
 
 def test_corrupted_artefact_is_never_loaded(platform: Platform) -> None:

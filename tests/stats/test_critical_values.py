@@ -4,6 +4,8 @@ from time import process_time
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import multivariate_normal, norm
 
@@ -64,6 +66,26 @@ def test_exactly_alpha_is_spent(spending, sides, fractions):
     above, below = exit_probabilities(fractions, bounds, -bounds if sides == 2 else None)
 
     assert pytest.approx(sides * spent_alpha(fractions, 0.05 / sides, spending), rel=1e-8) == np.cumsum(
+        above + below
+    )
+
+
+@given(
+    fractions=st.sets(st.integers(1, 400), min_size=1, max_size=30),
+    alpha=st.floats(1e-6, 0.9),
+    sides=st.sampled_from([1, 2]),
+    spending=st.sampled_from(SPENDINGS),
+)
+@settings(max_examples=60, deadline=None)
+@example(fractions={200, 201, 400}, alpha=0.6, sides=1, spending="linear")
+@example(fractions={200, 201, 400}, alpha=1e-6, sides=2, spending="pocock")
+def test_whatever_the_looks_exactly_alpha_is_spent(fractions, alpha, sides, spending):
+    """Looks a quarter of a per cent apart, bounds below 0, alphas of a millionth: no increment is missed."""
+    looks = np.array(sorted(fractions)) / 400
+    bounds = critical_values(looks, alpha, sides, spending)
+    above, below = exit_probabilities(looks, bounds, -bounds if sides == 2 else None)
+
+    assert pytest.approx(sides * spent_alpha(looks, alpha / sides, spending), rel=1e-9) == np.cumsum(
         above + below
     )
 
