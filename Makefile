@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format lock stop trace rollback abandon verify-ledger
+.PHONY: help setup run demo test check format lock stop trace rollback abandon bench-stats verify-ledger
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ rollback: ## Send all traffic back to an earlier version: MODEL=<model> TO=<vers
 
 abandon: ## End a model's open release: MODEL=<model> REASON=<why>
 	@$(PYTHON) -m include.commands.abandon "$(MODEL)" "$(REASON)"
+
+bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
+	@$(PYTHON) -m include.commands.bench_stats
 
 verify-ledger: ## Prove that no ledger event was altered, removed or reordered
 	@$(PYTHON) -m include.commands.verify_ledger

@@ -14,7 +14,7 @@ from include.commands import processes
 from include.commands.airflow_api import AirflowApi
 from include.commands.life_cycle import LifeCycle
 from include.commands.progress import Progress
-from include.commands.secrets import keep_secret, passwords
+from include.commands.secrets import ensure_secrets, keep_secret, passwords
 from include.config.models import model_folder
 from include.config.settings import Settings
 from include.contracts.events import SYSTEM
@@ -67,6 +67,8 @@ class Platform:
     def start(self) -> None:
         """Migrate the ledger and bring every process up; what a failed start left is stopped."""
         upgrade(self.settings.ledger_uri)
+        ensure_secrets(self.settings)
+        self.api_key()
         processes.start(self.settings)
         processes.wait_until_ready(self.settings, say=self.progress.say)
 

@@ -25,8 +25,9 @@ _PANEL = 6.0
 nodes over six standard deviations leave an error below 1e-10."""
 _OPEN_TAIL = 8.5
 """Where no bound cuts the density: standard deviations kept on either side of its mean (lost: 1e-17)."""
-_CLOSED_TAIL = 40.0
-"""A bound further out than this is no bound: the normal density is 0 in double precision."""
+NO_BOUND = 40.0
+"""A z that is never reached: the normal density is 0 there in double precision. It stands where nothing may
+be spent; the density is then kept all the way, so that the smallest errors of later looks stay exact."""
 _CLOSEST = 1e-4
 """Looks that add less than this share of the information would need more nodes than memory holds."""
 _NEVER = 1e-200
@@ -52,7 +53,7 @@ class SubDensity:
         return float(self.masses @ ndtr(-self._headroom(information, z, drift)))
 
     def bound_above(self, information: float, probability: float, drift: float) -> float:
-        """Return the z that is exceeded with the given probability; infinity for one of 0 (below 1e-200).
+        """Return the z that is exceeded with the given probability; `NO_BOUND` for one below 1e-200.
 
         The crossing probability is log-concave in z, so Newton's method on its logarithm descends to the root
         from anywhere above it. Two bounds lie above: it is never more likely than Z alone, nor than if all
@@ -62,7 +63,7 @@ class SubDensity:
             ValueError: fewer paths are left than the probability asks for.
         """
         if probability < _NEVER:
-            return np.inf
+            return NO_BOUND
         if probability >= (left := float(self.masses.sum())):
             raise ValueError(
                 f"only {left:.3g} of the paths reach this look, fewer than the "
@@ -82,7 +83,7 @@ class SubDensity:
                 return z
 
     def bound_below(self, information: float, probability: float, drift: float) -> float:
-        """Return the z that is fallen short of with the given probability; minus infinity for 0."""
+        """Return the z that is fallen short of with the given probability; minus `NO_BOUND` for 0."""
         mirrored = SubDensity(self.information, -self.scores, self.masses)
         return -mirrored.bound_above(information, probability, -drift)
 
@@ -195,8 +196,8 @@ def _reach(bounds: tuple[float, float], information: float, drift: float) -> tup
     scale = sqrt(information)
     centre = drift * scale
     low, high = bounds
-    low = centre - _OPEN_TAIL if np.isneginf(low) else max(low, centre - _CLOSED_TAIL)
-    high = centre + _OPEN_TAIL if np.isposinf(high) else min(high, centre + _CLOSED_TAIL)
+    low = centre - _OPEN_TAIL if np.isneginf(low) else max(low, centre - NO_BOUND)
+    high = centre + _OPEN_TAIL if np.isposinf(high) else min(high, centre + NO_BOUND)
     return low * scale, max(low, high) * scale
 
 

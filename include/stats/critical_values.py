@@ -44,7 +44,8 @@ def critical_values(  # noqa: PLR0917 - the signature callers were promised
 ) -> Floats:
     """Return the critical z of each look: reject where |Z| (two-sided) or Z (one-sided) exceeds it.
 
-    Only the looks taken so far need be given: bounds of earlier looks do not depend on later ones.
+    Only the looks taken so far need be given: bounds of earlier looks do not depend on later ones. Where a
+    look comes so early that its share of alpha rounds to nothing, its critical z is `NO_BOUND`.
 
     Args:
         fractions: spending time of each look, shape (looks,), strictly increasing in (0, 1].
@@ -91,7 +92,7 @@ def asymmetric_critical_values(
     density = START
     for look, level, ahead in each_look(levels):
         uppers[look] = density.bound_above(level, rises[look], 0.0)
-        lowers[look] = density.bound_below(level, falls[look], 0.0)
+        lowers[look] = -np.inf if lower is None else density.bound_below(level, falls[look], 0.0)
         if ahead > 0.0:
             density = density.advance(level, (lowers[look], uppers[look]), 0.0, ahead)
     return uppers, lowers

@@ -7,7 +7,7 @@ sizes are exact for normal statistics with independent increments. The parts liv
 `sample_size`, and `sequential_inference` (p-values, intervals and estimates).
 """
 
-from include.stats.boundary_crossing import crossing_probabilities, exit_probabilities
+from include.stats.boundary_crossing import NO_BOUND, crossing_probabilities, exit_probabilities
 from include.stats.critical_values import (
     ErrorSpending,
     asymmetric_critical_values,
@@ -41,6 +41,7 @@ from include.stats.sequential_inference import (
 from include.stats.spending import SPENDINGS, spending_fractions, spent_alpha
 
 __all__ = [
+    "NO_BOUND",
     "SPENDINGS",
     "ArmSizes",
     "ErrorSpending",

@@ -26,13 +26,16 @@ from include.contracts.releases import Decision, ReleaseStage
 pytestmark = pytest.mark.e2e
 NOON = datetime.combine(Replay().as_of, datetime.min.time(), UTC) + timedelta(hours=12)
 WAIT_SECONDS = 60
+LISTENING, LOOPBACK = "0A", "0100007F"
 
 
-def post(platform: Platform, body: object, model: str = "churn", **headers: str) -> httpx.Response:
-    """Ask for a prediction; `headers` replace those a good request has."""
+def post(
+    platform: Platform, body: object, model: str = "churn", days: int = 0, **headers: str
+) -> httpx.Response:
+    """Ask for a prediction at noon, some days into the replay; `headers` replace those a good request has."""
     sent = {
         "Authorization": f"Bearer {platform.api_key()}",
-        "X-Event-Time": NOON.isoformat(),
+        "X-Event-Time": (NOON + timedelta(days=days)).isoformat(),
         "Content-Type": "application/json",
     } | {name.replace("_", "-"): value for name, value in headers.items()}
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -186,7 +189,7 @@ def test_a_rejected_release_changes_nothing_but_the_ledger(platform, customer):
     answers = [(a.decision, a.decided_by, a.reason) for a in ledger.approvals(last.release_id)]
     assert ReleaseStage.REJECTED is last.stage
     assert [(Decision.REJECTED, "approver", "not today")] == answers
-    assert "1.0.0" == post(platform, customer).json()["version"]
+    assert "1.0.0" == post(platform, customer, days=7).json()["version"]
     assert ledger.open_release_of("churn") is None
 
 
@@ -203,7 +206,7 @@ def test_an_altered_artefact_is_refused_while_the_old_version_serves(platform, c
     with pytest.raises(PlatformError, match=r"model\.onnx was altered"):
         platform.life_cycle().await_release(release)
     assert ReleaseStage.ABANDONED is ledger.releases("churn")[-1].stage
-    assert "1.0.0" == post(platform, customer).json()["version"]
+    assert "1.0.0" == post(platform, customer, days=14).json()["version"]
 
 
 def test_a_rerun_day_changes_no_feature_file(platform):
@@ -226,16 +229,18 @@ def test_the_ledger_is_whole(platform):
 
 def test_only_loopback_is_listened_on(platform):
     """No server of ours is reachable from outside."""
+    settings = platform.settings
     ports = {
-        platform.settings.airflow_port,
-        platform.settings.mlflow_port,
-        platform.settings.gateway_port,
-        platform.settings.triton_grpc_port,
-        platform.settings.triton_metrics_port,
+        settings.airflow_port: "Airflow",
+        settings.mlflow_port: "MLflow",
+        settings.gateway_port: "gateway",
+        settings.triton_grpc_port: "Triton",
+        settings.triton_metrics_port: "Triton's metrics",
     }
-    listening = {}
+    listening = set()
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         local, state = line.split()[1], line.split()[3]
-        if state == "0A" and int(local.split(":")[1], 16) in ports:
-            listening[int(local.split(":")[1], 16)] = local.split(":")[0]
-    assert dict.fromkeys(ports, "0100007F") == listening
+        address, port = local.split(":")
+        if state == LISTENING and int(port, 16) in ports:
+            listening.add((ports[int(port, 16)], address))
+    assert {(name, LOOPBACK) for name in ports.values()} == listening

@@ -57,7 +57,7 @@ def test_champion_is_not_released_again(platform: Platform) -> None:
 
 
 def test_wrong_answers_are_unloaded(platform: Platform) -> None:
-    """A version that does not give its golden predictions is refused, its release over; the old one serves on."""
+    """A version that does not give its golden predictions ends its release; the old one serves on."""
     first = platform.register("a")
     promote(platform.ledger, platform.switched(first), "system")
     wrong = platform.register("b", golden_offset=0.25)
