@@ -14,7 +14,7 @@ LOCK_NAME = "requirements.lock"
 WATCHED = ("include", "dags", "plugins", "serving", "requirements.txt", LOCK_NAME)
 """What makes a tree dirty when it differs from the commit; locks of serving lie under serving/."""
 
-TRAINING_CODE = ("include/features/views", "include/training", "include/stats")
+TRAINING_CODE = ("include/features/views", "include/training", "include/stats/metrics.py")
 """Code outside the model folder that decides what a training run yields."""
 
 
@@ -59,7 +59,7 @@ def fingerprint(folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> str:
 def _fingerprinted(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
     """Yield each file under a name that does not depend on where the repository lies."""
     for label, place in (("model", folder), *((code, root / code) for code in TRAINING_CODE)):
-        for path in place.rglob("*"):
+        for path in [place] if place.is_file() else place.rglob("*"):
             relative = path.relative_to(place)
             if path.is_file() and not any(_is_scratch(part) for part in relative.parts):
                 yield f"{label}/{relative.as_posix()}", path
