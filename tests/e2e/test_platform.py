@@ -26,7 +26,9 @@ from include.contracts.releases import Decision, ReleaseStage
 pytestmark = pytest.mark.e2e
 NOON = datetime.combine(Replay().as_of, datetime.min.time(), UTC) + timedelta(hours=12)
 WAIT_SECONDS = 60
-LISTENING, LOOPBACK = "0A", "0100007F"
+LISTENING = "0A"
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
+"""127.0.0.1 as /proc/net writes it, for IPv4 and mapped into IPv6."""
 
 
 def post(
@@ -238,9 +240,11 @@ def test_only_loopback_is_listened_on(platform):
         settings.triton_metrics_port: "Triton's metrics",
     }
     listening = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        local, state = line.split()[1], line.split()[3]
+    for line in (Path("/proc/net/tcp").read_text() + Path("/proc/net/tcp6").read_text()).splitlines():
+        _, local, _, state = line.split()[:4]
+        if state != LISTENING:
+            continue
         address, port = local.split(":")
-        if state == LISTENING and int(port, 16) in ports:
-            listening.add((ports[int(port, 16)], address))
-    assert {(name, LOOPBACK) for name in ports.values()} == listening
+        if int(port, 16) in ports:
+            listening.add((ports[int(port, 16)], address in LOOPBACK))
+    assert {(name, True) for name in ports.values()} == listening
