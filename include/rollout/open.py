@@ -69,7 +69,7 @@ def check_plan(contract: ModelContract) -> None:
         )
     if stages[0].hold or contract.rollout.bake:
         raise ContractError(
-            f"{contract.name}: rollout holds or bakes, which is not supported yet; write hold: 0s and bake: 0s"
+            f"{contract.name}: rollout holds or bakes, which is not supported yet; write 0s for hold and bake"
         )
 
 

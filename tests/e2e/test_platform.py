@@ -1,8 +1,10 @@
 """The loop on real processes: every server, every stage, the answers people get."""
 
 import json
+import os
 import re
 import signal
+import subprocess
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,11 +16,13 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.packages import load_report
 from include.adapters.prediction_log import find, read
+from include.commands.environment import settings_environment
 from include.commands.life_cycle import LifeCycle
 from include.commands.platform import Platform, Replay
 from include.commands.trace import trace
 from include.commands.traffic import entities_of, replay
 from include.commands.unix_processes import read_processes, send
+from include.config.settings import REPOSITORY_ROOT
 from include.contracts.canonical import canonical_json
 from include.contracts.errors import PlatformError
 from include.contracts.releases import Decision, ReleaseStage
@@ -209,6 +213,52 @@ def test_an_altered_artefact_is_refused_while_the_old_version_serves(platform, c
         platform.life_cycle().await_release(release)
     assert ReleaseStage.ABANDONED is ledger.releases("churn")[-1].stage
     assert "1.0.0" == post(platform, customer, days=14).json()["version"]
+
+
+def make(platform: Platform, *arguments: str) -> str:
+    """Run a make target against the running platform, as a person would; return what it printed."""
+    environment = dict(os.environ) | settings_environment(platform.settings)
+    done = subprocess.run(
+        ["make", *arguments],
+        cwd=REPOSITORY_ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def served(platform: Platform, customer: dict[str, object], version: str) -> None:
+    """Wait until the gateway answers with a version; a route is at most a second old, and then some."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (answer := post(platform, customer, days=21).json())["version"] != version:
+        assert time.monotonic() < deadline, answer
+        time.sleep(0.1)
+
+
+def test_a_second_version_is_released_and_rolled_back(platform, customer):
+    """New data only: a PATCH, compared with the champion; back by command, forth by DAG."""
+    release = retrained(platform, 21)
+    platform.life_cycle().approve(release, platform.airflow("approver"))
+    platform.life_cycle().await_release(release)
+    newest = Ledger(platform.settings.ledger_uri).versions("churn")[-1].version
+    served(platform, customer, newest)
+    assert "1.0.3" == newest
+    make(platform, "rollback", "MODEL=churn", "TO=1.0.0", "REASON=a test of going back")
+    served(platform, customer, "1.0.0")
+    operator = platform.airflow("operator")
+    run = operator.trigger("churn_rollback", {"to": newest, "reason": "a test of going forth"})
+    operator.wait("churn_rollback", run, lambda *_: None, WAIT_SECONDS)
+    served(platform, customer, newest)
+
+
+def test_commands_tell_the_truth_about_a_running_platform(platform, customer):
+    """`make trace` and `make verify-ledger`, typed as the README says."""
+    prediction = post(platform, customer, days=21).json()
+    assert prediction["prediction_id"] in make(platform, "trace", f"ID={prediction['prediction_id']}")
+    assert "the ledger is whole" in make(platform, "verify-ledger")
 
 
 def test_a_rerun_day_changes_no_feature_file(platform):
