@@ -1,0 +1,24 @@
+# The gateway alone: no Airflow, no torch. Build from the repository root:
+#   docker build -f docker/gateway.Dockerfile -t ninety-gateway .
+# Not yet built or run: this needs a Docker engine, and no test covers it.
+FROM python:3.11-slim
+
+RUN useradd --create-home --uid 10001 gateway
+WORKDIR /srv/ninety
+COPY serving/gateway/requirements.lock serving/gateway/requirements.lock
+RUN pip install --no-cache-dir --require-hashes -r serving/gateway/requirements.lock
+
+COPY include/__init__.py include/__init__.py
+COPY include/contracts include/contracts
+COPY include/config include/config
+COPY include/transforms include/transforms
+COPY include/adapters include/adapters
+COPY serving/__init__.py serving/__init__.py
+COPY serving/gateway serving/gateway
+
+USER gateway
+ENV PYTHONPATH=/srv/ninety TZ=UTC NINETY_HOST=0.0.0.0 NINETY_HOME=/var/lib/ninety
+VOLUME /var/lib/ninety
+EXPOSE 8000
+HEALTHCHECK CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/v2/health/ready')"]
+CMD ["python", "-m", "serving.gateway"]
