@@ -3,7 +3,7 @@
 1. `compute_labels`: run the model's `label.sql` over every day whose label is known by the run's moment,
    and write what changed to the label store. A correction is a new version beside the old one.
 
-Set `from_day` in the run's conf to reach further back than the last week.
+Set `from_day` in the run's conf to reach further back than four weeks.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,27 +11,23 @@ from datetime import UTC, date, datetime, time, timedelta
 from airflow.sdk import DAG, Param
 
 from include.config.models import ModelFolder
-from model_dags import model_dags, schedule
+from model_dags import model_dag, model_dags
 from stage_task import as_of, stage_task
 
-TRAILING = timedelta(days=7)
+TRAILING = timedelta(days=28)
+"""Reaches back over a source that was silent for a while."""
+
+PARAMS = {
+    "from_day": Param(None, type=["null", "string"], format="date", description="First day to label"),
+    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
+}
 
 
 def labels_dag(folder: ModelFolder) -> DAG:
     """Build `<model>_labels`."""
     contract = folder.contract
-    with DAG(
-        f"{folder.name}_labels",
-        schedule=schedule(contract.schedules.labels),
-        catchup=False,
-        max_active_runs=1,
-        default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "owner": contract.owner.team},
-        params={
-            "from_day": Param(None, type=["null", "string"], format="date"),
-            "as_of": Param(None, type=["null", "string"], format="date-time"),
-        },
-        tags=[f"model:{folder.name}", "stage:labels"],
-        doc_md=__doc__,
+    with model_dag(
+        folder, "labels", room="labels", doc=__doc__, params=PARAMS, cron=contract.schedules.labels
     ) as dag:
 
         @stage_task

@@ -16,24 +16,18 @@ from airflow.sdk import DAG, Param, get_current_context, task
 
 from include.config.models import ModelFolder
 from include.config.settings import settings
-from model_dags import model_dags
+from model_dags import model_dag, model_dags
 from projections import reconcile
 from release_approval import ReleaseApproval
 from stage_task import readable, stage_task, triggered_by
+
+PARAMS = {"version": Param(None, type="string", description="Semantic version to release")}
 
 
 def release_dag(folder: ModelFolder) -> DAG:
     """Build `<model>_release`."""
     contract = folder.contract
-    with DAG(
-        f"{folder.name}_release",
-        schedule=None,
-        catchup=False,
-        default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "owner": contract.owner.team},
-        params={"version": Param(None, type="string", description="Semantic version to release")},
-        tags=[f"model:{folder.name}", "stage:rollout"],
-        doc_md=__doc__,
-    ) as dag:
+    with model_dag(folder, "release", room="rollout", doc=__doc__, params=PARAMS, at_once=16) as dag:
 
         @stage_task
         def open_release(params: dict | None = None) -> dict:

@@ -7,33 +7,24 @@
 The same is one command that works while Airflow is down: `make rollback MODEL=… TO=… REASON=…`.
 """
 
-from datetime import timedelta
-
 from airflow.sdk import DAG, Param
 
 from include.config.models import ModelFolder
 from include.config.settings import settings
-from model_dags import model_dags
+from model_dags import model_dag, model_dags
 from projections import reconcile
 from stage_task import stage_task, triggered_by
+
+PARAMS = {
+    "to": Param("previous", type="string", description="Semantic version, or `previous`"),
+    "reason": Param(None, type="string", minLength=1, description="Why; goes to the ledger"),
+}
 
 
 def rollback_dag(folder: ModelFolder) -> DAG:
     """Build `<model>_rollback`."""
     contract = folder.contract
-    with DAG(
-        f"{folder.name}_rollback",
-        schedule=None,
-        catchup=False,
-        max_active_runs=1,
-        default_args={"retries": 1, "retry_delay": timedelta(seconds=5), "owner": contract.owner.team},
-        params={
-            "to": Param("previous", type="string", description="Semantic version, or `previous`"),
-            "reason": Param(None, type="string", minLength=1, description="Why; goes to the ledger"),
-        },
-        tags=[f"model:{folder.name}", "stage:rollout"],
-        doc_md=__doc__,
-    ) as dag:
+    with model_dag(folder, "rollback", room="rollout", doc=__doc__, params=PARAMS) as dag:
 
         @stage_task
         def roll_back(params: dict | None = None) -> str:

@@ -8,32 +8,25 @@
 5. `request_release`: opens `<model>_release`, which asks a human. Unset `release` to stop before it.
 """
 
-from datetime import timedelta
-
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, task
 
 from include.config.models import ModelFolder
-from model_dags import model_dags, schedule
+from model_dags import model_dag, model_dags
 from stage_task import as_of, requested_by, stage_task
+
+PARAMS = {
+    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
+    "requested_by": Param(None, type=["null", "string"], description="Who asked for it"),
+    "release": Param(True, type="boolean", description="Ask for a release afterwards"),
+}
 
 
 def train_dag(folder: ModelFolder) -> DAG:
     """Build `<model>_train`."""
     contract = folder.contract
-    with DAG(
-        f"{folder.name}_train",
-        schedule=schedule(contract.schedules.train),
-        catchup=False,
-        max_active_runs=1,
-        default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "owner": contract.owner.team},
-        params={
-            "as_of": Param(None, type=["null", "string"], format="date-time"),
-            "requested_by": Param(None, type=["null", "string"], description="Who asked for it"),
-            "release": Param(True, type="boolean", description="Ask for a release afterwards"),
-        },
-        tags=[f"model:{folder.name}", "stage:training"],
-        doc_md=__doc__,
+    with model_dag(
+        folder, "train", room="training", doc=__doc__, params=PARAMS, cron=contract.schedules.train
     ) as dag:
 
         @stage_task
