@@ -10,6 +10,7 @@ help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install the three environments; only what changed is redone
+	@test -n "$(BOOTSTRAP)" || { echo "Python 3.11 is needed and was not found; install it, or name it: make setup BOOTSTRAP=/path/to/python3.11"; exit 1; }
 	@$(BOOTSTRAP) -m include.commands.setup
 
 run: export NINETY_REPLAY ?= true

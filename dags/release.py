@@ -17,7 +17,6 @@ from airflow.sdk import DAG, Param, get_current_context, task
 from include.config.models import ModelFolder
 from include.config.settings import settings
 from model_dags import model_dag, model_dags
-from projections import reconcile
 from release_approval import ReleaseApproval
 from stage_task import readable, stage_task, triggered_by
 
@@ -99,11 +98,12 @@ def release_dag(folder: ModelFolder) -> DAG:
         def settle(release: dict) -> None:
             """End the release, then bring Triton and the registry in line with the ledger."""
             from include.adapters.ledger.ledger import Ledger
+            from include.commands.reconcile import reconcile
             from include.rollout.promote import promote
 
             ledger = Ledger(settings().ledger_uri)
             promote(ledger, ledger.release(release["release_id"]), triggered_by())
-            reconcile(folder)
+            reconcile(settings(), folder)
 
         opened = open_release()
         approve = ReleaseApproval(

@@ -12,7 +12,6 @@ from airflow.sdk import DAG, Param
 from include.config.models import ModelFolder
 from include.config.settings import settings
 from model_dags import model_dag, model_dags
-from projections import reconcile
 from stage_task import stage_task, triggered_by
 
 PARAMS = {
@@ -48,7 +47,9 @@ def rollback_dag(folder: ModelFolder) -> DAG:
         @stage_task
         def settle() -> None:
             """Bring registry and Triton in line with the ledger."""
-            reconcile(folder)
+            from include.commands.reconcile import reconcile
+
+            reconcile(settings(), folder)
 
         roll_back() >> settle()
     return dag

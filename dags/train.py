@@ -77,6 +77,7 @@ def train_dag(folder: ModelFolder) -> DAG:
             task_id="request_release",
             trigger_dag_id=f"{folder.name}_release",
             trigger_run_id="release__{{ ti.xcom_pull(task_ids='register') }}__{{ run_id }}",
+            skip_when_already_exists=True,  # a retry asks for the release it has asked for
             conf={"version": "{{ ti.xcom_pull(task_ids='register') }}"},
         )
         registered >> wants_release() >> request_release

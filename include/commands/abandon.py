@@ -1,10 +1,9 @@
 """`make abandon MODEL=… REASON=…`: end a release that is open, so that another may be opened."""
 
-import getpass
 import sys
 
 from include.adapters.ledger.ledger import Ledger
-from include.commands.terminal import run_command
+from include.commands.terminal import run_command, user_name
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
 
@@ -27,7 +26,7 @@ def abandon(model: str, reason: str) -> str:
     """
     if not model or not reason:
         raise PlatformError("usage: make abandon MODEL=<model> REASON='<why>'")
-    release = Ledger(settings().ledger_uri).abandon(model, actor=getpass.getuser(), reason=reason)
+    release = Ledger(settings().ledger_uri).abandon(model, actor=user_name(), reason=reason)
     return f"{release.release_id} is abandoned; {model} may be released again"
 
 

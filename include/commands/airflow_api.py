@@ -143,9 +143,15 @@ class AirflowApi:
 
     def _send(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
         for attempt in range(_ATTEMPTS):
-            answer = self._ask(method, path, **arguments)
-            if answer.status_code not in _TRANSIENT or attempt == _ATTEMPTS - 1:
-                break
+            last = attempt == _ATTEMPTS - 1
+            try:
+                answer = self._ask(method, path, **arguments)
+            except httpx.TransportError as error:
+                if last or method != "GET":  # what was asked for may have been done: only reading is repeated
+                    raise PlatformError(f"Airflow: {method} {path}: no answer ({error!r})") from error
+            else:
+                if answer.status_code not in _TRANSIENT or last:
+                    break
             time.sleep(_POLL_SECONDS)
         if answer.is_error:
             raise PlatformError(f"Airflow: {method} {path}: {answer.status_code} {answer.text[:500]}")

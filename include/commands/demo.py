@@ -1,14 +1,14 @@
 """`make demo`: the whole loop unattended on traffic of 2017, in a folder of its own; ends with a summary."""
 
 import shutil
-import signal
 from datetime import timedelta
 
 from include.adapters.ledger.ledger import Ledger
 from include.commands.platform import Platform, Replay, bring_to_production, running
+from include.commands.processes import refuse_second_start
 from include.commands.progress import Progress
 from include.commands.showing import show_prediction
-from include.commands.terminal import run_command
+from include.commands.terminal import end_on_signals, run_command
 from include.commands.traffic import Traffic, replay
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
@@ -31,10 +31,11 @@ def demo() -> None:
     Raises:
         PlatformError: a step failed, or a request was not answered by the released version.
     """
-    home = settings().home / "demo"
-    shutil.rmtree(home, ignore_errors=True)
-    platform = Platform(settings().model_copy(update={"home": home}), MODEL, Progress(_STEPS))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    own = settings().model_copy(update={"home": settings().home / "demo", "ledger_url": ""})
+    refuse_second_start(own)
+    shutil.rmtree(own.home, ignore_errors=True)
+    platform = Platform(own, MODEL, Progress(_STEPS))
+    end_on_signals()
     with running(platform):
         bring_to_production(platform, Replay(), APPROVER)
         days = replay_days(platform)

@@ -1,5 +1,6 @@
 """A running platform: ledger migrated, keys issued, processes up, and a model brought to production."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,11 +67,16 @@ class Platform:
 
     def start(self) -> None:
         """Migrate the ledger and bring every process up; what a failed start left is stopped."""
+        processes.refuse_second_start(self.settings)
         upgrade(self.settings.ledger_uri)
         ensure_secrets(self.settings)
         self.api_key()
         processes.start(self.settings)
-        processes.wait_until_ready(self.settings, say=self.progress.say)
+        try:
+            processes.wait_until_ready(self.settings, say=self.progress.say)
+        except BaseException:
+            processes.stop(self.settings)
+            raise
 
     @property
     def key_path(self) -> Path:
@@ -89,12 +95,16 @@ class Platform:
 
 @contextmanager
 def running(platform: Platform) -> Iterator[None]:
-    """Start the platform for the length of a block, and leave nothing behind, whatever happens in it."""
+    """Start the platform for the length of a block, and leave nothing behind, whatever happens in it.
+
+    A start that is refused leaves alone what another one started.
+    """
+    with platform.progress.step("start every process"):
+        platform.start()
     try:
-        with platform.progress.step("start every process"):
-            platform.start()
         yield
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave half of it running
         print("stopping …")
         processes.stop(platform.settings)
 

@@ -1,11 +1,10 @@
 """`make rollback MODEL=… TO=… REASON=…`: back to an earlier version, with Airflow down if need be."""
 
-import getpass
 import sys
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.triton_control import TritonControl
-from include.commands.terminal import run_command
+from include.commands.terminal import run_command, user_name
 from include.config.models import model_folder
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
@@ -26,22 +25,22 @@ def rollback(model: str, to: str, reason: str) -> str:
         reason: goes to the ledger with the name of the user who ran the command.
 
     Raises:
-        PlatformError: model or reason is missing.
+        PlatformError: no model is named.
     """
-    if not model or not reason:
-        raise PlatformError("usage: make rollback MODEL=<model> [TO=<version>] REASON='<why>'")
+    if not model:
+        raise PlatformError("usage: make rollback MODEL=<model> [TO=<version>] [REASON='<why>']")
     contract = model_folder(settings().model_folders, model).contract
     route = roll_back(
         settings(),
         Ledger(settings().ledger_uri),
         TritonControl(settings().triton_endpoint),
         model,
-        actor=getpass.getuser(),
-        reason=reason,
+        actor=user_name(),
+        reason=reason or "by command",
         resources=contract.resources,
         to=to or PREVIOUS,
     )
-    return f"{model} is served by {route.champion.version}; gateways follow within a second"
+    return f"{model} is served by {route.champion.version}; gateways follow within a second, MLflow later"
 
 
 if __name__ == "__main__":

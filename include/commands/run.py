@@ -1,13 +1,12 @@
 """`make run`: everything up, the model in production, some traffic, one prediction traced; stays up."""
 
 import argparse
-import signal
 
 from include.commands import processes
 from include.commands.platform import Platform, Replay, bring_to_production, champion_of, running
 from include.commands.progress import Progress
 from include.commands.showing import show_passwords, show_prediction, show_urls
-from include.commands.terminal import run_command
+from include.commands.terminal import end_on_signals, run_command
 from include.commands.traffic import replay
 from include.config.settings import settings
 
@@ -35,7 +34,7 @@ def run(approver: str | None) -> None:
     """
     warm = champion_of(settings(), MODEL) is not None
     platform = Platform(settings(), MODEL, Progress(_WARM_STEPS if warm else _COLD_STEPS))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    end_on_signals()
     with running(platform):
         show_passwords(platform)
         if not warm:

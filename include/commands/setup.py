@@ -146,7 +146,7 @@ def check_python(version: tuple[int, ...] = sys.version_info[:2]) -> None:
     if version[:2] != PYTHON:
         found = ".".join(str(part) for part in version[:2])
         raise PlatformError(
-            f"Python 3.11 is needed and this is {found}; run `make setup PYTHON=<a python3.11>`"
+            f"Python 3.11 is needed and this is {found}; run `make setup BOOTSTRAP=<a python3.11>`"
         )
 
 

@@ -4,7 +4,7 @@ import json
 from datetime import date
 
 from include.commands.platform import Platform
-from include.commands.secrets import passwords
+from include.commands.secrets import PASSWORDS, passwords
 from include.commands.trace import trace
 from include.commands.traffic import Traffic
 
@@ -14,7 +14,7 @@ def show_passwords(platform: Platform) -> None:
     folder = platform.settings.secrets_folder
     shown = folder / "shown"
     if shown.exists():
-        platform.progress.say(f"users and passwords: {folder / 'airflow_passwords.json'}")
+        platform.progress.say(f"users and passwords: {folder / PASSWORDS}")
         return
     for user, password in passwords(platform.settings).items():
         platform.progress.say(f"Airflow user {user:9} password {password}")
@@ -42,7 +42,7 @@ def show_urls(platform: Platform, day: date, traffic: Traffic) -> None:
 
   curl -s {settings.gateway_url}/v1/predict/{contract.name} \\
     -H "Authorization: Bearer $(cat {platform.key_path})" \\
-    -H 'X-Event-Time: {day}T12:00:00Z' --json '{entity}'
+    -H 'X-Event-Time: {day}T12:00:00Z' -H 'Content-Type: application/json' -d '{entity}'
 
   make trace ID={traffic.last_prediction["prediction_id"]}
   Ctrl-C or `make stop` ends it.

@@ -31,7 +31,10 @@ def trace(settings: Settings, prediction_id: str) -> str:
         ArtefactError: there is no such prediction, or its package was altered.
         RegistryError: the ledger does not know the version that answered.
     """
-    row = find(settings.predictions_folder, prediction_id) if prediction_id else None
+    try:
+        row = find(settings.predictions_folder, prediction_id)
+    except ValueError as error:
+        raise ArtefactError(f"{error}; usage: make trace ID=<prediction_id>") from None
     if row is None:
         raise ArtefactError(
             f"no prediction {prediction_id!r} in {settings.predictions_folder}; usage: make trace ID=<id>"

@@ -11,6 +11,8 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+LOOPBACK = "127.0.0.1"
+_ALL_INTERFACES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, never a default
 
 
 class Settings(BaseSettings):
@@ -21,8 +23,8 @@ class Settings(BaseSettings):
     home: Path = REPOSITORY_ROOT / "var"
     """Folder of everything the platform writes: state, logs, secrets."""
 
-    host: str = "127.0.0.1"
-    """Address all servers bind; loopback unless told otherwise."""
+    host: str = LOOPBACK
+    """Address Airflow and the gateway bind; MLflow and Triton, which ask for no key, stay on loopback."""
 
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     """Port of Airflow's API server and UI."""
@@ -159,22 +161,27 @@ class Settings(BaseSettings):
     @property
     def airflow_url(self) -> str:
         """Base URL of Airflow."""
-        return f"http://{self.host}:{self.airflow_port}"
+        return f"http://{self._reachable_host}:{self.airflow_port}"
 
     @property
     def mlflow_url(self) -> str:
         """Base URL of MLflow."""
-        return f"http://{self.host}:{self.mlflow_port}"
+        return f"http://{LOOPBACK}:{self.mlflow_port}"
 
     @property
     def gateway_url(self) -> str:
         """Base URL of the gateway."""
-        return f"http://{self.host}:{self.gateway_port}"
+        return f"http://{self._reachable_host}:{self.gateway_port}"
 
     @property
     def triton_endpoint(self) -> str:
         """host:port of Triton's gRPC endpoint."""
-        return f"{self.host}:{self.triton_grpc_port}"
+        return f"{LOOPBACK}:{self.triton_grpc_port}"
+
+    @property
+    def _reachable_host(self) -> str:
+        """Address by which this machine reaches what binds `host`."""
+        return LOOPBACK if self.host in _ALL_INTERFACES else self.host
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.packages import load_manifest, package_uri, publish_package
+from include.adapters.packages import package_uri, publish_package, read_manifest
 from include.adapters.tracking import Tracking
 from include.config.models import ModelFolder
 from include.config.settings import Settings
@@ -125,7 +125,7 @@ def _latest(ledger: Ledger, store: ArtefactStore, model: str) -> tuple[SemanticV
     versions = ledger.versions(model, retired=True)
     if not versions:
         return None
-    return SemanticVersion.parse(versions[-1].version), load_manifest(store, versions[-1])
+    return SemanticVersion.parse(versions[-1].version), read_manifest(store, versions[-1])
 
 
 def _bytes(path: Path) -> bytes:

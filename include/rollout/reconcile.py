@@ -31,6 +31,8 @@ class TritonReconciled:
     loaded: tuple[str, ...] = ()
     unloaded: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    unwanted: tuple[str, ...] = ()
+    """What the ledger does not want and was left loaded."""
 
 
 def plan_triton(
@@ -39,7 +41,7 @@ def plan_triton(
     """Compare what the ledger wants loaded of a model with what is.
 
     Wanted are the versions of its route and that of an open release which is loaded or further. Only
-    registered versions of the model are ever unloaded.
+    registered versions of the model are ever unloaded, and never that of an open release.
 
     Args:
         versions: all versions of the model.
@@ -50,19 +52,26 @@ def plan_triton(
     wanted = {item.version for item in route.versions} if route is not None else set()
     if release is not None and release.stage in _LOADED:
         wanted.add(release.version)
+    kept = wanted | ({release.version} if release is not None else set())
     named = {triton_name(item.model, item.version): item for item in versions}
     return TritonPlan(
         load=tuple(item for name, item in named.items() if item.version in wanted and name not in loaded),
         unload=tuple(
-            sorted(name for name, item in named.items() if item.version not in wanted and name in loaded)
+            sorted(name for name, item in named.items() if item.version not in kept and name in loaded)
         ),
     )
 
 
 def reconcile_triton(
-    settings: Settings, ledger: Ledger, triton: TritonControl, model: str, resources: Resources
+    settings: Settings,
+    ledger: Ledger,
+    triton: TritonControl,
+    model: str,
+    resources: Resources,
+    *,
+    may_unload: frozenset[str],
 ) -> TritonReconciled:
-    """Load what the ledger wants of a model and unload the rest; what fails is told, not raised."""
+    """Load what the ledger wants of a model, unload what it may of the rest; what fails is told."""
     try:
         loaded = triton.loaded()
     except ServingError as error:
@@ -80,11 +89,12 @@ def reconcile_triton(
             problems.append(str(error))
         else:
             done.append(triton_name(version.model, version.version))
-    for name in plan.unload:
+    for name in (name for name in plan.unload if name in may_unload):
         try:
             triton.unload(name)
         except ServingError as error:
             problems.append(str(error))
         else:
             gone.append(name)
-    return TritonReconciled(tuple(done), tuple(gone), tuple(problems))
+    left = tuple(name for name in plan.unload if name not in gone)
+    return TritonReconciled(tuple(done), tuple(gone), tuple(problems), left)

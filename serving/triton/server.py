@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.model_repository import verify_staged
-from include.config.settings import REPOSITORY_ROOT, Settings
+from include.config.settings import LOOPBACK, REPOSITORY_ROOT, Settings
 from include.config.settings import settings as read_settings
 from include.contracts.errors import ArtefactError, LedgerError
 
@@ -30,6 +30,7 @@ FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0
 SETTLED_SECONDS = 60.0
 EXIT_SECONDS = 3
+_SLICE_SECONDS = 0.1
 _ENVIRONMENT = REPOSITORY_ROOT / ".venv-triton"
 _PACKAGES = _ENVIRONMENT / "lib" / "python3.11" / "site-packages"
 _BINARY = _PACKAGES / "pytriton" / "tritonserver" / "bin" / "tritonserver"
@@ -51,7 +52,7 @@ def main() -> int:
 def wanted_models(settings: Settings) -> list[str]:
     """Return the Triton names the ledger's routes need; none while there is no ledger or it is down.
 
-    What is missing then is loaded by the next reconciliation.
+    What is missing then is loaded by the reconciler.
     """
     try:
         snapshot = Ledger(settings.ledger_uri).route_snapshot()
@@ -96,7 +97,12 @@ class Supervisor:
             LOG.error(
                 "Triton ended (status %s) after %.1f s; starting it again in %.1f s", status, lived, delay
             )
-            time.sleep(delay)
+            self._pause(delay)
+
+    def _pause(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self._stopping:
+            time.sleep(_SLICE_SECONDS)
 
     def stop(self, number: int, _frame: FrameType | None) -> None:
         """End Triton and then the supervisor; fit for a signal handler."""
@@ -116,6 +122,8 @@ class Supervisor:
             process_group=0,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 this process has one thread
         )
+        if self._stopping:  # told so before there was a server to tell
+            self._server.send_signal(signal.SIGTERM)
         status = self._server.wait()
         _end_group(self._server.pid)
         _remove_shared_memory(self._settings)
@@ -141,10 +149,10 @@ def server_command(settings: Settings, names: Iterable[str]) -> list[str]:
         "--strict-readiness=false",
         f"--exit-timeout-secs={EXIT_SECONDS}",
         "--allow-http=false",
-        f"--grpc-address={settings.host}",
+        f"--grpc-address={LOOPBACK}",
         f"--grpc-port={settings.triton_grpc_port}",
         f"--grpc-restricted-protocol=shared-memory,trace,logging:key={secrets.token_hex(16)}",
-        f"--metrics-address={settings.host}",
+        f"--metrics-address={LOOPBACK}",
         f"--metrics-port={settings.triton_metrics_port}",
         "--allow-gpu-metrics=false",
         "--pinned-memory-pool-byte-size=0",

@@ -106,6 +106,7 @@ def test_a_recycled_pid_is_not_ours(settings):
 
 
 def test_the_procfile_names_every_process():
-    """Airflow's four, MLflow, Triton and the gateway."""
-    expected = ("api-server", "scheduler", "dag-processor", "triggerer", "mlflow", "triton", "gateway")
+    """Airflow's four, MLflow, Triton, the gateway and the reconciler."""
+    airflow = ("api-server", "scheduler", "dag-processor", "triggerer")
+    expected = (*airflow, "mlflow", "triton", "gateway", "reconciler")
     assert expected == PROCESSES

@@ -6,6 +6,7 @@ from include.adapters.triton_control import TritonControl
 from include.contracts.errors import ArtefactError, ConflictError, LedgerError, RegistryError, ServingError
 from include.contracts.events import EventKind
 from include.contracts.releases import ReleaseStage
+from include.contracts.versions import triton_name
 from include.rollout.load import load_release, load_version
 from include.rollout.open import open_release
 from include.rollout.promote import promote
@@ -176,5 +177,10 @@ def test_triton_that_is_down_is_reported(platform: Platform) -> None:
 
 def _reconcile(platform: Platform, triton: TritonControl):
     return reconcile_triton(
-        platform.settings, platform.ledger, triton, platform.model, platform.folder.contract.resources
+        platform.settings,
+        platform.ledger,
+        triton,
+        platform.model,
+        platform.folder.contract.resources,
+        may_unload=frozenset(triton_name(platform.model, f"1.0.{patch}") for patch in range(5)),
     )

@@ -1,0 +1,75 @@
+"""`python -m include.commands.reconcile`: keeps Triton and MLflow in line with the ledger."""
+
+import logging
+import signal
+import threading
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.tracking import Tracking
+from include.adapters.triton_control import TritonControl
+from include.config.models import ModelFolder, model_folders
+from include.config.settings import Settings, settings
+from include.contracts.errors import NinetyError
+from include.registry.reconcile import reconcile_registry
+from include.rollout.reconcile import reconcile_triton
+
+LOG = logging.getLogger("reconcile")
+PERIOD_SECONDS = 15.0
+
+
+def main() -> None:
+    """Reconcile every model again and again until told to end."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    unwanted: dict[str, frozenset[str]] = {}
+    while not ended.wait(PERIOD_SECONDS):
+        for name, folder in model_folders(settings().model_folders).items():
+            unwanted[name] = reconcile(settings(), folder, unwanted.get(name, frozenset()))
+
+
+def reconcile(
+    settings: Settings, folder: ModelFolder, may_unload: frozenset[str] = frozenset()
+) -> frozenset[str]:
+    """Bring Triton and MLflow in line with the ledger for one model; what cannot be reached now is logged.
+
+    A change is in the ledger before it is anywhere else, so a server that is away must neither undo nor fail
+    it. What is loaded a moment before its route is written looks unwanted: it is unloaded only when it was
+    unwanted the time before, too.
+
+    Args:
+        settings: names the servers.
+        folder: the model.
+        may_unload: Triton names that were unwanted the time before.
+
+    Returns:
+        Triton names that are unwanted now and were left loaded.
+    """
+    try:
+        ledger = Ledger(settings.ledger_uri)
+        if ledger.route(folder.name) is None and ledger.open_release_of(folder.name) is None:
+            return frozenset()
+        triton = TritonControl(settings.triton_endpoint)
+        done = reconcile_triton(
+            settings, ledger, triton, folder.name, folder.contract.resources, may_unload=may_unload
+        )
+        for problem in done.problems:
+            LOG.error("%s: %s", folder.name, problem)
+        if done.loaded or done.unloaded:
+            LOG.info("%s: loaded %s, unloaded %s", folder.name, done.loaded, done.unloaded)
+        store = ArtefactStore(settings.artefacts_folder)
+        plan = reconcile_registry(ledger, Tracking(settings), store, folder.name)
+        if plan.register or plan.point or plan.remove:
+            LOG.info("%s: MLflow's aliases now are %s", folder.name, plan.point)
+    except (NinetyError, SQLAlchemyError) as error:
+        LOG.error("%s: %s", folder.name, error)  # noqa: TRY400 - the message says it all
+        return may_unload
+    return frozenset(done.unwanted)
+
+
+if __name__ == "__main__":
+    main()
