@@ -48,6 +48,8 @@ class ViewDefinition(BaseModel):
     entity: EntityKey
     ttl: Duration
     """Age past which a value must not be used any more."""
+    window: Duration | None = None
+    """How far before its day a row looks; none: its sources do not say when, or all that came before counts."""
     sources: tuple[str, ...] = Field(min_length=1)
     fields: tuple[ViewField, ...] = Field(min_length=1)
 
