@@ -5,6 +5,9 @@ gives one row per entity and day: the entity's key, `event_timestamp` = day, and
 use only what happened before its day.
 """
 
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.adapters.sources import tables_of
 from include.config.settings import REPOSITORY_ROOT, Settings
-from include.contracts.errors import ContractError
+from include.contracts.errors import ContractError, NinetyError
 from include.contracts.moments import Duration
 from include.contracts.routes import EntityKey
 from include.contracts.sources import ColumnType
@@ -25,6 +28,8 @@ DAYS = "days"
 """Relation of the days to compute."""
 TIMESTAMP = "event_timestamp"
 """Column of a row's day."""
+
+_log = logging.getLogger(__name__)
 
 
 class ViewField(BaseModel):
@@ -49,7 +54,7 @@ class ViewDefinition(BaseModel):
     ttl: Duration
     """Age past which a value must not be used any more."""
     window: Duration | None = None
-    """How far before its day a row looks; none: its sources do not say when, or all that came before counts."""
+    """How far before its day a row looks; none: at all there is, or its sources do not say when."""
     sources: tuple[str, ...] = Field(min_length=1)
     fields: tuple[ViewField, ...] = Field(min_length=1)
 
@@ -76,18 +81,40 @@ class View:
 def load_views(settings: Settings) -> dict[str, View]:
     """Return all views by name, the shared ones and those of the model folders.
 
+    What is wrong with a model folder's view is logged, and the view left out: it breaks that model alone.
+
     Raises:
-        ContractError: a definition or its query is missing or wrong, or a name is taken twice.
+        ContractError: a shared definition or its query is missing or wrong.
     """
     models = sorted(path.parent for root in settings.model_folders for path in root.glob(f"*/{VIEWS_NAME}"))
     found: dict[str, View] = {}
     for folder, model in ((SHARED_VIEWS, None), *((path / VIEWS_NAME, path) for path in models)):
         for path in sorted(folder.glob("*.yaml")):
-            view = _read_view(path, model)
-            if view.name in found:
-                raise ContractError(f"{path}: there is already a feature view named {view.name!r}")
-            found[view.name] = view
+            with confined(model):
+                view = _read_view(path, model)
+                _check_beside(view, path, found)
+                found[view.name] = view
     return found
+
+
+@contextmanager
+def confined(model_folder: Path | None) -> Iterator[None]:
+    """Log an error of a model folder's own view instead of raising it; a shared view's stops everybody."""
+    try:
+        yield
+    except NinetyError as error:
+        if model_folder is None:
+            raise
+        _log.error("a feature view of model %s is left out: %s", model_folder.name, error)
+
+
+def _check_beside(view: View, path: Path, others: Mapping[str, View]) -> None:
+    if view.name in others:
+        raise ContractError(f"{path}: there is already a feature view named {view.name!r}")
+    key = view.definition.entity
+    for other in others.values():
+        if other.definition.entity.name == key.name and other.definition.entity != key:
+            raise ContractError(f"{path}: entity {key.name!r} has another type in the view {other.name!r}")
 
 
 def offline_folder(settings: Settings, view: str) -> Path:
