@@ -12,7 +12,7 @@ from include.adapters.sources import Sources, open_sources
 from include.config.settings import Settings
 from include.contracts.errors import ContractError, DataError
 from include.contracts.sources import ColumnType
-from include.features.views import DAYS, TIMESTAMP, View, confined, load_views, offline_folder
+from include.features.views import DAYS, TIMESTAMP, View, confined, offline_folder, used_views
 
 _SQL_TYPES = {
     ColumnType.INT64: "BIGINT",
@@ -24,7 +24,7 @@ _SQL_TYPES = {
 
 
 def compute_features(settings: Settings, first: date, last: date, as_of: datetime) -> dict[str, int]:
-    """Compute all views for the days from `first` to `last`, both included.
+    """Compute the views that models use, for the days from `first` to `last`, both included.
 
     Each day is written in one step and only when its rows changed; memory is bounded by a month's rows.
 
@@ -47,7 +47,7 @@ def compute_features(settings: Settings, first: date, last: date, as_of: datetim
     if as_of < midnight(last):
         raise DataError(f"as of {as_of} the day before {last} is not over yet; compute an earlier day")
     counts = {}
-    for name, view in load_views(settings).items():
+    for name, view in used_views(settings).items():
         with confined(view.model_folder):
             counts[name] = _compute_view(settings, view, first, last, as_of)
     return counts

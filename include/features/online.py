@@ -7,7 +7,7 @@ import duckdb
 from include.config.settings import Settings
 from include.contracts.errors import DataError
 from include.features.store import open_store, registry_lock
-from include.features.views import TIMESTAMP, View, confined, load_views, offline_folder
+from include.features.views import TIMESTAMP, View, confined, offline_folder, used_views
 
 
 def materialize_online(settings: Settings, day: date) -> dict[str, int]:
@@ -25,7 +25,7 @@ def materialize_online(settings: Settings, day: date) -> dict[str, int]:
     end = datetime.combine(day, time(), UTC)
     store = open_store(settings)
     counts = {}
-    for name, view in load_views(settings).items():
+    for name, view in used_views(settings).items():
         with confined(view.model_folder):
             _check_computed(settings, name, day)
             with registry_lock(settings):

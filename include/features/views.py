@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.adapters.sources import tables_of
+from include.config.models import model_folders
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.errors import ContractError, NinetyError
 from include.contracts.moments import Duration
@@ -95,6 +96,25 @@ def load_views(settings: Settings) -> dict[str, View]:
                 _check_beside(view, path, found)
                 found[view.name] = view
     return found
+
+
+def used_views(settings: Settings) -> dict[str, View]:
+    """Return the views that a model's contract names, in its inputs or its slices, by name.
+
+    What no model reads need not be computed: the demo's views ask nothing of a platform without its models.
+
+    Raises:
+        ContractError: as `load_views`.
+    """
+    named = set()
+    for folder in model_folders(settings.model_folders).values():
+        try:
+            contract = folder.contract
+        except ContractError as error:
+            _log.warning("model %s needs no views: %s", folder.name, error)
+            continue
+        named |= {*contract.signature.views, *(part.view for part in contract.slices)}
+    return {name: view for name, view in load_views(settings).items() if name in named}
 
 
 @contextmanager
