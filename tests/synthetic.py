@@ -78,7 +78,7 @@ def request(snapshot: Snapshot) -> Request:
 
 
 def churn_folder(place: Path, **changes: Any) -> ModelFolder:
-    """Copy churn's folder with the five features made here, and keys of its contract replaced: `training={"epochs": 3}` goes deep."""
+    """Copy churn's folder, its inputs the five made here; `changes` replace contract keys, deep ones too."""
     folder = place / "churn"
     copytree(REPOSITORY_ROOT / "include/models/churn", folder, ignore=ignore_patterns("__pycache__"))
     contract = yaml.safe_load((folder / "contract.yaml").read_text())

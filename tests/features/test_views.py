@@ -29,17 +29,18 @@ def test_shared_and_own_views(tmp_path, views):
     assert ("pump", "event_timestamp", "mean") == found["wear"].definition.columns
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("wear.sql", "SELECT 1 FROM readings, days, prices", "it must read days and the sources"),
-        ("wear.yaml", DEFINITION.replace("wear", "tear"), "must equal its file's name"),
-        ("wear.yaml", DEFINITION.replace("owner: o", "owners: o"), "owners"),
-        ("customer_spending.yaml", DEFINITION.replace("wear", "customer_spending"), "is missing"),
-    ],
-)
-def test_a_wrong_view_is_left_out(tmp_path, views, caplog, name, content, message):
+WRONG = [
+    ("wear.sql", "SELECT 1 FROM readings, days, prices", "it must read days and the sources"),
+    ("wear.yaml", DEFINITION.replace("wear", "tear"), "must equal its file's name"),
+    ("wear.yaml", DEFINITION.replace("owner: o", "owners: o"), "owners"),
+    ("customer_spending.yaml", DEFINITION.replace("wear", "customer_spending"), "is missing"),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=[case[2] for case in WRONG])
+def test_a_wrong_view_is_left_out(tmp_path, views, caplog, wrong):
     """A query that reads what is not named, a wrong name, an unknown key, a missing query: only that view."""
+    name, content, message = wrong
     (views / name).write_text(content)
     found = load_views(Settings(home=tmp_path, model_folders=(tmp_path,)))
     assert SHARED <= found.keys()

@@ -61,9 +61,10 @@ def test_policies(money, traffic, slug, reason, features):
         assert slug == refusal.value.kind.slug
 
 
-@pytest.mark.parametrize(("money", "traffic", "slug", "reason", "features"), CASES[2:5])
-def test_answer_and_log_say_so(start, triton, money, traffic, slug, reason, features):
+@pytest.mark.parametrize("case", CASES[2:5])
+def test_answer_and_log_say_so(start, triton, case):
     """Refused: the problem and the row's error name it. Defaulted: `fallback` and the row's reason do."""
+    money, traffic, slug, reason, features = case
     stage = start(**two_views("reject", triton[1]))
     stage.features.rows[1] = Row(VALUES, {"money": money, "traffic": traffic})
     refused = stage.predict({"entity": {"customer_id": 1}})

@@ -10,6 +10,7 @@ from tests.serving.gateway.conftest import FRESH, INPUTS, NOW, version_route
 
 ONE = {"entity": {"customer_id": 1}}
 NAME = "hours_since_last_purchase"
+TRAINED = load_transform(NAME).sha256
 COMPUTED = {
     "name": NAME,
     "kind": "numeric",
@@ -34,7 +35,7 @@ def bought(epoch):
 def begin(start, triton):
     """Start a gateway whose champion has a request-time feature, trained with a transform's text."""
 
-    def begin(digest=load_transform(NAME).sha256, **changes):
+    def begin(digest=TRAINED, **changes):
         champion = version_route("1.0.0", triton[1], inputs=[*INPUTS, COMPUTED])
         return start(champion=champion | {"transform_sha256": {NAME: digest}}, **changes)
 
