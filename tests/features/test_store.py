@@ -45,3 +45,16 @@ def test_a_broken_contract_breaks_only_its_own(shop, caplog):
     assert [] == store.list_feature_services()
     assert {"customer_spending", "customer_basket"} <= {view.name for view in store.list_feature_views()}
     assert "no feature total_spent" in caplog.text
+
+
+def test_a_broken_transform_breaks_only_its_own(shop, caplog):
+    """A model whose own transform fails has no service; the views are there, the log says why."""
+    own = shop.churn.path / "transforms"
+    own.mkdir()
+    (own / "hours_since_last_purchase.py").write_text(
+        "def hours_since_last_purchase(columns):\n    return [1 / 0]\n"
+    )
+    store = open_store(shop.settings)
+    assert [] == store.list_feature_services()
+    assert {"customer_spending", "customer_basket"} <= {view.name for view in store.list_feature_views()}
+    assert "fails on an example: division by zero" in caplog.text
