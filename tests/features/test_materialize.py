@@ -221,6 +221,16 @@ def test_a_models_broken_view_leaves_the_others_alone(tmp_path, caplog):
     (folder / "odd.sql").write_text(
         "SELECT customer_id, day AS event_timestamp, CAST('x' AS BIGINT) AS oddity FROM purchases, days"
     )
+    contract = shop.churn.path / "contract.yaml"
+    used = "  inputs:\n    - {name: oddity, kind: numeric, view: odd}\n"
+    contract.write_text(contract.read_text().replace("  inputs:\n", used, 1))
     counts = compute_features(shop.settings, on("2017-02-20"), on("2017-02-20"), AS_OF)
     assert {"customer_spending", "customer_basket", "customer_demographics"} == counts.keys()
     assert "model churn is left out: view 'odd'" in caplog.text
+
+
+def test_a_view_no_model_reads_is_not_computed(tmp_path):
+    """Without a model that names them the shared views ask for no source."""
+    shop = Shop(tmp_path, half_a_year())
+    settings = shop.settings.model_copy(update={"model_folders": (), "sources": {}})
+    assert {} == compute_features(settings, on("2017-02-20"), on("2017-02-20"), AS_OF)
