@@ -22,6 +22,17 @@ SPENDING = (
 
 PRODUCTS = [(1, "GROCERY"), (2, "MEAT")]
 """(product_id, department); product 3 is sold without a row here."""
+TELLING = [1, 2]
+"""Customers with demographics."""
+DEMOGRAPHICS = (
+    "age",
+    "income",
+    "home_ownership",
+    "marital_status",
+    "household_size",
+    "household_comp",
+    "kids_count",
+)
 
 
 def at(text: str) -> datetime:
@@ -49,6 +60,9 @@ class Shop:
             }
         )
         pyarrow.parquet.write_table(products, folder / "products.parquet")
+        told = pyarrow.array(["told"] * len(TELLING))
+        demographics = {"household_id": TELLING} | dict.fromkeys(DEMOGRAPHICS, told)
+        pyarrow.parquet.write_table(pyarrow.table(demographics), folder / "demographics.parquet")
         model = folder / "models" / "churn"
         shutil.copytree(REPOSITORY_ROOT / "include" / "models" / "churn", model)
         for needed in ("network.py", "runbook.md"):
@@ -64,6 +78,8 @@ class Shop:
                 "product_id": pyarrow.array(columns[2], pyarrow.int64()),
                 "quantity": pyarrow.array([1] * len(purchases), pyarrow.int64()),
                 "sales_value": pyarrow.array(columns[3], pyarrow.float64()),
+                "retail_disc": pyarrow.array([0.5] * len(purchases), pyarrow.float64()),
+                "coupon_disc": pyarrow.array([0.0] * len(purchases), pyarrow.float64()),
                 "transaction_timestamp": pyarrow.array(
                     [datetime.fromisoformat(text) for text in columns[4]], pyarrow.timestamp("us")
                 ),
@@ -82,6 +98,7 @@ class Shop:
             sources={
                 "purchases": str(self.folder / "purchases.parquet"),
                 "products": str(self.folder / "products.parquet"),
+                "demographics": str(self.folder / "demographics.parquet"),
             },
         )
 

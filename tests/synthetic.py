@@ -78,10 +78,12 @@ def request(snapshot: Snapshot) -> Request:
 
 
 def churn_folder(place: Path, **changes: Any) -> ModelFolder:
-    """Copy churn's folder, with keys of its contract replaced: `training={"epochs": 3}` goes deep."""
+    """Copy churn's folder, its inputs the five made here; `changes` replace contract keys, deep ones too."""
     folder = place / "churn"
     copytree(REPOSITORY_ROOT / "include/models/churn", folder, ignore=ignore_patterns("__pycache__"))
     contract = yaml.safe_load((folder / "contract.yaml").read_text())
+    seeds = [item for item in contract["features"]["inputs"] if item.get("view") == "customer_spending"]
+    contract["features"]["inputs"] = seeds
     small = {"training": {"minimum_rows": 500, "hyperparameters": {"epochs": 6, "patience": 3}}}
     for change in (small, changes):
         _merge(contract, change)

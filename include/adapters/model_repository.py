@@ -1,6 +1,6 @@
 """Triton's model repository: how a version is laid out, and how it is known to be whole.
 
-    <repository>/churn__1_2_3/
+    <repository>/model__1_2_3/
         config.pbtxt
         staged.json          SHA-256 of every other file here
         1/model.py           the generic Python-backend model

@@ -39,7 +39,7 @@ def run(approver: str | None) -> None:
         show_passwords(platform)
         if not warm:
             bring_to_production(platform, Replay(), approver)
-        with platform.progress.step("replay customers through the gateway"):
+        with platform.progress.step("replay traffic through the gateway"):
             requests, seconds = (1, 0.0) if warm else (_REQUESTS, _SECONDS)
             traffic = replay(platform, Replay().as_of, requests, seconds)
         show_prediction(platform, traffic)

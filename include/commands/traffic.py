@@ -1,4 +1,4 @@
-"""Replayed traffic: a day's customers ask the gateway at moments of that day."""
+"""Replayed traffic: a day's entities ask the gateway at moments of that day."""
 
 import asyncio
 import time

@@ -14,7 +14,12 @@ LOCK_NAME = "requirements.lock"
 WATCHED = ("include", "dags", "plugins", "serving", "requirements.txt", LOCK_NAME)
 """What makes a tree dirty when it differs from the commit; locks of serving lie under serving/."""
 
-TRAINING_CODE = ("include/features/views", "include/training", "include/stats/metrics.py")
+TRAINING_CODE = (
+    "include/features/views",
+    "include/transforms",
+    "include/training",
+    "include/stats/metrics.py",
+)
 """Code outside the model folder that decides what a training run yields."""
 
 

@@ -73,6 +73,8 @@ class Snapshot(BaseModel):
     feature_service: str
     feature_ttl_seconds: dict[str, float]
     """TTL by view, as it was defined when the set was made."""
+    transform_sha256: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each request-time transform's source, by name."""
     as_of: UtcDatetime
 
 

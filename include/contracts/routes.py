@@ -54,6 +54,8 @@ class VersionRoute(BaseModel):
     signature: Signature
     endpoints: tuple[str, ...] = Field(min_length=1)
     """host:port of the Tritons that hold it."""
+    transform_sha256: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of each request-time transform's source, by name; the gateway runs no other."""
 
     def triton_model(self, model: str) -> str:
         """Return the name Triton knows this version by."""

@@ -1,5 +1,6 @@
 """What a model takes and gives: the same object in contract, package, route and gateway."""
 
+from collections import Counter
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -23,6 +24,27 @@ class FeatureKind(StrEnum):
     CATEGORICAL = "categorical"
 
 
+MOMENT = "event_at"
+"""What a request brings to transforms by itself: its event time, in seconds since 1970 UTC."""
+
+
+class TransformInput(BaseModel):
+    """One column a request-time transform reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Name of a view's feature, or `event_at`."""
+    view: str | None = None
+    """Feature view it comes from; none for what the request brings."""
+
+    @model_validator(mode="after")
+    def _known(self) -> "TransformInput":
+        if self.view is None and self.name != MOMENT:
+            raise ValueError(f"{self.name!r}: name its 'view'; a request brings only {MOMENT!r}")
+        return self
+
+
 class FeatureInput(BaseModel):
     """One input of a model: a feature of a view, or a request-time transform."""
 
@@ -34,6 +56,8 @@ class FeatureInput(BaseModel):
     """Feature view it comes from."""
     transform: str | None = None
     """Function of include/transforms/ (or of the model folder) that computes it at request time."""
+    reads: tuple[TransformInput, ...] = ()
+    """What the transform reads."""
     minimum: float | None = None
     """Smallest value the model accepts; a smaller one is refused before the model."""
     maximum: float | None = None
@@ -45,6 +69,8 @@ class FeatureInput(BaseModel):
     def _one_origin(self) -> "FeatureInput":
         if (self.view is None) == (self.transform is None):
             raise ValueError(f"feature {self.name!r} needs exactly one of 'view' and 'transform'")
+        if (self.transform is None) != (not self.reads):
+            raise ValueError(f"feature {self.name!r}: a 'transform' and its 'reads' go together")
         if self.kind is FeatureKind.CATEGORICAL and (self.minimum, self.maximum) != (None, None):
             raise ValueError(f"feature {self.name!r} is categorical: 'minimum' and 'maximum' do not apply")
         return self
@@ -71,6 +97,10 @@ class Signature(BaseModel):
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ValueError(f"inputs named more than once: {', '.join(doubled)}")
+        origins = {*self._origins(), *((item.name, None) for item in self.transformed)}
+        unclear = [name for name, count in Counter(name for name, _ in origins).items() if count > 1]
+        if unclear:
+            raise ValueError(f"names that stand for more than one feature: {', '.join(sorted(unclear))}")
         if (self.task is Task.MULTICLASS) != (len(self.classes) >= FEWEST_CLASSES):
             raise ValueError("'classes' names at least two classes for a multiclass model and none otherwise")
         return self
@@ -92,14 +122,19 @@ class Signature(BaseModel):
 
     @property
     def views(self) -> dict[str, tuple[str, ...]]:
-        """Feature names by view, in input order."""
+        """Feature names by view, in input order; what only transforms read comes after it."""
         grouped: dict[str, tuple[str, ...]] = {}
-        for item in self.inputs:
-            if item.view is not None:
-                grouped[item.view] = (*grouped.get(item.view, ()), item.name)
+        for name, view in self._origins():
+            grouped[view] = (*grouped.get(view, ()), name)
         return grouped
 
     @property
-    def transforms(self) -> tuple[str, ...]:
-        """Request-time transforms, in input order."""
-        return tuple(item.transform for item in self.inputs if item.transform is not None)
+    def transformed(self) -> tuple[FeatureInput, ...]:
+        """Inputs computed at request time, in input order."""
+        return tuple(item for item in self.inputs if item.transform is not None)
+
+    def _origins(self) -> list[tuple[str, str]]:
+        """Return (feature, view) of all that is read from views, each once."""
+        own = [(item.name, item.view) for item in self.inputs]
+        read = [(column.name, column.view) for item in self.transformed for column in item.reads]
+        return list(dict.fromkeys((name, view) for name, view in [*own, *read] if view is not None))

@@ -52,7 +52,7 @@ FIRST_VERSION = SemanticVersion(1, 0, 0)
 
 
 def triton_name(model: str, version: str) -> str:
-    """Return the Triton model name of a version, `churn__1_2_3`.
+    """Return the Triton model name of a version, `<model>__1_2_3`.
 
     Triton cannot load a single version of a model, so each version is a model of its own.
 

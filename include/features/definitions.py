@@ -4,13 +4,17 @@ from collections.abc import Iterable, Mapping
 
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.data_format import ParquetFormat
+from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.types import Bool, FeastType, Float64, Int64, String, UnixTimestamp
 
+from include.config.models import ModelFolder
 from include.config.settings import Settings
+from include.config.transforms import load_transform
 from include.contracts.errors import ContractError
 from include.contracts.model import ModelContract
 from include.contracts.routes import EntityKey, EntityType
 from include.contracts.sources import ColumnType
+from include.features.transforms import on_demand_view
 from include.features.views import TIMESTAMP, View, offline_folder
 
 _TYPES: dict[ColumnType, FeastType] = {
@@ -69,12 +73,32 @@ def feature_view(settings: Settings, view: View, entity: Entity) -> FeatureView:
     )
 
 
-def feature_service(contract: ModelContract, views: Mapping[str, FeatureView]) -> FeatureService:
-    """Return the feature service of a model: just the inputs its contract names.
+def feature_service(
+    folder: ModelFolder, views: Mapping[str, FeatureView]
+) -> tuple[FeatureService, list[OnDemandFeatureView]]:
+    """Return the feature service of a model, just the inputs its contract names, and its on-demand views.
 
     Raises:
-        ContractError: the contract names a view or a feature that does not exist.
+        ContractError: the contract names a view, a feature or a transform that does not exist, or the
+            transform fails.
     """
+    contract = folder.contract
+    selected: list[FeatureView | OnDemandFeatureView] = _selected(contract, views)
+    computed = [
+        on_demand_view(contract, item, load_transform(str(item.transform), folder.path), views)
+        for item in contract.signature.transformed
+    ]
+    service = FeatureService(
+        name=contract.features.service,
+        features=[*selected, *computed],
+        owner=contract.owner.email,
+        description=contract.description,
+        tags={"model": contract.name},
+    )
+    return service, computed
+
+
+def _selected(contract: ModelContract, views: Mapping[str, FeatureView]) -> list[FeatureView]:
     selected = []
     for name, inputs in contract.signature.views.items():
         if name not in views:
@@ -89,10 +113,4 @@ def feature_service(contract: ModelContract, views: Mapping[str, FeatureView]) -
                 f"it has: {', '.join(sorted(known))}"
             )
         selected.append(views[name][list(inputs)])
-    return FeatureService(
-        name=contract.features.service,
-        features=selected,
-        owner=contract.owner.email,
-        description=contract.description,
-        tags={"model": contract.name},
-    )
+    return selected

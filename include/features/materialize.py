@@ -12,7 +12,7 @@ from include.adapters.sources import Sources, open_sources
 from include.config.settings import Settings
 from include.contracts.errors import ContractError, DataError
 from include.contracts.sources import ColumnType
-from include.features.views import DAYS, TIMESTAMP, View, load_views, offline_folder
+from include.features.views import DAYS, TIMESTAMP, View, confined, offline_folder, used_views
 
 _SQL_TYPES = {
     ColumnType.INT64: "BIGINT",
@@ -24,7 +24,7 @@ _SQL_TYPES = {
 
 
 def compute_features(settings: Settings, first: date, last: date, as_of: datetime) -> dict[str, int]:
-    """Compute all views for the days from `first` to `last`, both included.
+    """Compute the views that models use, for the days from `first` to `last`, both included.
 
     Each day is written in one step and only when its rows changed; memory is bounded by a month's rows.
 
@@ -35,7 +35,7 @@ def compute_features(settings: Settings, first: date, last: date, as_of: datetim
         as_of: only source rows with `ingested_at` < `as_of` are seen.
 
     Returns:
-        Rows by view.
+        Rows by view; a model folder's own view that fails is logged and left out.
 
     Raises:
         DataError: `as_of` lies before the last day, or a day has no rows; the days before it are written.
@@ -46,9 +46,11 @@ def compute_features(settings: Settings, first: date, last: date, as_of: datetim
         raise DataError(f"the days from {first} to {last} are none; the first must not lie after the last")
     if as_of < midnight(last):
         raise DataError(f"as of {as_of} the day before {last} is not over yet; compute an earlier day")
-    return {
-        name: _compute_view(settings, view, first, last, as_of) for name, view in load_views(settings).items()
-    }
+    counts = {}
+    for name, view in used_views(settings).items():
+        with confined(view.model_folder):
+            counts[name] = _compute_view(settings, view, first, last, as_of)
+    return counts
 
 
 def midnight(day: date) -> datetime:

@@ -7,7 +7,7 @@ import duckdb
 from include.config.settings import Settings
 from include.contracts.errors import DataError
 from include.features.store import open_store, registry_lock
-from include.features.views import TIMESTAMP, View, load_views, offline_folder
+from include.features.views import TIMESTAMP, View, confined, offline_folder, used_views
 
 
 def materialize_online(settings: Settings, day: date) -> dict[str, int]:
@@ -17,7 +17,7 @@ def materialize_online(settings: Settings, day: date) -> dict[str, int]:
     both ends; a view's rows become visible together.
 
     Returns:
-        Entities by view that have a row in the window.
+        Entities by view that have a row in the window; a model folder's own view that fails is left out.
 
     Raises:
         DataError: a view's features were not computed for the day.
@@ -25,12 +25,13 @@ def materialize_online(settings: Settings, day: date) -> dict[str, int]:
     end = datetime.combine(day, time(), UTC)
     store = open_store(settings)
     counts = {}
-    for name, view in load_views(settings).items():
-        _check_computed(settings, name, day)
-        with registry_lock(settings):
-            store.refresh_registry()
-            store.materialize(end - view.definition.ttl, end, feature_views=[name])
-        counts[name] = _entities_in(settings, view, end)
+    for name, view in used_views(settings).items():
+        with confined(view.model_folder):
+            _check_computed(settings, name, day)
+            with registry_lock(settings):
+                store.refresh_registry()
+                store.materialize(end - view.definition.ttl, end, feature_views=[name])
+            counts[name] = _entities_in(settings, view, end)
     return counts
 
 

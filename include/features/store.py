@@ -2,12 +2,14 @@
 
 import fcntl
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import yaml
 from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
+from feast.on_demand_feature_view import OnDemandFeatureView
 
 from include.adapters.files import write_atomically
 from include.adapters.online_features import PROJECT
@@ -73,33 +75,47 @@ def _apply(settings: Settings, store: FeatureStore, views: Mapping[str, View]) -
     feast_views = {
         name: feature_view(settings, view, known[view.definition.entity.name]) for name, view in views.items()
     }
-    services = _services(settings, feast_views)
-    wanted = _definitions_hash(settings, views, services)
+    services, computed = _services(settings, feast_views)
+    wanted = _definitions_hash(settings, views, services, computed)
     marker = settings.features_folder / _APPLIED_NAME
     if marker.is_file() and marker.read_text() == wanted and settings.feature_registry.is_file():
         return
     text = yaml.safe_dump(configuration(settings), sort_keys=False)
     write_atomically(settings.features_folder / CONFIGURATION_NAME, text.encode())
-    store.apply([*known.values(), *feast_views.values(), *services])
+    with warnings.catch_warnings():
+        # Feast warns of every on-demand view; what ours give offline and online is held equal by a test.
+        warnings.filterwarnings("ignore", "On demand feature view is an experimental", RuntimeWarning)
+        store.apply([*known.values(), *feast_views.values(), *computed, *services])
     write_atomically(marker, wanted.encode())
 
 
-def _services(settings: Settings, views: Mapping[str, FeatureView]) -> list[FeatureService]:
-    services = []
+def _services(
+    settings: Settings, views: Mapping[str, FeatureView]
+) -> tuple[list[FeatureService], list[OnDemandFeatureView]]:
+    services, computed = [], []
     for folder in model_folders(settings.model_folders).values():
         try:
-            services.append(feature_service(folder.contract, views))
+            service, on_demand = feature_service(folder, views)
         except ContractError as error:
             _log.warning("model %s has no feature service: %s", folder.name, error)
-    return services
+            continue
+        services.append(service)
+        computed.extend(on_demand)
+    return services, computed
 
 
-def _definitions_hash(settings: Settings, views: Mapping[str, View], services: list[FeatureService]) -> str:
+def _definitions_hash(
+    settings: Settings,
+    views: Mapping[str, View],
+    services: list[FeatureService],
+    computed: list[OnDemandFeatureView],
+) -> str:
     return content_hash(
         {
             "configuration": configuration(settings),
             "views": [view.definition.model_dump(mode="json") for view in views.values()],
             "services": [_service_content(service) for service in services],
+            "computed": {view.name: view.udf_string for view in computed},
         }
     )
 

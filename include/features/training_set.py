@@ -8,12 +8,14 @@ from pyarrow import compute
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.label_store import read_labels
 from include.adapters.parquet import content_sha256, parquet_bytes
+from include.config.models import model_folder
 from include.config.settings import Settings
-from include.contracts.errors import ContractError, DataError
+from include.config.transforms import load_transform
+from include.contracts.errors import DataError
 from include.contracts.model import ModelContract
 from include.contracts.packages import Snapshot
 from include.contracts.routes import EntityType
-from include.contracts.signatures import FeatureKind
+from include.contracts.signatures import MOMENT, FeatureKind
 from include.features.store import open_store
 from include.features.views import TIMESTAMP, load_views
 
@@ -37,7 +39,6 @@ def freeze_training_set(settings: Settings, contract: ModelContract, as_of: date
         DataError: no label was known by then.
         ContractError: the contract names what the feature store does not have.
     """
-    _check_served(contract)
     labels = _selected(contract, read_labels(settings, contract.name, as_of), as_of)
     rows = _table(contract, labels, _features(settings, contract, labels))
     digest = content_sha256(rows)
@@ -57,16 +58,15 @@ def freeze_training_set(settings: Settings, contract: ModelContract, as_of: date
         feature_ttl_seconds={
             name: views[name].definition.ttl.total_seconds() for name in contract.signature.views
         },
+        transform_sha256=_transform_hashes(settings, contract),
         as_of=as_of,
     )
 
 
-def _check_served(contract: ModelContract) -> None:
-    if contract.signature.transforms:
-        raise ContractError(
-            f"{contract.name}: features.inputs: request-time transforms are not part of training sets; "
-            f"remove {', '.join(contract.signature.transforms)}"
-        )
+def _transform_hashes(settings: Settings, contract: ModelContract) -> dict[str, str]:
+    names = sorted({str(item.transform) for item in contract.signature.transformed})
+    folder = model_folder(settings.model_folders, contract.name).path if names else None
+    return {name: load_transform(name, folder).sha256 for name in names}
 
 
 def _selected(contract: ModelContract, labels: pyarrow.Table, as_of: datetime) -> pyarrow.Table:
@@ -92,8 +92,16 @@ def _features(settings: Settings, contract: ModelContract, labels: pyarrow.Table
     entity_rows = pyarrow.table(
         {key.name: labels["unit"].cast(_KEY_TYPES[key.type]), TIMESTAMP: labels["event_at"]}
     )
+    if contract.signature.transformed:
+        # A training row is a request at its own moment.
+        entity_rows = entity_rows.append_column(MOMENT, _seconds(labels["event_at"]))
     service = store.get_feature_service(contract.features.service)
     return store.get_historical_features(entity_rows.to_pandas(), service).to_arrow()
+
+
+def _seconds(moments: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    microseconds = moments.cast(pyarrow.timestamp("us", "UTC")).cast(pyarrow.int64())
+    return compute.divide(microseconds.cast(pyarrow.float64()), 1e6)
 
 
 def _table(contract: ModelContract, labels: pyarrow.Table, features: pyarrow.Table) -> pyarrow.Table:

@@ -5,6 +5,9 @@ gives one row per entity and day: the entity's key, `event_timestamp` = day, and
 use only what happened before its day.
 """
 
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +15,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from include.adapters.sources import tables_of
+from include.config.models import model_folders
 from include.config.settings import REPOSITORY_ROOT, Settings
-from include.contracts.errors import ContractError
+from include.contracts.errors import ContractError, NinetyError
 from include.contracts.moments import Duration
 from include.contracts.routes import EntityKey
 from include.contracts.sources import ColumnType
@@ -25,6 +29,8 @@ DAYS = "days"
 """Relation of the days to compute."""
 TIMESTAMP = "event_timestamp"
 """Column of a row's day."""
+
+_log = logging.getLogger(__name__)
 
 
 class ViewField(BaseModel):
@@ -48,6 +54,8 @@ class ViewDefinition(BaseModel):
     entity: EntityKey
     ttl: Duration
     """Age past which a value must not be used any more."""
+    window: Duration | None = None
+    """How far before its day a row looks; none: at all there is, or its sources do not say when."""
     sources: tuple[str, ...] = Field(min_length=1)
     fields: tuple[ViewField, ...] = Field(min_length=1)
 
@@ -74,18 +82,59 @@ class View:
 def load_views(settings: Settings) -> dict[str, View]:
     """Return all views by name, the shared ones and those of the model folders.
 
+    What is wrong with a model folder's view is logged, and the view left out: it breaks that model alone.
+
     Raises:
-        ContractError: a definition or its query is missing or wrong, or a name is taken twice.
+        ContractError: a shared definition or its query is missing or wrong.
     """
     models = sorted(path.parent for root in settings.model_folders for path in root.glob(f"*/{VIEWS_NAME}"))
     found: dict[str, View] = {}
     for folder, model in ((SHARED_VIEWS, None), *((path / VIEWS_NAME, path) for path in models)):
         for path in sorted(folder.glob("*.yaml")):
-            view = _read_view(path, model)
-            if view.name in found:
-                raise ContractError(f"{path}: there is already a feature view named {view.name!r}")
-            found[view.name] = view
+            with confined(model):
+                view = _read_view(path, model)
+                _check_beside(view, path, found)
+                found[view.name] = view
     return found
+
+
+def used_views(settings: Settings) -> dict[str, View]:
+    """Return the views that a model's contract names, in its inputs or its slices, by name.
+
+    What no model reads need not be computed: the demo's views ask nothing of a platform without its models.
+
+    Raises:
+        ContractError: as `load_views`.
+    """
+    named = set()
+    for folder in model_folders(settings.model_folders).values():
+        try:
+            contract = folder.contract
+        except ContractError as error:
+            _log.warning("model %s needs no views: %s", folder.name, error)
+            continue
+        named |= {*contract.signature.views, *(part.view for part in contract.slices)}
+    return {name: view for name, view in load_views(settings).items() if name in named}
+
+
+@contextmanager
+def confined(model_folder: Path | None) -> Iterator[None]:
+    """Log an error of a model folder's own view instead of raising it; a shared view's stops everybody."""
+    try:
+        yield
+    except NinetyError as error:
+        if model_folder is None:
+            raise
+        _log.error("a feature view of model %s is left out: %s", model_folder.name, error)
+
+
+def _check_beside(view: View, path: Path, others: Mapping[str, View]) -> None:
+    if view.name in others:
+        raise ContractError(f"{path}: there is already a feature view named {view.name!r}")
+    key = view.definition.entity
+    for other in others.values():
+        if other.definition.entity.name == key.name and other.definition.entity != key:
+            raise ContractError(f"{path}: entity {key.name!r} has another type in the view {other.name!r}")
 
 
 def offline_folder(settings: Settings, view: str) -> Path:

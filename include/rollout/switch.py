@@ -87,6 +87,7 @@ def version_route(manifest: Manifest, version: Version, endpoints: tuple[str, ..
         artefact_sha256=version.artefact_sha256,
         signature=manifest.signature,
         endpoints=endpoints,
+        transform_sha256=manifest.snapshot.transform_sha256,
     )
 
 

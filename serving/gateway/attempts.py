@@ -13,6 +13,7 @@ from include.contracts.signatures import Task
 from serving.gateway.freshness import Enriched
 from serving.gateway.ladder import Assignment, assign, rungs
 from serving.gateway.problems import MODEL_UNAVAILABLE, Problem
+from serving.gateway.request_features import TransformLoader
 from serving.gateway.schemas import Prediction
 
 _NOTHING = Enriched({}, {}, None)
@@ -80,6 +81,8 @@ class RouteContext:
 
     snapshot_id: str
     route: ModelRoute
+    load: TransformLoader
+    """Finds the transforms of the route's versions."""
 
     @cached_property
     def views(self) -> dict[str, tuple[str, ...]]:
@@ -118,7 +121,7 @@ class RouteContext:
             recorded_at=recorded_at,
             features=attempt.enriched.features,
             feature_timestamps=attempt.enriched.timestamps,
-            request_features={},
+            request_features=attempt.enriched.request,
             outputs=attempt.outputs,
             status=_status(attempt),
             fallback_reason=_reason(attempt),

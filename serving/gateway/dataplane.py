@@ -15,6 +15,7 @@ from serving.gateway.decoding import decoded
 from serving.gateway.keys import KeyRing, authorise
 from serving.gateway.pipeline import Backends, Pipeline, pipelines
 from serving.gateway.problems import NOT_READY, UNKNOWN_MODEL, Problem
+from serving.gateway.request_features import TransformLoader
 from serving.gateway.request_window import RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
 from serving.gateway.validation import entities_of
@@ -25,7 +26,9 @@ _predict_request = msgspec.json.Decoder(PredictRequest)
 class Dataplane:
     """Predictions and readiness; routes and keys are swapped whole while requests are in flight."""
 
-    def __init__(self, backends: Backends, request_window: int) -> None:
+    def __init__(self, backends: Backends, request_window: int, load: TransformLoader) -> None:
+        """Args: load: finds a model's transform by name."""
+        self._load = load
         self.backends = backends
         self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window)
         self._pipelines: dict[str, Pipeline] | None = None
@@ -34,7 +37,8 @@ class Dataplane:
     def swap_routes(self, snapshot: RouteSnapshot) -> None:
         """Answer from now on by these routes; what is in flight ends on those it began with."""
         contexts = {
-            model: RouteContext(snapshot.snapshot_id, route) for model, route in snapshot.routes.items()
+            model: RouteContext(snapshot.snapshot_id, route, self._load)
+            for model, route in snapshot.routes.items()
         }
         self._pipelines = pipelines(contexts, self.backends)
 

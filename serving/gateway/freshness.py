@@ -1,7 +1,7 @@
 """Freshness: which features of an entity may be used at a moment, and what the policy makes of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from include.contracts.predictions import FallbackReason, FeatureValue
@@ -23,6 +23,8 @@ class Enriched:
     """By view; None for a view that is absent, stale or of the future."""
     reason: FallbackReason | None
     """Why some features are missing; None when all views are fresh."""
+    request: dict[str, FeatureValue] = field(default_factory=dict)
+    """What the request itself brought to transforms."""
 
     @property
     def as_of(self) -> datetime | None:

@@ -17,6 +17,7 @@ from include.contracts.errors import (
     DeadlineError,
     LogWriteError,
     ModelError,
+    ModelUnavailableError,
     ServingError,
 )
 from include.contracts.routes import VersionRoute
@@ -26,6 +27,7 @@ from serving.gateway.freshness import enrich
 from serving.gateway.ladder import reason_of
 from serving.gateway.ports import FeatureReader, Inference, OnlineRow, RowLog
 from serving.gateway.problems import FEATURES_UNAVAILABLE, LOG_UNAVAILABLE, Problem
+from serving.gateway.request_features import RequestFeatures
 from serving.gateway.schemas import Prediction
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.validation import check_features
@@ -54,6 +56,10 @@ class Pipeline:
     def __init__(self, context: RouteContext, backends: Backends) -> None:
         self.context = context
         self._backends = backends
+        self._request_features = {
+            version.version: RequestFeatures(context.route.model, version, context.load)
+            for version in context.route.versions
+        }
         self._deadline = min(context.route.deadline_seconds, backends.deadline_seconds)
         self._coalescer: Coalescer[Ask, Prediction] = Coalescer(self._answer, backends.max_batch)
         depth = backends.telemetry.queue_depth.labels(context.route.model)
@@ -109,25 +115,49 @@ class Pipeline:
             versions: dict[str, VersionRoute] = {}
             for attempt, row in pending:
                 version = attempt.version
-                if version is not None and self._prepare(attempt, version, row):
+                if version is not None and self._enrich(attempt, version, row):
                     versions[version.version] = version
                     groups.setdefault(version.version, []).append(attempt)
+            ready = {name: self._ready(versions[name], group) for name, group in groups.items()}
             end = monotonic() + self._deadline
             await asyncio.gather(
-                *(self._score_group(versions[name], group, end) for name, group in groups.items())
+                *(self._score_group(versions[name], group, end) for name, group in ready.items() if group)
             )
             pending = [pair for pair in pending if pair[0].is_open]
 
-    def _prepare(self, attempt: Attempt, version: VersionRoute, row: OnlineRow) -> bool:
-        """Enrich and check an attempt for a version; a refusal touches this attempt only."""
+    def _enrich(self, attempt: Attempt, version: VersionRoute, row: OnlineRow) -> bool:
+        """Give an attempt its features for a version; a refusal touches this attempt only."""
         moment = attempt.ask.predicted_at
         try:
             attempt.enriched = enrich(self.context.route, version, row.features, row.timestamps, moment)
-            check_features(version.signature, attempt.enriched.features)
         except Problem as problem:
             attempt.refuse(problem)
-            return False
-        return True
+        return attempt.is_open
+
+    def _ready(self, version: VersionRoute, group: Sequence[Attempt]) -> list[Attempt]:
+        """Add the request-time features of a version, check all of them, and return who may go on."""
+        ready = []
+        for attempt in self._transformed(version, group):
+            try:
+                check_features(version.signature, attempt.enriched.features)
+            except Problem as problem:
+                attempt.refuse(problem)
+            else:
+                ready.append(attempt)
+        return ready
+
+    def _transformed(self, version: VersionRoute, group: Sequence[Attempt]) -> Sequence[Attempt]:
+        """Run the version's transforms once for all; where that fails, one by one."""
+        try:
+            self._request_features[version.version].add(
+                [attempt.enriched for attempt in group], [attempt.ask.predicted_at for attempt in group]
+            )
+        except ServingError as error:
+            if len(group) == 1 or isinstance(error, ModelUnavailableError):
+                _fall(version, group, error)
+                return ()
+            return [attempt for each in group for attempt in self._transformed(version, [each])]
+        return group
 
     async def _score_group(self, version: VersionRoute, group: Sequence[Attempt], end: float) -> None:
         """Give each attempt its outputs; a batch the model refuses is halved until the bad one is alone."""

@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from logging import getLogger
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.outcome_log import OutcomeLog
 from include.adapters.prediction_log import PredictionLog, recover
 from include.adapters.triton_inference import TritonInference
+from include.config.models import model_folders
 from include.config.settings import Settings
+from include.config.transforms import Transform, load_transform
 from serving.gateway.app import Gateway
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.endpoints import Endpoints
@@ -60,6 +63,7 @@ def gateway(
             deadline_seconds=settings.deadline_seconds,
         ),
         settings.request_window,
+        partial(transform_of, settings),
     )
     poller = RoutePoller(ledger, settings.gateway_folder, dataplane)
 
@@ -83,6 +87,16 @@ def gateway(
         replay=settings.replay,
     ).all()
     return Gateway((*endpoints, *documentation(endpoints)), telemetry, lifespan)
+
+
+def transform_of(settings: Settings, model: str, name: str) -> Transform:
+    """Return a model's transform, its own or a shared one.
+
+    Raises:
+        ContractError: there is none of that name, or it is not what a transform must be.
+    """
+    folder = model_folders(settings.model_folders).get(model)
+    return load_transform(name, folder.path if folder else None)
 
 
 def ledger_of(settings: Settings) -> Callable[[], LedgerReader]:

@@ -11,10 +11,10 @@ HEAVY = ("pandas", "numpy", "torch", "feast", "mlflow", "evidently", "duckdb", "
 # A new DAG file is written down here, so that none escapes the tests.
 KNOWN = {
     "features": {"features_materialize"},
-    "labels": {"churn_labels"},
-    "train": {"churn_train"},
-    "release": {"churn_release"},
-    "rollback": {"churn_rollback"},
+    "labels": {"churn_labels", "spend_labels"},
+    "train": {"churn_train", "spend_train"},
+    "release": {"churn_release", "spend_release"},
+    "rollback": {"churn_rollback", "spend_rollback"},
 }
 
 PARSE = """

@@ -12,7 +12,7 @@ from include.config.settings import REPOSITORY_ROOT
 from include.contracts.errors import DataError, SourceError
 from include.features.materialize import compute_features, months
 from include.features.views import offline_folder
-from tests.shop import SPENDING, Shop, at, half_a_year, on
+from tests.shop import SPENDING, TELLING, Shop, at, half_a_year, on
 
 AS_OF = at("2017-07-01")
 
@@ -23,11 +23,11 @@ def stored(shop):
     return {path.name: path.read_bytes() for path in folder.glob("*")}
 
 
-def rows(shop, day):
-    """Return a day's rows by customer, features in order."""
-    path = offline_folder(shop.settings, "customer_spending") / f"{day}.parquet"
+def rows(shop, day, view="customer_spending", names=SPENDING):
+    """Return a day's rows of a view by customer, features in order."""
+    path = offline_folder(shop.settings, view) / f"{day}.parquet"
     return {
-        row["customer_id"]: tuple(row[name] for name in SPENDING)
+        row["customer_id"]: tuple(row[name] for name in names)
         for row in pyarrow.parquet.read_table(path).to_pylist()
     }
 
@@ -48,9 +48,8 @@ def test_features_by_hand(tmp_path):
             (3, 15, 1, 7.00, "2017-01-01T23:59:59"),  # a second before it
         ],
     )
-    assert {"customer_spending": 3} == compute_features(
-        shop.settings, on("2017-02-01"), on("2017-02-01"), AS_OF
-    )
+    counts = compute_features(shop.settings, on("2017-02-01"), on("2017-02-01"), AS_OF)
+    assert {"customer_spending": 3, "customer_basket": 4, "customer_demographics": 2} == counts
     assert {
         1: (7.3, 3.65, 2, 1, "UNKNOWN"),
         2: (8.0, 4.0, 2, 12, "GROCERY"),
@@ -156,3 +155,82 @@ def test_a_killed_run_leaves_old_or_new_files(tmp_path):
     assert old.keys() == killed.keys() == new.keys()
     assert {True} == {killed[name] in (old[name], new[name]) for name in old}
     assert {True, False} == {killed[name] == new[name] for name in old}
+
+
+BASKET = (
+    "order_count_7d",
+    "order_count_14d",
+    "order_count_60d",
+    "order_count_90d",
+    "order_days_90d",
+    "total_spend_90d",
+    "items_per_order_90d",
+    "basket_size_trend",
+    "grocery_share_90d",
+    "fresh_share_90d",
+    "fuel_share_90d",
+    "private_label_share_90d",
+    "discount_share_90d",
+    "days_observed_90d",
+    "mean_gap_days_90d",
+)
+
+
+def test_baskets_by_hand(tmp_path):
+    """Windows of 7 to 90 days, shares of the money, gaps and the last moment, worked out by hand."""
+    shop = Shop(
+        tmp_path,
+        [
+            (1, 10, 1, 99.0, "2017-01-30T23:59:59"),  # a second before the window of 1 May
+            (1, 11, 1, 3.00, "2017-01-31T00:00:00"),  # first moment of it
+            (1, 12, 1, 1.00, "2017-04-20T10:00:00"),
+            (1, 12, 2, 4.00, "2017-04-20T10:00:00"),
+            (1, 13, 3, 2.00, "2017-04-30T23:59:59"),  # last second of it
+            (1, 14, 1, 9.00, "2017-05-01T00:00:00"),  # after it
+            (2, 20, 1, 0.00, "2017-03-01T12:00:00"),
+        ],
+    )
+    compute_features(shop.settings, on("2017-05-01"), on("2017-05-01"), AS_OF)
+    found = rows(shop, "2017-05-01", "customer_basket", BASKET)
+    shares = (0.4, 0.4, 0.0, 0.0, 2.0 / 12.0)
+    assert (1, 2, 2, 3, 3, 10.0, 4 / 3, 1.5 / (4 / 3), *shares, 90, 89 / 2) == found[1]
+    assert (0, 0, 0, 1, 1, 0.0, 1.0, None, None, None, None, None, 1.0, 61, None) == found[2]
+    epoch = rows(shop, "2017-05-01", "customer_basket", ("last_purchase_epoch",))
+    assert {1: at("2017-04-30T23:59:59").timestamp(), 2: at("2017-03-01T12:00").timestamp()} == {
+        customer: value for customer, (value,) in epoch.items()
+    }
+
+
+def test_demographics_are_the_same_every_day(tmp_path):
+    """Only who told has a row; a day's row says what the household told."""
+    shop = Shop(tmp_path, half_a_year())
+    compute_features(shop.settings, on("2017-02-20"), on("2017-02-21"), AS_OF)
+    days = [rows(shop, f"2017-02-{day}", "customer_demographics", ("age", "income")) for day in (20, 21)]
+    assert [dict.fromkeys(TELLING, ("told", "told"))] * 2 == days
+
+
+def test_a_models_broken_view_leaves_the_others_alone(tmp_path, caplog):
+    """A query that fails in one model's folder: every other view is computed, the log names the model."""
+    shop = Shop(tmp_path, half_a_year())
+    folder = shop.churn.path / "views"
+    folder.mkdir()
+    (folder / "odd.yaml").write_text(
+        "{name: odd, description: d, owner: o, entity: {name: customer_id, type: int64}, ttl: 2d, "
+        "sources: [purchases], fields: [{name: oddity, dtype: int64, description: d}]}"
+    )
+    (folder / "odd.sql").write_text(
+        "SELECT customer_id, day AS event_timestamp, CAST('x' AS BIGINT) AS oddity FROM purchases, days"
+    )
+    contract = shop.churn.path / "contract.yaml"
+    used = "  inputs:\n    - {name: oddity, kind: numeric, view: odd}\n"
+    contract.write_text(contract.read_text().replace("  inputs:\n", used, 1))
+    counts = compute_features(shop.settings, on("2017-02-20"), on("2017-02-20"), AS_OF)
+    assert {"customer_spending", "customer_basket", "customer_demographics"} == counts.keys()
+    assert "model churn is left out: view 'odd'" in caplog.text
+
+
+def test_a_view_no_model_reads_is_not_computed(tmp_path):
+    """Without a model that names them the shared views ask for no source."""
+    shop = Shop(tmp_path, half_a_year())
+    settings = shop.settings.model_copy(update={"model_folders": (), "sources": {}})
+    assert {} == compute_features(settings, on("2017-02-20"), on("2017-02-20"), AS_OF)

@@ -55,7 +55,7 @@ def test_the_guard_holds_feast_itself(shop):
 def test_only_rows_up_to_the_day(shop):
     """Rows stamped after the day stay offline; an entity without a row that day keeps its last one."""
     counts = materialize_online(shop.settings, on("2017-02-25"))
-    assert {"customer_spending": 7} == counts
+    assert {"customer_spending": 7, "customer_basket": 7, "customer_demographics": 2} == counts
     rows = OnlineFeatures(shop.settings).read(CUSTOMER, [1, 7], {"customer_spending": SPENDING})
     assert [at("2017-02-25"), at("2017-02-19")] == [row.timestamps["customer_spending"] for row in rows]
     assert 30 == rows[1].features["days_since_last_purchase"]
@@ -124,6 +124,7 @@ def test_processes_may_run_at_once(shop):
     days = [on("2017-03-07"), on("2017-03-08"), on("2017-03-06")]
     with ProcessPoolExecutor(3, mp_context=get_context("fork")) as pool:
         results = list(pool.map(materialize_online, [shop.settings] * len(days), days))
-    assert [{"customer_spending": 7}] * len(days) == results
+    counts = {"customer_spending": 7, "customer_basket": 7, "customer_demographics": 2}
+    assert [counts] * len(days) == results
     assert at("2017-03-08") == online(shop)[0]
     assert ["churn_v1"] == [item.name for item in open_store(shop.settings).list_feature_services()]

@@ -17,8 +17,11 @@ def test_definitions_reach_feast(shop):
     assert ("retention", 90, ["customer_id"]) == (view.owner, view.ttl.days, view.entities)
     service = store.get_feature_service("churn_v1")
     assert {"model": "churn"} == service.tags
-    names = {feature.name for item in service.feature_view_projections for feature in item.features}
-    assert set(shop.churn.contract.signature.views["customer_spending"]) == names
+    features = {
+        item.name: {feature.name for feature in item.features} for item in service.feature_view_projections
+    }
+    views = {name: set(names) for name, names in shop.churn.contract.signature.views.items()}
+    assert views | {"churn_v1__hours_since_last_purchase": {"hours_since_last_purchase"}} == features
 
 
 def test_unchanged_definitions_are_not_applied_again(shop):
@@ -40,5 +43,18 @@ def test_a_broken_contract_breaks_only_its_own(shop, caplog):
     contract.write_text(contract.read_text().replace("name: total_spend_30d", "name: total_spent"))
     store = open_store(shop.settings)
     assert [] == store.list_feature_services()
-    assert ["customer_spending"] == [view.name for view in store.list_feature_views()]
+    assert {"customer_spending", "customer_basket"} <= {view.name for view in store.list_feature_views()}
     assert "no feature total_spent" in caplog.text
+
+
+def test_a_broken_transform_breaks_only_its_own(shop, caplog):
+    """A model whose own transform fails has no service; the views are there, the log says why."""
+    own = shop.churn.path / "transforms"
+    own.mkdir()
+    (own / "hours_since_last_purchase.py").write_text(
+        "def hours_since_last_purchase(columns):\n    return [1 / 0]\n"
+    )
+    store = open_store(shop.settings)
+    assert [] == store.list_feature_services()
+    assert {"customer_spending", "customer_basket"} <= {view.name for view in store.list_feature_views()}
+    assert "fails on an example: division by zero" in caplog.text

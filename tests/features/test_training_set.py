@@ -34,7 +34,8 @@ def test_labels_meet_the_features_of_their_day(shop):
     """Each row has the features stamped at its moment, moments a week apart, back from the last known."""
     snapshot = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
     table = frozen(shop, snapshot)
-    assert ["unit", "event_at", "known_at", "label", *SPENDING] == table.column_names
+    inputs = [item.name for item in shop.churn.contract.features.inputs]
+    assert ["unit", "event_at", "known_at", "label", *inputs] == table.column_names
     moments = sorted(set(table["event_at"].to_pylist()))
     assert at("2017-05-14") == moments[-1]
     assert {7} == {(b - a).days for a, b in pairwise(moments)}
@@ -55,7 +56,7 @@ def test_freezing_again_gives_the_same_snapshot(shop):
     assert first == freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
     assert before == path.stat().st_mtime_ns
     assert first.sha256 == content_sha256(frozen(shop, first))
-    assert {"customer_spending": 90 * 86_400.0} == first.feature_ttl_seconds
+    assert dict.fromkeys(["customer_spending", "customer_basket"], 90 * 86_400.0) == first.feature_ttl_seconds
     assert first.rows == frozen(shop, first).num_rows
 
 

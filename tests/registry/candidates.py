@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+import yaml
 from onnx import TensorProto, helper
 
 from include.adapters.artefacts import ArtefactStore
@@ -30,11 +31,14 @@ ROWS: tuple[dict[str, Any], ...] = tuple(
 
 
 def model_folder(root: Path, name: str = "churn") -> ModelFolder:
-    """Copy the churn contract into a model folder of its own, under a name."""
+    """Copy the churn contract, with the features of `ROWS`, into a model folder under a name."""
     folder = root / name
     folder.mkdir(parents=True)
-    contract = (REPOSITORY_ROOT / "include" / "models" / "churn" / "contract.yaml").read_text()
-    (folder / "contract.yaml").write_text(contract.replace("name: churn\n", f"name: {name}\n", 1))
+    source = REPOSITORY_ROOT / "include" / "models" / "churn" / "contract.yaml"
+    contract = yaml.safe_load(source.read_text())
+    inputs = [item for item in contract["features"]["inputs"] if item["name"] in ROWS[0]]
+    contract |= {"name": name, "features": contract["features"] | {"inputs": inputs}}
+    (folder / "contract.yaml").write_text(yaml.safe_dump(contract, sort_keys=False))
     for needed in ("label.sql", "network.py", "runbook.md"):
         (folder / needed).touch()
     return ModelFolder(folder)

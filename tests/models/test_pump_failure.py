@@ -1,0 +1,143 @@
+"""A model from another trade goes through the life cycle, brought in by its folder and nothing else."""
+
+import random
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.adapters.online_features import OnlineFeatures
+from include.adapters.onnx_model import OnnxModel
+from include.adapters.packages import load_manifest
+from include.adapters.tracking import Tracking
+from include.config.models import ModelFolder, model_folder
+from include.config.settings import Settings
+from include.contracts.packages import MODEL_NAME, Snapshot, Version
+from include.contracts.reports import EvaluationReport
+from include.data.labels import compute_labels
+from include.evaluation.evaluate import evaluate
+from include.features.materialize import compute_features
+from include.features.online import materialize_online
+from include.features.training_set import freeze_training_set
+from include.registry.register import register
+from include.rollout.switch import full_route
+from include.training.train import train
+from serving.gateway.freshness import enrich
+from serving.gateway.request_features import RequestFeatures
+from serving.gateway.server import transform_of
+
+# MLflow's store over SQLite speaks of SQLAlchemy's loader strategies.
+pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
+
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+DAYS = 100
+AS_OF = FIRST + timedelta(days=DAYS)
+PUMPS = 40
+
+
+@dataclass(frozen=True)
+class Life:
+    """What each stage gave."""
+
+    settings: Settings
+    folder: ModelFolder
+    rows: dict[str, int]
+    labels: int
+    snapshot: Snapshot
+    report: EvaluationReport
+    version: Version
+
+
+def write_readings(path: Path) -> None:
+    """Write readings every six hours; a pump wears, shakes the more, runs warmer, fails and is repaired."""
+    dice = random.Random(3)  # noqa: S311 - made-up data
+    rows = []
+    for pump in range(PUMPS):
+        wear = dice.random()
+        for quarter in range(4 * DAYS):
+            wear += dice.random() * 0.02
+            failed = dice.random() < 0.004 * wear**4
+            moment = (FIRST + timedelta(hours=6 * quarter, minutes=pump)).replace(tzinfo=None)
+            warmth = 40 + 2 * wear + dice.gauss(0, 15)
+            rows.append((f"p-{pump}", "AB"[pump % 2], warmth, wear + dice.random() / 4, failed, moment))
+            wear = 0.0 if failed else wear
+    names = ("pump_id", "maker", "celsius", "mm_per_second", "failed", "ts")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
+    """Take the model from raw readings to a registered version by the platform's own stages."""
+    home = tmp_path_factory.mktemp("pumps")
+    shutil.copytree(Path(__file__).parent / "pump_failure", home / "models" / "pump_failure")
+    write_readings(home / "models" / "pump_failure" / "sources" / "readings.parquet")
+    settings = Settings(home=home / "var", model_folders=(home / "models",))
+    with pytest.MonkeyPatch.context() as patch:
+        uri = f"sqlite:///{home / 'mlflow.sqlite3'}"
+        patch.setattr(Settings, "mlflow_url", property(lambda _: uri))
+        return live(settings, model_folder(settings.model_folders, "pump_failure"))
+
+
+def live(settings: Settings, folder: ModelFolder) -> Life:
+    """Run the stages in their order."""
+    rows = compute_features(settings, (FIRST + timedelta(days=8)).date(), AS_OF.date(), AS_OF)
+    materialize_online(settings, AS_OF.date())
+    labels = compute_labels(settings, folder, FIRST + timedelta(days=8), AS_OF, AS_OF)
+    snapshot = freeze_training_set(settings, folder.contract, AS_OF)
+    candidate = train(settings, folder, snapshot, "system", AS_OF)
+    report = evaluate(settings, folder, candidate, None)
+    upgrade(settings.ledger_uri)
+    version = register(
+        settings, Ledger(settings.ledger_uri), Tracking(settings), folder, candidate, actor="system"
+    )
+    return Life(settings, folder, rows, labels, snapshot, report, version)
+
+
+def test_the_folder_is_all_it_takes(life):
+    """Only its own view is computed; it is labelled, trained, judged and registered as 1.0.0."""
+    assert {"pump_condition": PUMPS * (DAYS - 7)} == life.rows
+    assert life.labels > PUMPS * (DAYS - 15)
+    assert life.report.passed, life.report.failures
+    assert life.report.metrics["roc_auc"] > life.report.baseline_metrics["roc_auc"]
+    assert ("pump_failure", "1.0.0") == (life.version.model, life.version.version)
+    assert "1.0.0" == Ledger(life.settings.ledger_uri).versions("pump_failure")[-1].version
+
+
+def test_serving_gives_what_training_saw(life):
+    """Features read online and transforms run by the gateway equal the training set's, to the last bit."""
+    settings, contract = life.settings, life.folder.contract
+    store = ArtefactStore(settings.artefacts_folder)
+    frozen = pyarrow.parquet.read_table(store.path(life.snapshot.uri)).to_pylist()
+    moment = max(row["event_at"] for row in frozen)
+    expected = {row["unit"]: row for row in frozen if row["event_at"] == moment}
+    materialized = life.settings.model_copy(update={"home": settings.home.parent / "that_day"})
+    shutil.copytree(settings.features_folder / "offline", materialized.features_folder / "offline")
+    materialize_online(materialized, date.fromisoformat(str(moment.date())))
+
+    manifest = load_manifest(store, life.version)
+    endpoint = ("127.0.0.1:1",)
+    route = full_route(contract, manifest, life.version, endpoints=endpoint, before=None, change_id="r")
+    units = list(expected)
+    online = OnlineFeatures(materialized).read(contract.entity, units, contract.signature.views)
+    batch = [enrich(route, route.champion, row.features, row.timestamps, moment) for row in online]
+    transforms = RequestFeatures(
+        "pump_failure", route.champion, lambda *names: transform_of(settings, *names)
+    )
+    transforms.add(batch, [moment] * len(batch))
+
+    names = [item.name for item in contract.features.inputs]
+    assert PUMPS == len(units)
+    assert [[expected[unit][name] for name in names] for unit in units] == [
+        [row.features[name] for name in names] for row in batch
+    ]
+    model = OnnxModel(store.path(f"{life.version.package_uri}/{MODEL_NAME}"), contract.signature)
+    columns = {name: [row.features[name] for row in batch] for name in names}
+    assert (len(units), 1) == model.predict(columns).shape
