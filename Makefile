@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check format lock stop trace rollback abandon bench-stats verify-ledger
+.PHONY: help setup run demo test features bench-features check format lock stop trace rollback abandon bench-stats verify-ledger
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,12 @@ check: setup ## Lint, formatting, types, import rules, locks: what CI and the ho
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m include.commands.lock --check
+
+features: ## List every feature: owner, freshness, which models use it (PAGE=1 writes docs/features.md)
+	@$(PYTHON) -m include.commands.features $(if $(PAGE),--page)
+
+bench-features: setup ## Measure the feature store; writes docs/benchmarks/features.*
+	@$(PYTHON) -m include.commands.bench_features --install
 
 format: ## Format the code
 	@.venv/bin/ruff check --fix-only .

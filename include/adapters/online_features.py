@@ -12,10 +12,12 @@ from sqlite3 import OperationalError
 
 from feast import FeatureStore, FeatureView, RepoConfig
 from feast.errors import FeatureViewNotFoundException
+from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
 from feast.protos.feast.types.Value_pb2 import Value
 
+from include.adapters.online_backend import is_redis, reader_configuration
 from include.config.settings import Settings
 from include.contracts.errors import ServingError
 from include.contracts.predictions import FeatureValue
@@ -43,10 +45,10 @@ class OnlineFeatures:
             project=PROJECT,
             provider="local",
             registry={"path": str(settings.feature_registry), "cache_ttl_seconds": 0},
-            online_store={"type": "sqlite", "path": str(settings.online_store)},
+            online_store=reader_configuration(settings),
             entity_key_serialization_version=3,
         )
-        self._store = SqliteOnlineStore()
+        self._store, self._failures = _store(settings)
         self._views: dict[str, FeatureView] = {}
 
     def read(
@@ -73,10 +75,9 @@ class OnlineFeatures:
             rows: list[tuple[datetime | None, dict[str, Value] | None]] = self._store.online_read(
                 self._config, self._view(name), keys, list(wanted)
             )
-        except OperationalError as error:
+        except self._failures as error:
             raise ServingError(
-                f"feature view {name!r} cannot be read from {self._config.online_store.path}: {error}; "
-                "was it materialised?"
+                f"feature view {name!r} cannot be read from the online store: {error}; was it materialised?"
             ) from error
         return rows
 
@@ -87,6 +88,16 @@ class OnlineFeatures:
             except (FeatureViewNotFoundException, FileNotFoundError) as error:
                 raise ServingError(f"feature view {name!r} is not in the registry: {error}") from error
         return self._views[name]
+
+
+def _store(settings: Settings) -> tuple[OnlineStore, tuple[type[Exception], ...]]:
+    """Return the store to read and what it raises; Redis is only imported where it is used."""
+    if not is_redis(settings):
+        return SqliteOnlineStore(), (OperationalError,)
+    from feast.infra.online_stores.redis import RedisOnlineStore  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415
+
+    return RedisOnlineStore(), (RedisError,)
 
 
 def _key(entity_key: EntityKey, value: int | str) -> EntityKeyProto:
@@ -104,7 +115,9 @@ def _row(
     timestamps: dict[str, datetime | None] = {}
     for name, wanted in views.items():
         moment, protos = read[name]
-        timestamps[name] = moment.astimezone(UTC) if moment is not None and protos else None
+        # Where there is no row, SQLite gives no moment and Redis the epoch.
+        is_row = moment is not None and bool(moment.timestamp()) and bool(protos)
+        timestamps[name] = moment.astimezone(UTC) if moment is not None and is_row else None
         features |= {feature: _value((protos or {}).get(feature)) for feature in wanted}
     return OnlineRow(features, timestamps)
 

@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     sources: dict[str, str] = Field(default_factory=dict)
     """Replaces a data source's URI, as a JSON object `{"source": "uri"}`."""
 
+    online_store_url: str = ""
+    """Online feature store, `redis://host:port/database`; empty means SQLite under `home`."""
+
     commit: str = ""
     """Commit recorded with what is built; empty means: ask git."""
 
@@ -142,6 +145,11 @@ class Settings(BaseSettings):
     def outcomes_folder(self) -> Path:
         """Segments of the outcome log."""
         return self.home / "outcomes"
+
+    @property
+    def skew_folder(self) -> Path:
+        """Reports of the skew audit, one a day."""
+        return self.home / "skew"
 
     @property
     def triton_repository(self) -> Path:

@@ -25,6 +25,8 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.repo_config import RepoConfig
 from pyarrow import compute
 
+from include.contracts.errors import DataError
+
 _ORDER = "__entity_row"
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,11 +94,18 @@ class AsofOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast has no
 
         Timestamps without a zone are UTC. A cut-off by creation time is not one ASOF join, and sources
         other than Parquet files are not ours: both go to Feast's own store.
+
+        Raises:
+            DataError: the entity rows are a query; there is no database here that it could run in.
         """
+        if isinstance(entity_df, str):
+            raise DataError(
+                "entity rows as SQL need a database to run in, which files are not; run the query yourself, "
+                "for instance with duckdb.sql(...).df(), and pass the rows"
+            )
         on_demand = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         if (
             filter_by_created_timestamp
-            or isinstance(entity_df, str)
             or any(item.mode == "substrait" for item in on_demand)
             or not all(_is_parquet(view.batch_source) for view in feature_views)
         ):

@@ -12,6 +12,7 @@ from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
 from feast.on_demand_feature_view import OnDemandFeatureView
 
 from include.adapters.files import write_atomically
+from include.adapters.online_backend import is_redis, reader_configuration
 from include.adapters.online_features import PROJECT
 from include.config.models import model_folders
 from include.config.settings import Settings
@@ -22,6 +23,8 @@ from include.features.views import View, load_views
 
 CONFIGURATION_NAME = "feature_store.yaml"
 """Written into the features folder, so that `feast -c <folder>` works there."""
+_SQLITE_STORE = "include.features.online_store.GuardedSqliteOnlineStore"
+_REDIS_STORE = "include.features.redis_store.GuardedRedisOnlineStore"
 _APPLIED_NAME = "applied.sha256"
 
 _log = logging.getLogger(__name__)
@@ -37,10 +40,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "registry_store_type": "include.features.registry_store.AtomicFileRegistryStore",
         },
         "offline_store": {"type": "include.features.asof_store.AsofOfflineStore"},
-        "online_store": {
-            "type": "include.features.online_store.GuardedSqliteOnlineStore",
-            "path": str(settings.online_store),
-        },
+        "online_store": reader_configuration(settings)
+        | {"type": _REDIS_STORE if is_redis(settings) else _SQLITE_STORE},
         "materialization": {"pull_latest_features": True},
         "entity_key_serialization_version": 3,
     }

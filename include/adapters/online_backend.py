@@ -1,0 +1,49 @@
+"""Which online store Feast writes and the gateway reads: SQLite under the home folder, or Redis."""
+
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from include.config.settings import Settings
+from include.contracts.errors import PlatformError
+
+_SECURE = "rediss"
+_SCHEMES = ("redis", _SECURE)
+_PORT = 6379
+_PATIENCE = ("socket_connect_timeout=2", "socket_timeout=10")
+"""Seconds after which a silent server counts as failed."""
+
+
+def is_redis(settings: Settings) -> bool:
+    """Say whether the online store is Redis."""
+    return bool(settings.online_store_url)
+
+
+def redis_connection(url: str) -> str:
+    """Return Feast's connection string of a Redis URL, `redis[s]://[user:password@]host[:port][/database]`.
+
+    Raises:
+        PlatformError: it is no such URL; the message does not carry it, since it may hold a password.
+    """
+    parts = urlsplit(url)
+    database = parts.path.strip("/") or "0"
+    if parts.scheme not in _SCHEMES or not parts.hostname or not database.isdecimal():
+        raise PlatformError(
+            "NINETY_ONLINE_STORE_URL is no Redis URL; write redis://host:port/database, or nothing for SQLite"
+        )
+    options = [f"{parts.hostname}:{parts.port or _PORT}", f"db={database}", *_PATIENCE]
+    options += ["ssl=true"] if parts.scheme == _SECURE else []
+    options += [f"username={unquote(parts.username)}"] if parts.username else []
+    # Feast reads an option as JSON where it can: a password of digits would become a number.
+    options += [f'password="{unquote(parts.password)}"'] if parts.password else []
+    return ",".join(options)
+
+
+def reader_configuration(settings: Settings) -> dict[str, Any]:
+    """Return the `online_store` block of a process that only reads.
+
+    Raises:
+        PlatformError: the store's URL is wrong.
+    """
+    if is_redis(settings):
+        return {"type": "redis", "connection_string": redis_connection(settings.online_store_url)}
+    return {"type": "sqlite", "path": str(settings.online_store)}

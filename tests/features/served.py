@@ -1,0 +1,90 @@
+"""The serving path up to the model, in one process: online store, data plane, prediction log."""
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
+
+import numpy
+
+from include.adapters.online_features import OnlineFeatures
+from include.adapters.prediction_log import PredictionLog
+from include.config.models import ModelFolder
+from include.config.settings import Settings
+from include.contracts.keys import ApiKey, Verb
+from include.contracts.routes import ModelRoute, RouteSnapshot
+from serving.gateway.dataplane import Dataplane
+from serving.gateway.pipeline import Backends
+from serving.gateway.ports import FeatureReader
+from serving.gateway.telemetry import Telemetry
+
+
+class Zeros:
+    """A model server whose every model answers zero."""
+
+    async def infer(self, endpoint, triton_model, tensors, outputs, timeout_seconds):  # noqa: ARG002 - the protocol's
+        """Return the score."""
+        return numpy.zeros((next(iter(tensors.values())).shape[0], outputs), numpy.float32)
+
+    async def is_ready(self, endpoint, triton_model, timeout_seconds=1.0):  # noqa: ARG002 - the protocol's
+        """Every model is loaded."""
+        return True
+
+
+@contextmanager
+def dataplane(
+    settings: Settings, folder: ModelFolder, features: FeatureReader | None = None
+) -> Iterator[Dataplane]:
+    """Yield a data plane that serves one model by its contract; `features` stands in for the online store."""
+    contract = folder.contract
+    version = {
+        "version": "1.0.0",
+        "artefact_sha256": "0" * 64,
+        "signature": contract.signature,
+        "endpoints": ["here:1"],
+    }
+    route = ModelRoute.model_validate(
+        {
+            "model": contract.name,
+            "entity": contract.entity,
+            "feature_ttl_seconds": dict.fromkeys(contract.signature.views, 90 * 86_400.0),
+            "stale_policy": "default",
+            "fallbacks": ["refuse"],
+            "deadline_seconds": 10.0,
+            "champion": version,
+        }
+    )
+    log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
+    with ThreadPoolExecutor(1) as executor:
+        backends = Backends(
+            features=features or OnlineFeatures(settings),
+            inference=Zeros(),
+            log=log,
+            executor=executor,
+            clock=lambda: datetime.now().astimezone(),
+            telemetry=Telemetry(),
+            max_batch=settings.max_batch,
+            deadline_seconds=10.0,
+        )
+        plane = Dataplane(backends, settings.request_window)
+        plane.swap_routes(RouteSnapshot(snapshot_id="1-a", routes={contract.name: route}))
+        yield plane
+    log.close()
+
+
+def predict(plane: Dataplane, model: str, entity: str, values: Sequence[int], moment: datetime) -> None:
+    """Ask for predictions at a moment; each is in the log afterwards."""
+    key = ApiKey.model_validate(
+        {
+            "key_id": "k",
+            "prefix": "k",
+            "sha256": "0" * 64,
+            "models": ("*",),
+            "verbs": tuple(Verb),
+            "issued_at": moment,
+        }
+    )
+    body = json.dumps({"entities": [{entity: value} for value in values]}).encode()
+    asyncio.run(plane.predict(key, model, body, moment))

@@ -1,0 +1,106 @@
+import shutil
+
+import pytest
+
+from include.adapters.online_features import OnlineFeatures
+from include.commands.services import redis_server
+from include.contracts.errors import PlatformError, ServingError
+from include.features.materialize import compute_features
+from include.features.online import materialize_online
+from include.features.store import configuration, open_store
+from tests.shop import CUSTOMER, SPENDING, Shop, at, half_a_year, on
+
+redis = pytest.importorskip("redis")
+pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+AS_OF = at("2017-07-01")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """A Redis of this module's own."""
+    with redis_server() as url:
+        yield url
+
+
+@pytest.fixture
+def shop(tmp_path, server):
+    """A shop with features of a few spring days, whose online store is an empty database of Redis."""
+    redis.Redis.from_url(server).flushall()
+    shop = OnRedis(tmp_path, half_a_year())
+    shop.url = server
+    compute_features(shop.settings, on("2017-03-01"), on("2017-03-10"), AS_OF)
+    return shop
+
+
+class OnRedis(Shop):
+    """A shop with its online features in Redis."""
+
+    url: str
+
+    @property
+    def settings(self):
+        return super().settings.model_copy(update={"online_store_url": self.url})
+
+
+def online(shop, customer=1):
+    """Return a customer's day online and its spend."""
+    row = OnlineFeatures(shop.settings).read(
+        CUSTOMER, [customer], {"customer_spending": ["total_spend_30d"]}
+    )[0]
+    return row.timestamps["customer_spending"], row.features["total_spend_30d"]
+
+
+def test_reading_equals_feasts_own(shop):
+    """Values and types as Feast itself gives them; an unknown entity has neither values nor a timestamp."""
+    materialize_online(shop.settings, on("2017-03-08"))
+    keys = [3, 1, 99]
+    expected = (
+        open_store(shop.settings)
+        .get_online_features(
+            [f"customer_spending:{name}" for name in SPENDING], [{"customer_id": key} for key in keys]
+        )
+        .to_dict()
+    )
+    rows = OnlineFeatures(shop.settings).read(CUSTOMER, keys, {"customer_spending": SPENDING})
+    assert {name: expected[name] for name in SPENDING} == {
+        name: [row.features[name] for row in rows] for name in SPENDING
+    }
+    assert [at("2017-03-08"), at("2017-03-08"), None] == [row.timestamps["customer_spending"] for row in rows]
+
+
+def test_days_out_of_order_never_lower_a_value(shop):
+    """After 8 March, a run for 5 March changes nothing; a run for 9 March does."""
+    materialize_online(shop.settings, on("2017-03-08"))
+    newest = online(shop)
+    materialize_online(shop.settings, on("2017-03-05"))
+    assert newest == online(shop)
+    materialize_online(shop.settings, on("2017-03-09"))
+    assert at("2017-03-09") == online(shop)[0]
+
+
+def test_a_day_computed_again_is_taken(shop):
+    """A late purchase changes the day's values online, though their timestamp stays."""
+    materialize_online(shop.settings, on("2017-03-08"))
+    stamp, spend = online(shop)
+    shop.write([*half_a_year(), (1, 1, 1, 50.0, "2017-03-07T12:00:00")])
+    compute_features(shop.settings, on("2017-03-08"), on("2017-03-08"), AS_OF)
+    materialize_online(shop.settings, on("2017-03-08"))
+    assert (stamp, spend + 50) == online(shop)
+
+
+def test_an_absent_server_is_said(shop):
+    """A reader without a server raises what the gateway knows how to answer."""
+    materialize_online(shop.settings, on("2017-03-08"))
+    shop.url = "redis://127.0.0.1:1/0"
+    with pytest.raises(ServingError, match="cannot be read from the online store"):
+        online(shop)
+
+
+@pytest.mark.parametrize("url", ["postgres://h/0", "redis:///0", "redis://h/first", "127.0.0.1:6379"])
+def test_a_wrong_url_is_refused(tmp_path, url):
+    """The message says what to write and keeps the URL, which may hold a password, to itself."""
+    shop = OnRedis(tmp_path, half_a_year())
+    shop.url = url
+    with pytest.raises(PlatformError, match="redis://host:port/database") as caught:
+        configuration(shop.settings)
+    assert url not in str(caught.value)

@@ -1,0 +1,249 @@
+import shutil
+import sqlite3
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pyarrow.parquet
+import pytest
+import yaml
+
+from include.adapters.online_features import OnlineFeatures, OnlineRow
+from include.adapters.prediction_log import read
+from include.adapters.sources import SHARED_SOURCES
+from include.config.models import ModelFolder
+from include.config.settings import REPOSITORY_ROOT, Settings
+from include.contracts.errors import DataError
+from include.features.materialize import compute_features
+from include.features.online import materialize_online
+from include.features.skew_audit import alert_on, audit_skew, read_report, report_path
+from tests.features.served import dataplane, predict
+from tests.shop import Shop, at, half_a_year, on
+
+NOON = at("2017-03-08T12:00:00")
+AS_OF = at("2017-03-09")
+CUSTOMERS = [1, 2, 3, 4, 5, 6, 7, 99]
+"""7 bought once, in January; 99 is unknown."""
+
+
+def serve(settings, folder, customers, moment, features=None):
+    """Send predictions for customers through the data plane."""
+    with dataplane(settings, folder, features) as plane:
+        predict(plane, folder.name, folder.contract.entity.name, customers, moment)
+
+
+@pytest.fixture
+def shop(tmp_path):
+    """A shop whose features are online as of 8 March."""
+    shop = Shop(tmp_path, [*half_a_year(), (7, 7, 1, 5.0, "2017-01-20T10:00:00")])
+    compute_features(shop.settings, on("2017-02-10"), on("2017-03-08"), at("2017-03-08"))
+    materialize_online(shop.settings, on("2017-03-08"))
+    return shop
+
+
+class Broken:
+    """A reader between the online store and the data plane that changes what was read."""
+
+    def __init__(self, settings, change):
+        self._features, self._change = OnlineFeatures(settings), change
+
+    def read(self, entity_key, values, views):
+        return [self._change(row) for row in self._features.read(entity_key, values, views)]
+
+
+def changed(**features):
+    """Return a change of features, by functions of their value."""
+    return lambda row: replace(
+        row,
+        features={
+            name: features[name](value) if name in features and value is not None else value
+            for name, value in row.features.items()
+        },
+    )
+
+
+def skewed(report):
+    """Return the skewed values by feature, where there are any."""
+    return {item.feature: item.skewed for item in report.features if item.skewed}
+
+
+def of(feature, report):
+    """Return a feature's part of a report."""
+    return next(item for item in report.features if item.feature == feature)
+
+
+def test_what_is_served_is_what_training_sees(shop):
+    """Through the whole serving path every value equals its recomputation, an old and an absent row too."""
+    serve(shop.settings, shop.churn, CUSTOMERS, NOON)
+    report = audit_skew(shop.settings, NOON.date(), AS_OF)
+    served = list(read(shop.settings.predictions_folder))
+    assert {len(CUSTOMERS)} == {item.compared for item in report.features}
+    assert {(0, 0, 0)} == {(item.skewed, item.delayed, item.corrected) for item in report.features}
+    assert len(served) == report.audited == report.logged
+    assert 2 == len({row.feature_timestamps["customer_spending"] for row in served if row.unit != "99"})
+    assert report == read_report(shop.settings, NOON.date())
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        pytest.param(
+            changed(total_spend_30d=lambda value: round(value, 1)), {"total_spend_30d"}, id="rounded"
+        ),
+        pytest.param(changed(transaction_count_30d=float), {"transaction_count_30d"}, id="another type"),
+        pytest.param(changed(preferred_category=str.lower), {"preferred_category"}, id="another spelling"),
+        pytest.param(
+            changed(days_since_last_purchase=lambda value: value + 1),
+            {"days_since_last_purchase"},
+            id="day off",
+        ),
+    ],
+)
+def test_a_changed_serving_path_is_found(shop, change, expected):
+    """Rounding, a type, a spelling, an offset: the feature is named, and no other."""
+    serve(shop.settings, shop.churn, CUSTOMERS, NOON, Broken(shop.settings, change))
+    assert expected == skewed(audit_skew(shop.settings, NOON.date(), AS_OF)).keys()
+
+
+def test_an_altered_online_value_is_found(shop):
+    """Somebody gives every customer one customer's spend in the online store itself: all others are found."""
+    with sqlite3.connect(shop.settings.online_store) as connection:
+        (table,) = connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%customer_spending'"
+        ).fetchone()
+        connection.execute(
+            f'UPDATE "{table}" SET value = (SELECT value FROM "{table}" '  # noqa: S608
+            "WHERE feature_name = 'total_spend_30d' ORDER BY entity_key LIMIT 1) "
+            "WHERE feature_name = 'total_spend_30d'"
+        )
+    serve(shop.settings, shop.churn, CUSTOMERS, NOON)
+    assert {"total_spend_30d": 6} == skewed(audit_skew(shop.settings, NOON.date(), AS_OF))
+
+
+def test_the_wrong_day_online_is_found(shop):
+    """Yesterday's values under today's stamp are skew; yesterday's row as such is only late."""
+    day = timedelta(days=1)
+    serve(shop.settings, shop.churn, CUSTOMERS, NOON + day)
+    late = audit_skew(shop.settings, (NOON + day).date(), AS_OF + day)
+    assert {} == skewed(late)
+    assert 0 < sum(item.delayed for item in late.features)
+    stamped = Broken(
+        shop.settings,
+        lambda row: replace(
+            row, timestamps={name: stamp and stamp + day for name, stamp in row.timestamps.items()}
+        ),
+    )
+    serve(shop.settings, shop.churn, CUSTOMERS, NOON + day, stamped)
+    assert "total_spend_30d" in skewed(audit_skew(shop.settings, (NOON + day).date(), AS_OF + day))
+
+
+def test_a_dropped_row_is_found(shop):
+    """A reader that loses rows is skewed, though other customers of that day were served."""
+    lost = Broken(
+        shop.settings, lambda row: OnlineRow(dict.fromkeys(row.features), dict.fromkeys(row.timestamps))
+    )
+    serve(shop.settings, shop.churn, [1], NOON)
+    serve(shop.settings, shop.churn, [2, 99], NOON + timedelta(hours=1), lost)
+    assert set(dict.fromkeys(skewed(audit_skew(shop.settings, NOON.date(), AS_OF)).values())) == {1}
+
+
+@pytest.fixture
+def arrivals(tmp_path, monkeypatch):
+    """Sources whose purchases say when they arrived."""
+    folder = tmp_path / "sources"
+    shutil.copytree(SHARED_SOURCES, folder)
+    definition = yaml.safe_load((folder / "purchases.yaml").read_text())
+    definition["columns"]["ingested_at"] = {"column": "ingested_at", "type": "timestamp"}
+    (folder / "purchases.yaml").write_text(yaml.safe_dump(definition | {"ingested_at": "ingested_at"}))
+    monkeypatch.setattr("include.adapters.sources.SHARED_SOURCES", folder)
+
+
+def test_late_purchases_are_staleness(arrivals, tmp_path):
+    """A purchase that arrives after materialisation is a delay, after the prediction a correction."""
+    late = [
+        (1, 1, 1, 50.0, "2017-03-07T12:00:00", "2017-03-08T10:00:00"),
+        (2, 2, 1, 50.0, "2017-03-07T12:00:00", "2017-03-08T18:00:00"),
+    ]
+    shop = Shop(tmp_path, half_a_year())
+    write_with_arrivals(shop, [*((*line, line[4]) for line in half_a_year()), *late])
+    compute_features(shop.settings, on("2017-02-10"), on("2017-03-08"), at("2017-03-08"))
+    materialize_online(shop.settings, on("2017-03-08"))
+    serve(shop.settings, shop.churn, CUSTOMERS, NOON)
+    spend = of("total_spend_30d", audit_skew(shop.settings, NOON.date(), AS_OF))
+    assert (0, 1, 1) == (spend.skewed, spend.delayed, spend.corrected)
+    compute_features(shop.settings, on("2017-03-08"), on("2017-03-08"), AS_OF)
+    materialize_online(shop.settings, on("2017-03-08"))
+    serve(shop.settings, shop.churn, [1, 2], NOON)
+    spend = of("total_spend_30d", audit_skew(shop.settings, NOON.date(), AS_OF))
+    assert (1, 1, 1) == (spend.skewed, spend.delayed, spend.corrected), "2 was told its future"
+
+
+def test_alerts_name_predictions_and_no_entity(shop):
+    """One alert a model, with the ratio, some prediction ids, and neither a customer nor a value."""
+    serve(
+        shop.settings,
+        shop.churn,
+        CUSTOMERS,
+        NOON,
+        Broken(shop.settings, changed(total_spend_30d=lambda _: 1234.5)),
+    )
+    report = audit_skew(shop.settings, NOON.date(), AS_OF)
+    sink = Sink()
+    assert ["churn"] == alert_on(report, sink)
+    (alert,) = sink.alerts
+    figures = alert["figures"]["customer_spending.total_spend_30d"]
+    assert 7 / 8 == figures["mismatch_ratio"]
+    logged = {row.prediction_id for row in read(shop.settings.predictions_folder)}
+    assert set(figures["prediction_ids"]) <= logged
+    assert "1234.5" not in str(alert)
+    assert [] == alert_on(audit_skew(shop.settings, NOON.date(), AS_OF, threshold=0.9), sink)
+
+
+def test_a_sample_is_the_same_each_time(shop):
+    """Which predictions are audited depends on their ids; the report says how many there were."""
+    serve(shop.settings, shop.churn, CUSTOMERS, NOON)
+    reports = [audit_skew(shop.settings, NOON.date(), AS_OF, sample=3) for _ in range(2)]
+    assert reports[0] == reports[1]
+    assert (8, 3) == (reports[0].logged, reports[0].audited)
+
+
+def test_a_quiet_day(shop):
+    """A day without predictions has a report without features; one never audited has none."""
+    assert () == audit_skew(shop.settings, NOON.date(), AS_OF).features
+    assert report_path(shop.settings, NOON.date()).is_file()
+    with pytest.raises(DataError, match="was not audited"):
+        read_report(shop.settings, on("2017-01-01"))
+
+
+def test_real_customers_have_no_skew(tmp_path):
+    """On the retail data, all customers of a day of November: not one of their values differs."""
+    settings = Settings(home=tmp_path)
+    folder = ModelFolder(REPOSITORY_ROOT / "include" / "models" / "churn")
+    moment = at("2017-11-01T18:00:00")
+    compute_features(settings, on("2017-08-03"), moment.date(), at("2017-11-01"))
+    materialize_online(settings, moment.date())
+    customers = list(range(1, 2501))
+    for first in range(0, len(customers), settings.max_batch):
+        serve(settings, folder, customers[first : first + settings.max_batch], moment)
+    report = audit_skew(settings, moment.date(), at("2017-11-02"))
+    assert {2500} == {item.compared for item in report.features}
+    assert {(0.0, 0.0)} == {(item.mismatch_ratio, item.stale_ratio) for item in report.features}
+
+
+class Sink:
+    """Keeps alerts."""
+
+    def __init__(self):
+        self.alerts = []
+
+    def raise_alert(self, **alert):
+        self.alerts.append(alert)
+
+
+def write_with_arrivals(shop, purchases):
+    """Write purchases with the moment each arrived, the last item of each."""
+    shop.write([line[:5] for line in purchases])
+    path = shop.folder / "purchases.parquet"
+    arrived = [datetime.fromisoformat(line[5]) for line in purchases]
+    column = pyarrow.array(arrived, pyarrow.timestamp("us"))
+    table = pyarrow.parquet.read_table(path).append_column("ingested_at", column)
+    pyarrow.parquet.write_table(table, path)
