@@ -49,9 +49,7 @@ def rows_are_fit(checks: Checks, not_null: Sequence[str]) -> list[Expectation]:
     """
     mostly = 1 - checks.defect_ratio
     found: list[Expectation] = [expectations.ExpectTableRowCountToBeBetween(min_value=1)]
-    found += [
-        expectations.ExpectColumnValuesToNotBeNull(column=column, mostly=mostly) for column in not_null
-    ]
+    found += [expectations.ExpectColumnValuesToNotBeNull(column=column, mostly=mostly) for column in not_null]
     for column, check in checks.columns.items():
         found += _column(column, check, mostly)
     for column, reference in checks.references.items():
@@ -92,9 +90,7 @@ def judge(subject: str, frame: pandas.DataFrame, suite: Sequence[Expectation]) -
 def _column(column: str, check: ColumnCheck, mostly: float) -> list[Expectation]:
     found: list[Expectation] = []
     if check.null_ratio < 1:
-        found.append(
-            expectations.ExpectColumnValuesToNotBeNull(column=column, mostly=1 - check.null_ratio)
-        )
+        found.append(expectations.ExpectColumnValuesToNotBeNull(column=column, mostly=1 - check.null_ratio))
     if check.minimum is not None or check.maximum is not None:
         found.append(
             expectations.ExpectColumnValuesToBeBetween(

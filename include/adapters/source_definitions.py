@@ -48,6 +48,24 @@ class LocatedSource:
             ) from error
         return dict(zip(raw.columns, (str(item) for item in raw.types), strict=True))
 
+    def state(self) -> list[tuple[str, int, str]]:
+        """Return name, size and modification time of each file: equal while nothing was written.
+
+        Raises:
+            SourceError: the files cannot be listed.
+        """
+        query = (
+            f"SELECT filename, size, last_modified::VARCHAR FROM read_blob({literal(self.uri)}) ORDER BY ALL"  # noqa: S608
+        )
+        with duckdb.connect() as connection:
+            try:
+                rows = connection.execute(query).fetchall()
+            except duckdb.Error as error:
+                raise SourceError(
+                    f"source {self.definition.name!r} cannot be read from {self.uri}: {error}"
+                ) from error
+        return [(name, size, modified) for name, size, modified in rows]
+
     def missing(self, raw: Mapping[str, str]) -> list[str]:
         """Return the raw columns that are needed and not there."""
         needed = (item.column for item in self.definition.columns.values() if item.otherwise is None)

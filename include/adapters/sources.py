@@ -172,9 +172,7 @@ def _create_views(connection: duckdb.DuckDBPyConnection, located: LocatedSource,
             f"source {source.name!r} lacks the column {', '.join(repr(name) for name in missing)} in "
             f"{located.uri}; its columns are: {', '.join(types)}"
         )
-    columns = ", ".join(
-        f"{_expression(source, name, types)} AS {quoted(name)}" for name in source.columns
-    )
+    columns = ", ".join(f"{_expression(source, name, types)} AS {quoted(name)}" for name in source.columns)
     connection.execute(
         f"CREATE VIEW {quoted(source.name + ALL)} AS SELECT *, {defect_expression(source)} AS {DEFECT} "  # noqa: S608
         f"FROM (SELECT {columns} FROM {located.relation})"

@@ -65,10 +65,13 @@ class SourceDefinition(BaseModel):
 
     @model_validator(mode="after")
     def _checked_are_columns(self) -> "SourceDefinition":
-        stand_ins = {column.otherwise for column in self.columns.values()} - {None}
+        stand_ins = {column.otherwise for column in self.columns.values() if column.otherwise is not None}
         unknown = sorted((self.checks.named | stand_ins) - self.columns.keys())
         if unknown:
             raise ValueError(f"checks and stand-ins name columns that do not exist: {', '.join(unknown)}")
+        nullable = [name for name in self.checks.key if self.columns[name].nullable]
+        if nullable:
+            raise ValueError(f"checks.key: {', '.join(nullable)} may be null and identifies nothing")
         return self
 
     @property

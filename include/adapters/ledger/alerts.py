@@ -68,7 +68,7 @@ class AlertLedger(Journal):
             alert = _alert(transaction.connection, alert_id)
             if alert.resolved_at is not None:
                 return alert
-            return _change(transaction, alert, "resolved_at", EventKind.ALERT_RESOLVED, actor, reason)
+            return _change(transaction, alert, "resolved_at", EventKind.ALERT_RESOLVED, actor, reason=reason)
 
     def resolve_if_open(self, content: AlertContent, actor: str, reason: str) -> Alert | None:
         """Close the open alert with a content's fingerprint, if there is one."""
@@ -99,7 +99,7 @@ def _parsed(row: RowMapping) -> Alert:
 
 
 def _change(
-    transaction: Transaction, alert: Alert, column: str, kind: EventKind, actor: str, reason: str = ""
+    transaction: Transaction, alert: Alert, column: str, kind: EventKind, actor: str, *, reason: str = ""
 ) -> Alert:
     transaction.connection.execute(
         update(alerts).where(alerts.c.alert_id == alert.alert_id).values({column: transaction.now})
@@ -111,6 +111,4 @@ def _change(
 def _append(
     transaction: Transaction, kind: EventKind, alert: Alert, actor: str, payload: dict[str, object]
 ) -> None:
-    transaction.append(
-        kind, model=alert.content.model, subject=alert.alert_id, actor=actor, payload=payload
-    )
+    transaction.append(kind, model=alert.content.model, subject=alert.alert_id, actor=actor, payload=payload)
