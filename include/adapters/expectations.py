@@ -55,7 +55,7 @@ def rows_are_fit(checks: Checks, not_null: Sequence[str]) -> list[Expectation]:
     for column, reference in checks.references.items():
         found.append(_is_true(f"{FOUND_PREFIX}{column}", 1 - reference.tolerance))
     if checks.key:
-        found.append(_is_true(FIRST, mostly))
+        found.append(_is_true(FIRST, 1 - checks.repeated_ratio))
     return found
 
 

@@ -68,6 +68,8 @@ class Checks(BaseModel):
     rows: RowCount | None = None
     defect_ratio: float = Field(default=0.01, ge=0, lt=1)
     """Largest part of a source's rows that may be set aside one by one; beyond it the run stops."""
+    repeated_ratio: float = Field(default=0.5, ge=0, lt=1)
+    """Largest part of a source's rows that may repeat a key; a file sent twice changes nothing."""
     lookback: Duration = timedelta(days=35)
     """How far before a run's first day a source's rows are checked: as far as its features look."""
 

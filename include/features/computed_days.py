@@ -1,7 +1,9 @@
 """What was computed when: which days are due, because they are new or because rows arrived late."""
 
+import fcntl
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -92,8 +94,9 @@ def read_days(settings: Settings, view: str) -> dict[date, ComputedDay]:
 def record_computed(settings: Settings, view: View, days: Iterable[date], as_of: datetime) -> None:
     """Record that days were published; the online store has yet to follow."""
     inputs = inputs_hash(settings, view)
-    known = read_days(settings, view.name)
-    _write(settings, view.name, known | {day: ComputedDay(as_of, inputs) for day in days})
+    with _alone(settings, view.name):
+        known = read_days(settings, view.name)
+        _write(settings, view.name, known | {day: ComputedDay(as_of, inputs) for day in days})
 
 
 def record_online(settings: Settings, view: str, day: date) -> None:
@@ -134,6 +137,16 @@ def _late(sources: Sources, name: str, since: datetime) -> Iterable[tuple[date, 
     )
     rows = sources.connection.execute(query, [since.astimezone(UTC).replace(tzinfo=None)]).fetchall()
     return ((event, arrived.replace(tzinfo=UTC)) for event, arrived in rows)
+
+
+@contextmanager
+def _alone(settings: Settings, view: str) -> Iterator[None]:
+    """Hold a view's record: it is read, changed and written whole, and runs may overlap."""
+    path = _path(settings, view).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _path(settings: Settings, view: str) -> Path:

@@ -92,7 +92,7 @@ def _judged(staged: StagedView) -> Verdict:
     definition, checks = staged.view.definition, staged.view.definition.checks
     key = (definition.entity.name, TIMESTAMP)
     suite = columns_exist(definition.columns)
-    suite += rows_are_fit(checks.model_copy(update={"key": key}), key)
+    suite += rows_are_fit(checks.model_copy(update={"key": key, "repeated_ratio": 0.0}), key)
     suite.append(is_fresh(TIMESTAMP, midnight(max(staged.days))))
     with staged.open_sources() as sources:
         files = str(staged.folder / "*.parquet")
