@@ -154,7 +154,7 @@ def _settle(ledger: Ledger, staged: StagedView, verdict: Verdict) -> Path | None
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         files = str(staged.folder / "*.parquet")
-        rows = connection.execute("SELECT * FROM read_parquet(?)", [files]).to_arrow_table()
+        rows = connection.sql("SELECT * FROM read_parquet(?)", params=[files]).to_arrow_table()
     batch = Batch(min(staged.days), max(staged.days), staged.as_of)
     path = keep(staged.settings, staged.view.name, batch.name, rows, result)
     ledger.raise_alert(content, SYSTEM)

@@ -143,3 +143,25 @@ def test_readers_never_meet_half_a_file(shop):
     folder = offline_folder(shop.settings, "customer_spending")
     for path in folder.glob("*.parquet"):
         assert 0 < pyarrow.parquet.read_table(path).num_rows
+
+
+def torn_in_published(function, *arguments):
+    """Run a function that dies in the middle of its first write to a file under `offline`, if it makes one."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+
+    def watch(event, details):
+        if event == "open" and "/offline/" in str(details[0]) and details[2] & (os.O_WRONLY | os.O_RDWR):
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
+
+    sys.addaudithook(watch)
+    function(*arguments)
+
+
+def test_no_write_can_tear_a_published_day(shop):
+    """A write that dies a hundred bytes into anything under `offline` leaves every published day whole."""
+    old = published(shop)
+    run_and_die(torn_in_published, compute_features, shop.settings, *WINDOW, AS_OF)
+    killed = published(shop)
+    compute_features(shop.settings, *WINDOW, AS_OF)
+    new = published(shop)
+    assert [] == [name for name in old if killed[name] not in (old[name], new[name])]
