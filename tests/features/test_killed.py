@@ -146,7 +146,7 @@ def test_readers_never_meet_half_a_file(shop):
 
 
 def torn_in_published(function, *arguments):
-    """Run a function that dies in the middle of its first write to a file under `offline`, if it makes one."""
+    """Run a function that dies in its first write to a file under `offline`, if it makes one."""
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 
     def watch(event, details):
