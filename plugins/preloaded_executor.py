@@ -12,7 +12,7 @@ from airflow.executors.local_executor import LocalExecutor
 # allocator have fork handlers. onnxruntime is left out: it starts a native thread without one, and
 # imports in 0.1 s.
 # torch's first optimiser imports torch._dynamo, which takes seconds of its own.
-PRELOADED = ("pandas", "pyarrow", "duckdb", "torch._dynamo", "mlflow", "feast")
+PRELOADED = ("pandas", "pyarrow", "duckdb", "torch._dynamo", "mlflow", "feast", "great_expectations")
 
 
 class PreloadedLocalExecutor(LocalExecutor):

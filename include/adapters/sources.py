@@ -4,22 +4,22 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import duckdb
-import yaml
-from pydantic import ValidationError
 
-from include.config.settings import REPOSITORY_ROOT, Settings
+from include.adapters.defects import DEFECT, defect_expression, quoted
+from include.adapters.source_definitions import LocatedSource, locate_source
+from include.config.settings import Settings
 from include.contracts.errors import SourceError
-from include.contracts.sources import ColumnType, SourceColumn, SourceDefinition
+from include.contracts.sources import ColumnType, SourceDefinition
 
-SHARED_SOURCES = REPOSITORY_ROOT / "include" / "data" / "sources"
-SOURCES_NAME = "sources"
-"""Folder of a model folder that holds its own source definitions."""
+ALL = "__all"
+"""`<source>__all`: every row of a source, with its defect."""
+REPEATED = "__repeated"
+"""`<source>__repeated`: keys that more than one good row carries."""
 
 _SQL_TYPES = {
     ColumnType.INT64: "BIGINT",
@@ -28,7 +28,6 @@ _SQL_TYPES = {
     ColumnType.BOOL: "BOOLEAN",
     ColumnType.TIMESTAMP: "TIMESTAMP",
 }
-_PACKAGE_SCHEME = "package:"
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,10 @@ def _objects(tree: object) -> Iterator[dict[str, Any]]:
 def open_sources(
     settings: Settings, as_of: datetime, names: Iterable[str], model_folders: Sequence[Path] = ()
 ) -> Sources:
-    """Open sources by name, each as a DuckDB view of the rows with `ingested_at` < `as_of`.
+    """Open sources by name, each as a DuckDB view of its good rows with `ingested_at` < `as_of`.
+
+    A row with a defect (a null where none may be, a value out of its range, an event after its arrival) is
+    left out, and so is every row after the first of its key.
 
     Args:
         settings: `settings.sources` replaces a source's URI.
@@ -115,109 +117,153 @@ def open_sources(
         model_folders: model folders whose `sources/` are searched too.
 
     Raises:
-        SourceError: a source has no definition, cannot be read, lacks a column, or holds a value that is
-            not of the column's type or a null where none may be.
+        SourceError: a source has no definition, cannot be read, lacks a column, holds a value that is not of
+            the column's type, or has more defects than its checks allow.
     """
-    folders = (*(folder / SOURCES_NAME for folder in model_folders), SHARED_SOURCES)
+    sources = examine_sources(settings, as_of, names, model_folders)
+    try:
+        for definition in sources.definitions.values():
+            _check_defects(sources, definition)
+    except BaseException:
+        sources.connection.close()
+        raise
+    return sources
+
+
+def examine_sources(
+    settings: Settings, as_of: datetime, names: Iterable[str], model_folders: Sequence[Path] = ()
+) -> Sources:
+    """Open sources as `open_sources` does, however many defects they have.
+
+    Beside each source stands `<name>__all`: every row, whenever it arrived, with its `defect`; and
+    `<name>__repeated`, the keys that more than one good row carries.
+
+    Raises:
+        SourceError: a source has no definition, cannot be read, or lacks a column.
+    """
     connection = duckdb.connect()
     try:
         connection.execute("SET TimeZone = 'UTC'")
         definitions = {}
         for name in sorted(names):
-            path = _definition_path(folders, name)
-            definitions[name] = _read_definition(path)
-            uri = settings.sources.get(name) or _located(definitions[name].uri, path.parent)
-            _create_view(connection, definitions[name], uri, as_of)
+            located = locate_source(settings, name, model_folders)
+            definitions[name] = located.definition
+            _create_views(connection, located, as_of)
     except BaseException:
         connection.close()
         raise
     return Sources(connection, definitions, as_of)
 
 
-def _definition_path(folders: Sequence[Path], name: str) -> Path:
-    for folder in folders:
-        if (folder / f"{name}.yaml").is_file():
-            return folder / f"{name}.yaml"
-    raise SourceError(
-        f"no source {name!r}: there is no {name}.yaml in {', '.join(str(folder) for folder in folders)}"
-    )
+def arrived(source: SourceDefinition, as_of: datetime) -> str:
+    """Return the condition of the rows that had arrived; one whose arrival is unknown counts as here."""
+    if not source.arrival:
+        return "true"
+    column = quoted(source.arrival)
+    return f"({column} < TIMESTAMP '{_naive(as_of)}' OR {column} IS NULL)"
 
 
-def _read_definition(path: Path) -> SourceDefinition:
-    try:
-        definition = SourceDefinition.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise SourceError(f"{path}: {error}") from error
-    if definition.name != path.stem:
-        raise SourceError(f"{path}: the source's name {definition.name!r} must equal its file's name")
-    return definition
-
-
-def _located(uri: str, folder: Path) -> str:
-    if not uri.startswith(_PACKAGE_SCHEME):
-        return str(folder / uri)
-    package, _, path = uri.removeprefix(_PACKAGE_SCHEME).partition("/")
-    found = find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        raise SourceError(f"{uri}: the package {package!r} is not installed; run `make setup`")
-    return str(Path(next(iter(found.submodule_search_locations))) / path)
-
-
-def _create_view(
-    connection: duckdb.DuckDBPyConnection, source: SourceDefinition, uri: str, as_of: datetime
-) -> None:
-    reader = "read_csv" if uri.endswith((".csv", ".csv.gz")) else "read_parquet"
-    quoted_uri = uri.replace("'", "''")
-    relation = f"{reader}('{quoted_uri}')"
-    try:
-        raw = connection.sql(f"SELECT * FROM {relation}")  # noqa: S608 - the URI is quoted
-    except duckdb.Error as error:
-        raise SourceError(f"source {source.name!r} cannot be read from {uri}: {error}") from error
-    types = dict(zip(raw.columns, (str(item) for item in raw.types), strict=True))
-    _check_columns(source, uri, types)
-    columns = ", ".join(
-        f'{_expression(column, types[column.column])} AS "{name}"' for name, column in source.columns.items()
-    )
-    arrived = f"WHERE \"{source.arrival}\" < TIMESTAMP '{_naive(as_of)}'" if source.arrival else ""
-    connection.execute(
-        f'CREATE VIEW "{source.name}" AS SELECT * FROM (SELECT {columns} FROM {relation}) {arrived}'  # noqa: S608
-    )
-    _check_values(connection, source, uri)
-
-
-def _expression(column: SourceColumn, raw_type: str) -> str:
-    name = '"' + column.column.replace('"', '""') + '"'
-    if column.type is ColumnType.TIMESTAMP and raw_type == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone('UTC', {name})"
-    return f"CAST({name} AS {_SQL_TYPES[column.type]})"
-
-
-def _check_columns(source: SourceDefinition, uri: str, found: Mapping[str, str]) -> None:
-    missing = sorted(item.column for item in source.columns.values() if item.column not in found)
+def _create_views(connection: duckdb.DuckDBPyConnection, located: LocatedSource, as_of: datetime) -> None:
+    source = located.definition
+    types = located.raw_columns(connection)
+    missing = located.missing(types)
     if missing:
         raise SourceError(
-            f"source {source.name!r} lacks the column {', '.join(repr(name) for name in missing)} in {uri}; "
-            f"its columns are: {', '.join(found)}"
+            f"source {source.name!r} lacks the column {', '.join(repr(name) for name in missing)} in "
+            f"{located.uri}; its columns are: {', '.join(types)}"
         )
+    columns = ", ".join(f"{_expression(source, name, types)} AS {quoted(name)}" for name in source.columns)
+    connection.execute(
+        f"CREATE VIEW {quoted(source.name + ALL)} AS SELECT *, {defect_expression(source)} AS {DEFECT} "  # noqa: S608
+        f"FROM (SELECT {columns} FROM {located.relation})"
+    )
+    _create_clean_view(connection, located, as_of)
 
 
-def _check_values(connection: duckdb.DuckDBPyConnection, source: SourceDefinition, uri: str) -> None:
-    counts = ", ".join(
-        f'count(*) FILTER ("{name}" IS NULL)' if not column.nullable else f'count("{name}") * 0'
-        for name, column in source.columns.items()
+def _create_clean_view(
+    connection: duckdb.DuckDBPyConnection, located: LocatedSource, as_of: datetime
+) -> None:
+    source = located.definition
+    columns = ", ".join(quoted(name) for name in source.columns)
+    good = (
+        f"SELECT {columns} FROM {quoted(source.name + ALL)} "  # noqa: S608 - names are validated
+        f"WHERE {DEFECT} IS NULL AND {arrived(source, as_of)}"
+    )
+    if not _has_repeated(connection, located, good):
+        connection.execute(f"CREATE VIEW {quoted(source.name)} AS {good}")
+        return
+    keys = ", ".join(quoted(name) for name in source.checks.key)
+    connection.execute(
+        f"CREATE TEMP TABLE {quoted(source.name + '__first')} AS SELECT {columns} FROM ({good}) "  # noqa: S608
+        f"SEMI JOIN {quoted(source.name + REPEATED)} USING ({keys}) QUALIFY {order_of_arrival(source)} = 1"
+    )
+    connection.execute(
+        f"CREATE TEMP VIEW {quoted(source.name)} AS SELECT {columns} FROM ({good}) "  # noqa: S608
+        f"ANTI JOIN {quoted(source.name + REPEATED)} USING ({keys}) "
+        f"UNION ALL SELECT * FROM {quoted(source.name + '__first')}"
+    )
+
+
+def order_of_arrival(source: SourceDefinition) -> str:
+    """Return the window that numbers the rows of a key, the first to arrive being 1."""
+    keys = ", ".join(quoted(name) for name in source.checks.key)
+    order = [source.arrival] if source.arrival else []
+    columns = ", ".join(quoted(name) for name in (*order, *source.columns))
+    return f"row_number() OVER (PARTITION BY {keys} ORDER BY {columns})"
+
+
+def _has_repeated(connection: duckdb.DuckDBPyConnection, located: LocatedSource, good: str) -> bool:
+    source = located.definition
+    if not source.checks.key:
+        return False
+    keys = ", ".join(quoted(name) for name in source.checks.key)
+    try:
+        connection.execute(
+            f"CREATE TEMP TABLE {quoted(source.name + REPEATED)} AS "  # noqa: S608 - names are validated
+            f"SELECT {keys} FROM ({good}) GROUP BY ALL HAVING count(*) > 1"
+        )
+    except duckdb.Error as error:
+        raise _wrong_type(located, error) from error
+    counted = connection.execute(f"SELECT count(*) FROM {quoted(source.name + REPEATED)}")  # noqa: S608
+    return bool(counted.fetchall()[0][0])
+
+
+def _wrong_type(located: LocatedSource, error: duckdb.Error) -> SourceError:
+    return SourceError(
+        f"source {located.definition.name!r} has a value of the wrong type in {located.uri}: {error}"
+    )
+
+
+def _expression(source: SourceDefinition, name: str, types: Mapping[str, str]) -> str:
+    column = source.columns[name]
+    if column.otherwise is not None and column.column not in types:
+        return _expression(source, column.otherwise, types)
+    raw = quoted(column.column)
+    if column.type is ColumnType.TIMESTAMP and types[column.column] == "TIMESTAMP WITH TIME ZONE":
+        return f"timezone('UTC', {raw})"
+    return f"CAST({raw} AS {_SQL_TYPES[column.type]})"
+
+
+def _check_defects(sources: Sources, source: SourceDefinition) -> None:
+    # Counting a column makes DuckDB convert its values, so that a wrong type shows here.
+    counted = ", ".join(f"count({quoted(name)})" for name in source.columns)
+    query = (
+        f"SELECT {DEFECT}, count(*), {counted} FROM {quoted(source.name + ALL)} "  # noqa: S608 - validated
+        f"WHERE {arrived(source, sources.as_of)} GROUP BY {DEFECT} ORDER BY count(*) DESC"
     )
     try:
-        nulls = connection.execute(f'SELECT {counts} FROM "{source.name}"').fetchall()[0]  # noqa: S608
+        rows = sources.connection.execute(query).fetchall()
     except duckdb.Error as error:
+        raise SourceError(f"source {source.name!r} has a value of the wrong type: {error}") from error
+    found = {reason: count for reason, count, *_ in rows}
+    total = sum(found.values())
+    defects = total - found.pop(None, 0)
+    if defects > total * source.checks.defect_ratio:
+        reasons = "; ".join(f"{reason} in {count} rows" for reason, count in found.items())
         raise SourceError(
-            f"source {source.name!r} has a value of the wrong type in {uri}: {error}"
-        ) from error
-    for (name, column), count in zip(source.columns.items(), nulls, strict=True):
-        if count:
-            raise SourceError(
-                f"source {source.name!r}: column {column.column!r} ({name}) is null in {count} rows "
-                f"of {uri}; repair the data or declare the column nullable"
-            )
+            f"source {source.name!r}: {defects} of {total} rows are unfit ({reasons}); at most "
+            f"{source.checks.defect_ratio:.2%} may be (checks.defect_ratio): repair the data"
+        )
 
 
 def _naive(moment: datetime) -> str:

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     deadline_seconds: float = Field(default=2.0, gt=0)
     """Longest the gateway waits for Triton before it falls back."""
 
+    online_chunk_rows: int = Field(default=20_000, ge=1)
+    """Entities brought to the online store at once; memory is bounded by them."""
+
     segment_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the prediction log starts a new segment."""
 
@@ -130,6 +133,11 @@ class Settings(BaseSettings):
     def online_store(self) -> Path:
         """Feast's online store: each entity's latest features."""
         return self.features_folder / "online.sqlite3"
+
+    @property
+    def quarantine_folder(self) -> Path:
+        """Rows set aside by validation, one folder a source or view."""
+        return self.home / "quarantine"
 
     @property
     def labels_folder(self) -> Path:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from include.contracts.checks import Checks
 from include.contracts.moments import Duration
 
 
@@ -28,6 +29,8 @@ class SourceColumn(BaseModel):
     """Name in the raw file."""
     type: ColumnType
     nullable: bool = False
+    otherwise: str | None = None
+    """Canonical column whose value stands in where the file has no such column."""
 
 
 class SourceDefinition(BaseModel):
@@ -47,6 +50,8 @@ class SourceDefinition(BaseModel):
     """Canonical column of the moment a row arrived; none means: at its event time."""
     longest_silence: Duration = timedelta(days=1)
     """Longest time without a row after which the source still counts as alive."""
+    checks: Checks = Checks()
+    """What its rows must be like before anything is computed from them."""
 
     @model_validator(mode="after")
     def _times_are_columns(self) -> "SourceDefinition":
@@ -57,6 +62,22 @@ class SourceDefinition(BaseModel):
             ):
                 raise ValueError(f"{key}: {name!r} is not a timestamp column of the source")
         return self
+
+    @model_validator(mode="after")
+    def _checked_are_columns(self) -> "SourceDefinition":
+        stand_ins = {column.otherwise for column in self.columns.values() if column.otherwise is not None}
+        unknown = sorted((self.checks.named | stand_ins) - self.columns.keys())
+        if unknown:
+            raise ValueError(f"checks and stand-ins name columns that do not exist: {', '.join(unknown)}")
+        nullable = [name for name in self.checks.key if self.columns[name].nullable]
+        if nullable:
+            raise ValueError(f"checks.key: {', '.join(nullable)} may be null and identifies nothing")
+        return self
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Canonical columns that need a value in every row."""
+        return tuple(name for name, column in self.columns.items() if not column.nullable)
 
     @property
     def arrival(self) -> str | None:

@@ -1,17 +1,23 @@
-"""Features of a range of days: each view's query, month by month, into one Parquet file a day."""
+"""Features of days: each view's query, month by month, staged, then published as one Parquet file a day."""
 
-from collections.abc import Collection, Iterator
+import filecmp
+import shutil
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 
 import duckdb
 import pyarrow
 from pyarrow import compute
 
+from include.adapters.files import replacing
 from include.adapters.parquet import write_table
 from include.adapters.sources import Sources, open_sources
 from include.config.settings import Settings
 from include.contracts.errors import ContractError, DataError
+from include.contracts.quality import Batch
 from include.contracts.sources import ColumnType
+from include.features.computed_days import record_computed
 from include.features.views import DAYS, TIMESTAMP, View, confined, offline_folder, used_views
 
 _SQL_TYPES = {
@@ -26,9 +32,10 @@ _SQL_TYPES = {
 def compute_features(
     settings: Settings, first: date, last: date, as_of: datetime, only: Collection[str] | None = None
 ) -> dict[str, int]:
-    """Compute the views that models use, for the days from `first` to `last`, both included.
+    """Compute and publish the views that models use, for the days from `first` to `last`, both included.
 
-    Each day is written in one step and only when its rows changed; memory is bounded by a month's rows.
+    Nothing is published before everything is computed. Each day is published in one step and only when its
+    rows changed; memory is bounded by a month's rows.
 
     Args:
         settings: says where sources and features lie.
@@ -41,20 +48,59 @@ def compute_features(
         Rows by view; a model folder's own view that fails is logged and left out.
 
     Raises:
-        DataError: `as_of` lies before the last day, or a day has no rows; the days before it are written.
-        SourceError: a source lacks a column or cannot be read; nothing of the view is written.
-        ContractError: a view is not what its definition says.
+        DataError: `as_of` lies before the last day, or a day has no rows; nothing is published.
+        SourceError: a source lacks a column or cannot be read; nothing is published.
+        ContractError: a view is not what its definition says; nothing is published.
     """
-    if last < first:
-        raise DataError(f"the days from {first} to {last} are none; the first must not lie after the last")
-    if as_of < midnight(last):
-        raise DataError(f"as of {as_of} the day before {last} is not over yet; compute an earlier day")
+    days = [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+    counts = stage_features(settings, days, as_of, only)
+    publish_features(settings, days, as_of, counts)
+    return counts
+
+
+def stage_features(
+    settings: Settings, days: Sequence[date], as_of: datetime, only: Collection[str] | None = None
+) -> dict[str, int]:
+    """Compute views for days into the staging folder, where nobody reads; see `compute_features`."""
+    if not days:
+        raise DataError("there are no days to compute; the first must not lie after the last")
+    if as_of < midnight(max(days)):
+        raise DataError(f"as of {as_of} the day before {max(days)} is not over yet; compute an earlier day")
+    shutil.rmtree(staging_folder(settings, days, as_of), ignore_errors=True)
     counts = {}
     for name, view in used_views(settings).items():
         if only is None or name in only:
             with confined(view.model_folder):
-                counts[name] = _compute_view(settings, view, first, last, as_of)
+                counts[name] = _stage_view(settings, view, days, as_of)
     return counts
+
+
+def publish_features(
+    settings: Settings, days: Sequence[date], as_of: datetime, names: Collection[str]
+) -> None:
+    """Move staged days to where they are read, one by one, each in one step; equal ones stay as they are.
+
+    Args:
+        settings: says where features lie.
+        days: the days that were staged.
+        as_of: the moment they were staged as of.
+        names: the views that were staged.
+
+    Raises:
+        DataError: a day was not staged; nothing is published.
+    """
+    views = [view for name, view in used_views(settings).items() if name in names]
+    staged = {view.name: _staged_files(settings, view.name, days, as_of) for view in views}
+    for view in views:
+        for path in staged[view.name]:
+            _publish(path, offline_folder(settings, view.name) / path.name)
+        record_computed(settings, view, days, as_of)
+    shutil.rmtree(staging_folder(settings, days, as_of), ignore_errors=True)
+
+
+def staging_folder(settings: Settings, days: Sequence[date], as_of: datetime) -> Path:
+    """Return where a run's days lie until they are published, one folder a view."""
+    return settings.features_folder / "staging" / Batch(min(days), max(days), as_of).name
 
 
 def midnight(day: date) -> datetime:
@@ -70,16 +116,43 @@ def months(first: date, last: date) -> Iterator[tuple[date, date]]:
         first = end + timedelta(days=1)
 
 
-def _compute_view(settings: Settings, view: View, first: date, last: date, as_of: datetime) -> int:
+def spans(days: Sequence[date]) -> Iterator[tuple[date, date]]:
+    """Yield the first and last day of each unbroken row of days, parted at the ends of months."""
+    ordered = sorted(set(days))
+    start = 0
+    for end, day in enumerate(ordered, 1):
+        if end == len(ordered) or ordered[end] - day > timedelta(days=1):
+            yield from months(ordered[start], day)
+            start = end
+
+
+def _stage_view(settings: Settings, view: View, days: Sequence[date], as_of: datetime) -> int:
     own = () if view.model_folder is None else (view.model_folder,)
+    folder = staging_folder(settings, days, as_of) / view.name
     rows = 0
     with open_sources(settings, as_of, view.definition.sources, own) as sources:
-        for start, end in months(first, last):
+        for start, end in spans(days):
             table = compute_rows(sources, view, start, end)
             _check_days(sources, view, table, start, end)
-            _write_days(settings, view, table)
+            _write_days(folder, table)
             rows += table.num_rows
     return rows
+
+
+def _staged_files(settings: Settings, view: str, days: Sequence[date], as_of: datetime) -> list[Path]:
+    folder = staging_folder(settings, days, as_of) / view
+    paths = [folder / f"{day.isoformat()}.parquet" for day in sorted(set(days))]
+    missing = next((path for path in paths if not path.is_file()), None)
+    if missing is not None:
+        raise DataError(f"view {view!r}: {missing} was not computed; run compute_features again")
+    return paths
+
+
+def _publish(staged: Path, published: Path) -> None:
+    if published.is_file() and filecmp.cmp(staged, published, shallow=False):
+        return
+    with replacing(published) as temporary:
+        staged.replace(temporary)
 
 
 def compute_rows(sources: Sources, view: View, first: date, last: date) -> pyarrow.Table:
@@ -147,8 +220,7 @@ def _check_days(sources: Sources, view: View, table: pyarrow.Table, first: date,
         )
 
 
-def _write_days(settings: Settings, view: View, table: pyarrow.Table) -> None:
-    folder = offline_folder(settings, view.name)
+def _write_days(folder: Path, table: pyarrow.Table) -> None:
     offset = 0
     for counted in table[TIMESTAMP].value_counts().to_pylist():
         day = counted["values"].date()

@@ -1,20 +1,28 @@
 """Online features: the latest row of every entity as of a day, brought to the online store."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 
 import duckdb
+import pyarrow
+from feast import FeatureStore, FeatureView
+from feast.utils import _convert_arrow_to_proto
 
+from include.adapters.defects import quoted
 from include.config.settings import Settings
 from include.contracts.errors import DataError
-from include.features.store import open_store, registry_lock
+from include.features.computed_days import record_online
+from include.features.store import open_store
 from include.features.views import TIMESTAMP, View, confined, offline_folder, used_views
 
 
 def materialize_online(settings: Settings, day: date) -> dict[str, int]:
     """Bring each view's values stamped at or before a day online, as far back as its TTL reaches.
 
-    A value online is never replaced by an older one, so days may run in any order. Feast's windows include
-    both ends; a view's rows become visible together.
+    A value online is never replaced by an older one, so days may run in any order. Rows travel in chunks of
+    `settings.online_chunk_rows` entities, so memory is bounded by a chunk (and by the keys: DuckDB holds
+    each entity's newest day). An entity's values of one view change together; killed in between, the run
+    leaves each entity as it was or as it becomes, and running again completes it.
 
     Returns:
         Entities by view that have a row in the window; a model folder's own view that fails is left out.
@@ -22,31 +30,50 @@ def materialize_online(settings: Settings, day: date) -> dict[str, int]:
     Raises:
         DataError: a view's features were not computed for the day.
     """
-    end = datetime.combine(day, time(), UTC)
     store = open_store(settings)
     counts = {}
     for name, view in used_views(settings).items():
         with confined(view.model_folder):
             _check_computed(settings, name, day)
-            with registry_lock(settings):
-                store.refresh_registry()
-                store.materialize(end - view.definition.ttl, end, feature_views=[name])
-            counts[name] = _entities_in(settings, view, end)
+            counts[name] = _write(store, store.get_feature_view(name), newest_rows(settings, view, day))
+            record_online(settings, name, day)
     return counts
+
+
+def newest_rows(settings: Settings, view: View, day: date) -> Iterator[pyarrow.RecordBatch]:
+    """Yield each entity's newest row stamped at or before a day and within the TTL, chunk by chunk."""
+    end = datetime.combine(day, time(), UTC)
+    start = end - view.definition.ttl
+    folder = offline_folder(settings, view.name)
+    files = [
+        str(path) for path in sorted(folder.glob("*.parquet")) if str(start.date()) <= path.stem <= str(day)
+    ]
+    key = quoted(view.definition.entity.name)
+    columns = ", ".join(quoted(name) for name in view.definition.columns)
+    window = f"FROM read_parquet($files) WHERE {TIMESTAMP} BETWEEN $start AND $end"
+    # The files are scanned twice, so that only keys and days are held while rows stream by.
+    query = (
+        f"SELECT {columns} FROM (SELECT {columns} {window}) JOIN "  # noqa: S608 - names are validated
+        f"(SELECT {key}, max({TIMESTAMP}) AS {TIMESTAMP} {window} GROUP BY ALL) USING ({key}, {TIMESTAMP})"
+    )
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        found = connection.sql(query, params={"files": files, "start": start, "end": end})
+        yield from found.to_arrow_reader(settings.online_chunk_rows)
+
+
+def _write(store: FeatureStore, view: FeatureView, batches: Iterator[pyarrow.RecordBatch]) -> int:
+    keys = {column.name: column.dtype.to_value_type() for column in view.entity_columns}
+    provider = store._get_provider()
+    rows = 0
+    for batch in batches:
+        if batch.num_rows:
+            provider.online_write_batch(store.config, view, _convert_arrow_to_proto(batch, view, keys), None)
+        rows += batch.num_rows
+    return rows
 
 
 def _check_computed(settings: Settings, view: str, day: date) -> None:
     path = offline_folder(settings, view) / f"{day.isoformat()}.parquet"
     if not path.is_file():
         raise DataError(f"view {view!r} is not computed for {day}: {path} is missing; compute it first")
-
-
-def _entities_in(settings: Settings, view: View, end: datetime) -> int:
-    query = (
-        f'SELECT count(DISTINCT "{view.definition.entity.name}") FROM read_parquet(?) '  # noqa: S608
-        f"WHERE {TIMESTAMP} BETWEEN ? AND ?"
-    )
-    files = str(offline_folder(settings, view.name) / "*.parquet")
-    with duckdb.connect() as connection:
-        rows = connection.execute(query, [files, end - view.definition.ttl, end]).fetchall()
-    return int(rows[0][0])

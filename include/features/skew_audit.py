@@ -6,16 +6,18 @@ from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from heapq import nsmallest
 from pathlib import Path
-from typing import Protocol
 
 import pyarrow
 from pyarrow import compute
 
 from include.adapters.files import write_atomically
+from include.adapters.ledger.ledger import Ledger
 from include.adapters.prediction_log import read
 from include.adapters.sources import open_sources
 from include.config.settings import Settings
+from include.contracts.alerts import AlertContent, Severity
 from include.contracts.errors import DataError
+from include.contracts.events import SYSTEM
 from include.contracts.predictions import FeatureValue, PredictionRow, Source
 from include.contracts.routes import EntityType
 from include.contracts.skew import FeatureSkew, SkewReport
@@ -30,22 +32,6 @@ _DAY = timedelta(days=1)
 _ENRICHED = frozenset({Source.LIVE, Source.SHADOW})
 _KEY_TYPES = {EntityType.INT64: pyarrow.int64(), EntityType.STRING: pyarrow.string()}
 _KEYS = "audited_keys"
-
-
-class AlertSink(Protocol):
-    """Takes alerts: the ledger's outbox."""
-
-    def raise_alert(
-        self,
-        *,
-        kind: str,
-        model: str | None,
-        severity: str,
-        fingerprint: str,
-        summary: str,
-        figures: Mapping[str, object],
-    ) -> object:
-        """Record an alert; one with the fingerprint of an open alert is the same alert."""
 
 
 def audit_skew(
@@ -109,34 +95,40 @@ def read_report(settings: Settings, day: date) -> SkewReport:
     return SkewReport.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def alert_on(report: SkewReport, alerts: AlertSink) -> list[str]:
-    """Raise one alert for each model with failing features; return the models.
+def alert_on(report: SkewReport, ledger: Ledger) -> list[str]:
+    """Keep one alert open for each model with failing features; return the models.
 
-    The alert names figures and prediction ids, no entity and no feature value.
+    The alert names figures and prediction ids, no entity and no feature value. A model without a failure has
+    its alert resolved.
     """
     failing: defaultdict[str, list[FeatureSkew]] = defaultdict(list)
     for item in report.failures:
         failing[item.model].append(item)
     for model, items in failing.items():
-        names = ", ".join(f"{item.view}.{item.feature} {item.mismatch_ratio:.2%}" for item in items)
-        alerts.raise_alert(
-            kind=ALERT_KIND,
-            model=model,
-            severity="critical",
-            fingerprint=f"{ALERT_KIND}/{model}/{report.start:%Y-%m-%d}",
-            summary=f"{model}: served features differ from their recomputation on {report.start:%Y-%m-%d}: "
-            f"{names}",
-            figures={
-                f"{item.view}.{item.feature}": {
-                    "mismatch_ratio": item.mismatch_ratio,
-                    "stale_ratio": item.stale_ratio,
-                    "compared": item.compared,
-                    "prediction_ids": [example.prediction_id for example in item.examples],
-                }
-                for item in items
-            },
-        )
+        ledger.raise_alert(_alert(report, model, items), SYSTEM)
+    for model in sorted({item.model for item in report.features} - failing.keys()):
+        ledger.resolve_if_open(_alert(report, model, []), SYSTEM, f"no skew on {report.start:%Y-%m-%d}")
     return list(failing)
+
+
+def _alert(report: SkewReport, model: str, items: list[FeatureSkew]) -> AlertContent:
+    names = ", ".join(f"{item.view}.{item.feature} {item.mismatch_ratio:.2%}" for item in items)
+    return AlertContent(
+        kind=ALERT_KIND,
+        subject=f"model:{model}",
+        model=model,
+        severity=Severity.CRITICAL,
+        message=f"served features differ from their recomputation on {report.start:%Y-%m-%d}: {names}",
+        figures={
+            f"{item.view}.{item.feature}": {
+                "mismatch_ratio": item.mismatch_ratio,
+                "stale_ratio": item.stale_ratio,
+                "compared": item.compared,
+                "prediction_ids": [example.prediction_id for example in item.examples],
+            }
+            for item in items
+        },
+    )
 
 
 def _enriched(folder: Path, start: datetime) -> Iterator[PredictionRow]:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from include.adapters.sources import tables_of
 from include.config.models import model_folders
 from include.config.settings import REPOSITORY_ROOT, Settings
+from include.contracts.checks import Checks
 from include.contracts.errors import ContractError, NinetyError
 from include.contracts.moments import Duration
 from include.contracts.routes import EntityKey
@@ -58,6 +59,15 @@ class ViewDefinition(BaseModel):
     """How far before its day a row looks; none: at all there is, or its sources do not say when."""
     sources: tuple[str, ...] = Field(min_length=1)
     fields: tuple[ViewField, ...] = Field(min_length=1)
+    checks: Checks = Checks()
+    """What its rows must be like before they are published."""
+
+    @model_validator(mode="after")
+    def _checked_are_columns(self) -> "ViewDefinition":
+        unknown = sorted(self.checks.named - set(self.columns))
+        if unknown:
+            raise ValueError(f"checks name columns that do not exist: {', '.join(unknown)}")
+        return self
 
     @property
     def columns(self) -> tuple[str, ...]:

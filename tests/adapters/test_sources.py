@@ -25,10 +25,10 @@ def test_missing_column_is_named(tmp_path):
 
 
 def test_null_where_none_may_be(tmp_path):
-    """A null in a column that is not nullable is refused with its name and count."""
+    """Nulls in a column that is not nullable, more than the checks allow, are refused with name and count."""
     shop = Shop(tmp_path, LINES)
     shop.write([*LINES, (3, 12, 1, None, "2017-01-07T09:00:00")])
-    with pytest.raises(SourceError, match=r"'sales_value' \(amount\) is null in 1 rows"):
+    with pytest.raises(SourceError, match=r"1 of 3 rows are unfit \(amount is null in 1 rows\)"):
         open_sources(shop.settings, at("2017-02-01"), ["purchases"])
 
 

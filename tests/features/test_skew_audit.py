@@ -7,6 +7,8 @@ import pyarrow.parquet
 import pytest
 import yaml
 
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
 from include.adapters.online_features import OnlineFeatures, OnlineRow
 from include.adapters.prediction_log import read
 from include.adapters.sources import SHARED_SOURCES
@@ -187,15 +189,17 @@ def test_alerts_name_predictions_and_no_entity(shop):
         Broken(shop.settings, changed(total_spend_30d=lambda _: 1234.5)),
     )
     report = audit_skew(shop.settings, NOON.date(), AS_OF)
-    sink = Sink()
-    assert ["churn"] == alert_on(report, sink)
-    (alert,) = sink.alerts
-    figures = alert["figures"]["customer_spending.total_spend_30d"]
+    upgrade(shop.settings.ledger_uri)
+    ledger = Ledger(shop.settings.ledger_uri)
+    assert ["churn"] == alert_on(report, ledger)
+    (alert,) = ledger.open_alerts()
+    figures = alert.content.figures["customer_spending.total_spend_30d"]
     assert 7 / 8 == figures["mismatch_ratio"]
     logged = {row.prediction_id for row in read(shop.settings.predictions_folder)}
     assert set(figures["prediction_ids"]) <= logged
     assert "1234.5" not in str(alert)
-    assert [] == alert_on(audit_skew(shop.settings, NOON.date(), AS_OF, threshold=0.9), sink)
+    assert [] == alert_on(audit_skew(shop.settings, NOON.date(), AS_OF, threshold=0.9), ledger)
+    assert () == tuple(ledger.open_alerts())
 
 
 def test_a_sample_is_the_same_each_time(shop):
@@ -227,16 +231,6 @@ def test_real_customers_have_no_skew(tmp_path):
     report = audit_skew(settings, moment.date(), at("2017-11-02"))
     assert {2500} == {item.compared for item in report.features}
     assert {(0.0, 0.0)} == {(item.mismatch_ratio, item.stale_ratio) for item in report.features}
-
-
-class Sink:
-    """Keeps alerts."""
-
-    def __init__(self):
-        self.alerts = []
-
-    def raise_alert(self, **alert):
-        self.alerts.append(alert)
 
 
 def write_with_arrivals(shop, purchases):

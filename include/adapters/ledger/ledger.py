@@ -8,12 +8,14 @@
 | routes and their snapshots | routes.py |
 | API keys | keys.py |
 | retrain requests | retraining.py |
+| alerts | alerts.py |
 | transactions, the proof | journal.py, chain.py |
 | tables, migrations | tables.py, migrate.py |
 """
 
 from sqlalchemy import select
 
+from include.adapters.ledger.alerts import AlertLedger
 from include.adapters.ledger.approvals import ApprovalLedger
 from include.adapters.ledger.chain import StoredEvent
 from include.adapters.ledger.keys import KeyLedger
@@ -26,7 +28,9 @@ from include.contracts.events import EventKind, LedgerEvent
 from include.contracts.packages import Version
 
 
-class Ledger(VersionLedger, ReleaseLedger, ApprovalLedger, RouteLedger, KeyLedger, RetrainLedger):
+class Ledger(
+    VersionLedger, ReleaseLedger, ApprovalLedger, RouteLedger, KeyLedger, RetrainLedger, AlertLedger
+):
     """Writer and reader of the whole ledger.
 
     Each mutating method appends its event in the transaction of its change. `migrate.upgrade` makes the

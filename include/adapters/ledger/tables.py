@@ -216,12 +216,20 @@ alerts = Table(
     Column("model", String(80)),
     Column("kind", String(80), nullable=False),
     Column("severity", String(20), nullable=False),
+    Column("fingerprint", String(64), nullable=False),
     Column("body", Document, nullable=False),
     Column("raised_at", Moment, nullable=False),
     Column("delivered_at", Moment),
     Column("acknowledged_at", Moment),
     Column("resolved_at", Moment),
     Index("ix_alerts_delivered", "delivered_at", "raised_at"),
+    Index(
+        "uq_alerts_open",
+        "fingerprint",
+        unique=True,
+        sqlite_where=text("resolved_at IS NULL"),
+        postgresql_where=text("resolved_at IS NULL"),
+    ),
 )
 
 api_keys = Table(

@@ -1,0 +1,161 @@
+"""What was computed when: which days are due, because they are new or because rows arrived late."""
+
+import fcntl
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+from include.adapters.defects import quoted
+from include.adapters.files import write_atomically
+from include.adapters.source_definitions import locate_source
+from include.adapters.sources import Sources, open_sources
+from include.config.settings import Settings
+from include.contracts.canonical import content_hash
+from include.features.views import View, used_views
+
+
+@dataclass(frozen=True)
+class ComputedDay:
+    """A published day of a view.
+
+    Attributes:
+        as_of: the moment its sources were looked at from.
+        inputs: hash of the view's definition and of the state of its sources' files.
+        online: whether the online store was brought up to it since.
+    """
+
+    as_of: datetime
+    inputs: str
+    online: bool = False
+
+
+def dirty_days(
+    computed: Mapping[date, datetime], arrivals: Mapping[date, datetime], window: timedelta | None
+) -> list[date]:
+    """Return the days that must be computed again because rows arrived after they were.
+
+    Args:
+        computed: by day, the moment its sources were looked at from.
+        arrivals: by day of the events, when the last of its rows arrived.
+        window: how far before its day a row looks; none means without end.
+    """
+    return sorted(
+        day
+        for day, as_of in computed.items()
+        if any(
+            arrived >= as_of and event < day and (window is None or event >= day - window)
+            for event, arrived in arrivals.items()
+        )
+    )
+
+
+def due_days(settings: Settings, day: date, as_of: datetime) -> list[date]:
+    """Return the days a run has to compute: its own unless nothing changed, and earlier ones gone dirty.
+
+    The own day stays as it is, too, when it was computed from a later moment: an older run never replaces
+    what a newer one knew.
+
+    Raises:
+        SourceError: a source cannot be read.
+    """
+    due: set[date] = set()
+    for view in used_views(settings).values():
+        computed = read_days(settings, view.name)
+        known = computed.get(day)
+        current = known is not None and known.online and known.inputs == inputs_hash(settings, view)
+        if not current and (known is None or known.as_of <= as_of or not known.online):
+            due.add(day)
+        earlier = {item: known.as_of for item, known in computed.items() if item <= day}
+        if earlier:
+            due.update(
+                dirty_days(
+                    earlier, _arrivals(settings, view, min(earlier.values()), as_of), view.definition.window
+                )
+            )
+    return sorted(due)
+
+
+def read_days(settings: Settings, view: str) -> dict[date, ComputedDay]:
+    """Return the computed days of a view."""
+    path = _path(settings, view)
+    if not path.is_file():
+        return {}
+    return {
+        date.fromisoformat(day): ComputedDay(
+            datetime.fromisoformat(item["as_of"]), item["inputs"], item["online"]
+        )
+        for day, item in json.loads(path.read_text(encoding="utf-8")).items()
+    }
+
+
+def record_computed(settings: Settings, view: View, days: Iterable[date], as_of: datetime) -> None:
+    """Record that days were published; the online store has yet to follow."""
+    inputs = inputs_hash(settings, view)
+    with _alone(settings, view.name):
+        known = read_days(settings, view.name)
+        _write(settings, view.name, known | {day: ComputedDay(as_of, inputs) for day in days})
+
+
+def record_online(settings: Settings, view: str, day: date) -> None:
+    """Record that the online store was brought up to a day, and with it to those before."""
+    known = read_days(settings, view)
+    _write(
+        settings,
+        view,
+        {item: replace(seen, online=seen.online or item <= day) for item, seen in known.items()},
+    )
+
+
+def inputs_hash(settings: Settings, view: View) -> str:
+    """Return the hash of a view's query and definition, and of the state of its sources' files."""
+    own = () if view.model_folder is None else (view.model_folder,)
+    files = {name: locate_source(settings, name, own).state() for name in view.definition.sources}
+    return content_hash([view.sql, view.definition.model_dump(mode="json"), files])
+
+
+def _arrivals(settings: Settings, view: View, since: datetime, as_of: datetime) -> dict[date, datetime]:
+    own = () if view.model_folder is None else (view.model_folder,)
+    found: dict[date, datetime] = {}
+    with open_sources(settings, as_of, view.definition.sources, own) as sources:
+        for name in view.definition.sources:
+            for event, arrived in _late(sources, name, since):
+                found[event] = max(arrived, found.get(event, arrived))
+    return found
+
+
+def _late(sources: Sources, name: str, since: datetime) -> Iterable[tuple[date, datetime]]:
+    definition = sources.definitions[name]
+    if definition.event_at is None or definition.arrival is None:
+        return ()
+    arrival, event_at = quoted(definition.arrival), quoted(definition.event_at)
+    query = (
+        f"SELECT {event_at}::DATE, max({arrival}) FROM {quoted(name)} "  # noqa: S608 - names are validated
+        f"WHERE {arrival} >= ? GROUP BY ALL"
+    )
+    rows = sources.connection.execute(query, [since.astimezone(UTC).replace(tzinfo=None)]).fetchall()
+    return ((event, arrived.replace(tzinfo=UTC)) for event, arrived in rows)
+
+
+@contextmanager
+def _alone(settings: Settings, view: str) -> Iterator[None]:
+    """Hold a view's record: it is read, changed and written whole, and runs may overlap."""
+    path = _path(settings, view).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _path(settings: Settings, view: str) -> Path:
+    return settings.features_folder / "computed" / f"{view}.json"
+
+
+def _write(settings: Settings, view: str, days: Mapping[date, ComputedDay]) -> None:
+    content = {
+        day.isoformat(): asdict(item) | {"as_of": item.as_of.astimezone(UTC).isoformat()}
+        for day, item in sorted(days.items())
+    }
+    write_atomically(_path(settings, view), json.dumps(content, indent=1).encode())

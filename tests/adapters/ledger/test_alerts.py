@@ -1,0 +1,52 @@
+import pytest
+
+from include.adapters.ledger.ledger import Ledger
+from include.contracts.alerts import AlertContent
+from include.contracts.errors import LedgerError
+from include.contracts.events import EventKind
+
+CONTENT = AlertContent(kind="data_quality", subject="source:purchases", message="unfit", figures={"rows": 1})
+
+
+def test_an_open_alert_is_raised_once(ledger: Ledger) -> None:
+    """The same kind and subject again is the same alert, whatever its figures; another subject is another."""
+    first = ledger.raise_alert(CONTENT, "system")
+    assert first == ledger.raise_alert(CONTENT.model_copy(update={"figures": {"rows": 2}}), "system")
+    other = ledger.raise_alert(CONTENT.model_copy(update={"subject": "view:spending"}), "system")
+    assert (first, other) == ledger.open_alerts()
+    assert ledger.verify() == 2
+
+
+def test_an_alert_goes_its_way(ledger: Ledger) -> None:
+    """Raised, acknowledged, resolved, each once and each with its event; then it can be raised anew."""
+    alert = ledger.raise_alert(CONTENT, "system")
+    seen = ledger.acknowledge_alert(alert.alert_id, "olga")
+    assert seen == ledger.acknowledge_alert(alert.alert_id, "uma")
+    closed = ledger.resolve_alert(alert.alert_id, "olga", "repaired")
+    assert closed == ledger.resolve_alert(alert.alert_id, "uma", "again")
+    assert ledger.open_alerts() == ()
+    kinds = [event.kind for event in ledger.events()]
+    assert [EventKind.ALERT_RAISED, EventKind.ALERT_ACKNOWLEDGED, EventKind.ALERT_RESOLVED] == kinds
+    assert alert.alert_id != ledger.raise_alert(CONTENT, "system").alert_id
+
+
+def test_alerts_of_a_model(ledger: Ledger) -> None:
+    """Open alerts can be asked for by model."""
+    ledger.raise_alert(CONTENT, "system")
+    mine = ledger.raise_alert(CONTENT.model_copy(update={"model": "churn"}), "system")
+    assert (mine,) == ledger.open_alerts("churn")
+
+
+def test_resolving_by_what_it_is_about(ledger: Ledger) -> None:
+    """A stage that finds all well closes its alert without knowing its id."""
+    alert = ledger.raise_alert(CONTENT, "system")
+    closed = ledger.resolve_if_open(CONTENT, "system", "passed")
+    assert closed is not None
+    assert alert.alert_id == closed.alert_id
+    assert ledger.resolve_if_open(CONTENT, "system", "passed") is None
+
+
+def test_an_unknown_alert_is_refused(ledger: Ledger) -> None:
+    """Nobody acknowledges what was never raised."""
+    with pytest.raises(LedgerError, match="no alert 'alert-x'"):
+        ledger.acknowledge_alert("alert-x", "olga")

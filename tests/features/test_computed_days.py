@@ -1,0 +1,88 @@
+from datetime import timedelta
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from include.features.computed_days import dirty_days, due_days, record_online
+from include.features.materialize import compute_features
+from include.features.views import offline_folder
+from tests.shop import Shop, at, half_a_year, on
+
+DAY = on("2017-03-01")
+
+
+def deliver(shop, rows, late=()):
+    """Write purchases that arrive at their moment, and late ones as (row, arrival)."""
+    every = [(row, row[4]) for row in rows] + list(late)
+    shop.write([row for row, _ in every])
+    path = shop.folder / "purchases.parquet"
+    arrivals = pyarrow.array(
+        [at(moment).replace(tzinfo=None) for _, moment in every], pyarrow.timestamp("us")
+    )
+    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).append_column("ingested_at", arrivals), path)
+
+
+def contents(shop):
+    """Return the bytes of every published day."""
+    folder = offline_folder(shop.settings, "customer_spending")
+    return {on(path.stem): path.read_bytes() for path in folder.glob("*.parquet")}
+
+
+@pytest.mark.parametrize(
+    ("event", "arrived", "window", "dirty"),
+    [
+        ("2017-03-01", "2017-03-05T00:00", 2, ["2017-03-02", "2017-03-03"]),
+        ("2017-03-01", "2017-03-03T00:00", 2, ["2017-03-02", "2017-03-03"]),  # just as day 3 was computed
+        ("2017-03-01", "2017-03-02T23:59", 2, ["2017-03-02"]),
+        ("2017-03-01", "2017-03-01T23:59", 2, []),  # in time
+        ("2017-03-04", "2017-03-09T00:00", 2, []),  # after every computed day
+        ("2017-02-01", "2017-03-09T00:00", 2, []),  # longer ago than any day looks
+        ("2017-02-01", "2017-03-09T00:00", None, ["2017-03-01", "2017-03-02", "2017-03-03", "2017-03-04"]),
+    ],
+)
+def test_a_late_row_marks_the_days_that_look_at_it(event, arrived, window, dirty):
+    """From the day after the event, as far as the window reaches, if the day was computed before."""
+    computed = {on(f"2017-03-0{day}"): at(f"2017-03-0{day}") for day in range(1, 5)}
+    span = None if window is None else timedelta(days=window)
+    assert [on(day) for day in dirty] == dirty_days(computed, {on(event): at(arrived)}, span)
+
+
+def test_a_late_purchase_changes_exactly_its_days(tmp_path):
+    """It arrives on 20 April: the days after it, up to 30, are due, and recomputing changes just those."""
+    shop = Shop(tmp_path, half_a_year())
+    deliver(shop, half_a_year())
+    for day in range(1, 20):
+        moment = on("2017-04-01") + timedelta(days=day - 1)
+        compute_features(shop.settings, moment, moment, at(moment.isoformat()))
+    record_online(shop.settings, "customer_spending", on("2017-04-19"))
+    before = contents(shop)
+    late = (1, 77, 1, 500.0, "2017-03-10T12:00:00")
+    deliver(shop, half_a_year(), [(late, "2017-04-19T18:00:00")])
+    due = due_days(shop.settings, on("2017-04-20"), at("2017-04-20"))
+    touched = [on(f"2017-04-{day:02}") for day in range(1, 10)]
+    assert [*touched, on("2017-04-20")] == due
+    compute_features(shop.settings, due[0], due[-1], at("2017-04-20"))
+    after = contents(shop)
+    assert touched == sorted(day for day in before if before[day] != after[day])
+
+
+def test_nothing_is_due_twice(tmp_path):
+    """A day is due until it is computed and online, and again when a source's file changed."""
+    shop = Shop(tmp_path, half_a_year())
+    assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01"))
+    compute_features(shop.settings, DAY, DAY, at("2017-03-01"))
+    assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
+    record_online(shop.settings, "customer_spending", DAY)
+    assert [] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
+    shop.write([*half_a_year(), (1, 1, 1, 9.0, "2017-02-20T12:00:00")])
+    assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
+
+
+def test_an_older_run_leaves_what_a_newer_one_knew(tmp_path):
+    """A day computed as of a later moment is not due for a run that looks from an earlier one."""
+    shop = Shop(tmp_path, half_a_year())
+    compute_features(shop.settings, DAY, DAY, at("2017-03-05"))
+    record_online(shop.settings, "customer_spending", DAY)
+    shop.write([*half_a_year(), (1, 1, 1, 9.0, "2017-02-20T12:00:00")])
+    assert [] == due_days(shop.settings, DAY, at("2017-03-01"))
