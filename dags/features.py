@@ -9,8 +9,8 @@
    newer one. Then the asset `features` is updated.
 
 The run's logical date is day `d`; its features cover each view's window before `d`. A run computes its own
-day, unless nothing changed since, and the days whose rows arrived late. Set `from_day` in the run's conf to compute every
-day from there to `d`, or use Airflow's own backfill for any range.
+day, unless nothing changed since, and the days whose rows arrived late. Set `from_day` in the run's conf to
+compute every day from there to `d`, or use Airflow's own backfill for any range.
 """
 
 import logging
