@@ -11,7 +11,7 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.online_features import OnlineFeatures, OnlineRow
 from include.adapters.prediction_log import read
-from include.adapters.sources import SHARED_SOURCES
+from include.adapters.source_definitions import SHARED_SOURCES
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.errors import DataError
