@@ -10,6 +10,7 @@ import pytest
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, ConflictError, ContractError, LedgerError, RegistryError
 from include.contracts.model import ModelContract
@@ -21,6 +22,7 @@ from include.rollout.evidence import evidence
 from include.rollout.load import worst_deviation
 from include.rollout.open import open_release, thresholds
 from include.rollout.reconcile import TritonPlan, plan_triton
+from include.rollout.rollback import roll_back
 from tests.adapters.ledger.changes import route_to
 from tests.registry.candidates import evaluation_report, model_folder, training_record
 
@@ -187,6 +189,47 @@ def test_changed_champion_voids_the_yes(ledger: Ledger, release: Release) -> Non
     with pytest.raises(ConflictError, match=r"champion None, which is now 0\.9\.0"):
         answer(ledger)
     assert ledger.approvals("r1") == ()
+
+
+def _roll_back(settings: Settings, ledger: Ledger, contract: ModelContract, to: str) -> ModelRoute:
+    return roll_back(
+        settings,
+        ledger,
+        TritonControl("127.0.0.1:9"),
+        "churn",
+        actor="eve",
+        reason="in a hurry",
+        resources=contract.resources,
+        to=to,
+    )
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_rollback_is_no_way_round_the_approval(
+    settings: Settings, ledger: Ledger, contract: ModelContract, version: Version, rejected: bool
+) -> None:
+    """Neither a version that is merely registered nor a rejected one can be rolled back to."""
+    _register(ledger, "1.0.1")
+    ledger.change_route(RouteUpdate(route_to("1.0.0"), 0), actor="olga", reason="start")
+    if rejected:
+        open_release(ledger, contract, "1.0.1", release_id="r1", triggered_by="system")
+        answer(ledger, Decision.REJECTED)
+    with pytest.raises(RegistryError, match=r"churn 1\.0\.1 has never been champion.*so far: 1\.0\.0$"):
+        _roll_back(settings, ledger, contract, "1.0.1")
+
+
+def test_rollback_is_bound_to_the_artefact(
+    settings: Settings, ledger: Ledger, contract: ModelContract, version: Version
+) -> None:
+    """A number under which something else has served does not count; what has served does."""
+    other = route_to("1.0.0").champion.model_copy(update={"artefact_sha256": "other"})
+    first = route_to("1.0.0").model_copy(update={"champion": other})
+    ledger.change_route(RouteUpdate(first, 0), actor="olga", reason="start")
+    with pytest.raises(RegistryError, match="has never been champion"):
+        _roll_back(settings, ledger, contract, "1.0.0")
+    ledger.change_route(RouteUpdate(route_to("1.0.0"), 1), actor="olga", reason="next")
+    with pytest.raises(ArtefactError):
+        _roll_back(settings, ledger, contract, "1.0.0")
 
 
 VERSIONS = tuple(
