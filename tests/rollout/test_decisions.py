@@ -17,12 +17,13 @@ from include.contracts.model import ModelContract
 from include.contracts.packages import CodeState, GoldenCase, GoldenSet, Manifest, Version
 from include.contracts.releases import Decision, RampStage, Release, ReleaseStage
 from include.contracts.routes import ModelRoute
-from include.rollout.approval import may_approve, record_decision
+from include.rollout.approval import follow_answers, is_approved, may_approve, record_decision
 from include.rollout.evidence import evidence
 from include.rollout.load import worst_deviation
 from include.rollout.open import open_release, thresholds
 from include.rollout.reconcile import TritonPlan, plan_triton
 from include.rollout.rollback import roll_back
+from tests.adapters.ledger import changes
 from tests.adapters.ledger.changes import route_to
 from tests.registry.candidates import evaluation_report, model_folder, training_record
 
@@ -112,7 +113,7 @@ def answer(
         decision,
         decided_by=decided_by,
         decided_at=NOW,
-        evidence="# shown",
+        evidence_sha256="shown",
         reason=reason or None,
     )
 
@@ -173,14 +174,56 @@ def test_only_approvers_answer(ledger: Ledger, release: Release, decided_by: str
     assert ledger.approvals("r1") == ()
 
 
-def test_quorum_waits_for_the_second(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+def test_quorum_waits_for_the_second(ledger: Ledger, version: Version) -> None:
     """With a quorum of two, one yes leaves it waiting and the second approves."""
-    approvers = contract.approvers.model_copy(update={"quorum": 2})
-    two = contract.model_copy(update={"approvers": approvers})
-    open_release(ledger, two, "1.0.0", release_id="r1", triggered_by="system")
+    changes.open_release(ledger, quorum=2)
     assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
     assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
     assert ReleaseStage.APPROVED is answer(ledger, decided_by="uma").stage
+
+
+def test_quorum_of_several_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+    """While only one answer can be asked for, a release that needs two does not open."""
+    approvers = contract.approvers.model_copy(update={"quorum": 2})
+    two = contract.model_copy(update={"approvers": approvers})
+    with pytest.raises(ContractError, match=r"approvers\.quorum is 2; a release can ask for one answer only"):
+        open_release(ledger, two, "1.0.0", release_id="r1", triggered_by="system")
+
+
+def test_only_an_approved_release_goes_on(ledger: Ledger, release: Release) -> None:
+    """From approved to promoted it may; while it waits, or once abandoned or rolled back, it is an error."""
+    with pytest.raises(LedgerError, match="r1 is awaiting_approval: without an approval"):
+        is_approved(ledger, "r1")
+    revision = answer(ledger).revision
+    assert is_approved(ledger, "r1")
+    revision = ledger.advance_release("r1", revision, ReleaseStage.LOADED, actor="system").revision
+    assert is_approved(ledger, "r1")
+    ledger.advance_release("r1", revision, ReleaseStage.ROLLED_BACK, actor="system")
+    with pytest.raises(LedgerError, match="r1 is rolled_back"):
+        is_approved(ledger, "r1")
+    with pytest.raises(LedgerError, match="no release 'r2'"):
+        is_approved(ledger, "r2")
+
+
+def test_abandoned_release_does_not_go_on(ledger: Ledger, release: Release) -> None:
+    """An approval does not outlive the release's end."""
+    answer(ledger)
+    ledger.abandon("churn", actor="olga", reason="wrong week")
+    with pytest.raises(LedgerError, match="r1 is abandoned"):
+        is_approved(ledger, "r1")
+
+
+def test_rejected_release_stops(ledger: Ledger, release: Release) -> None:
+    """A no is an answer, not an error."""
+    answer(ledger, Decision.REJECTED)
+    assert not is_approved(ledger, "r1")
+
+
+def test_answer_written_before_a_crash_counts(ledger: Ledger, release: Release) -> None:
+    """A yes that reached the ledger, but not the release, moves it when the step is run again."""
+    assert release == follow_answers(ledger, release)
+    changes.approve(ledger, release)
+    assert ReleaseStage.APPROVED is follow_answers(ledger, release).stage
 
 
 def test_changed_champion_voids_the_yes(ledger: Ledger, release: Release) -> None:
