@@ -19,7 +19,7 @@ from include.contracts.releases import Decision, RampStage, Release, ReleaseStag
 from include.contracts.routes import ModelRoute
 from include.rollout.approval import follow_answers, is_approved, may_approve, record_decision
 from include.rollout.evidence import evidence
-from include.rollout.load import worst_deviation
+from include.rollout.load import load_release, worst_deviation
 from include.rollout.open import open_release, thresholds
 from include.rollout.reconcile import TritonPlan, plan_triton
 from include.rollout.rollback import roll_back
@@ -217,6 +217,35 @@ def test_rejected_release_stops(ledger: Ledger, release: Release) -> None:
     """A no is an answer, not an error."""
     answer(ledger, Decision.REJECTED)
     assert not is_approved(ledger, "r1")
+
+
+def _load(settings: Settings, ledger: Ledger, contract: ModelContract, release: Release) -> Release:
+    return load_release(settings, ledger, TritonControl("127.0.0.1:9"), release, contract.resources)
+
+
+def test_only_an_approved_release_is_loaded(
+    settings: Settings, ledger: Ledger, contract: ModelContract, release: Release
+) -> None:
+    """Asked to load what waits or has ended, nothing is touched and nothing ends."""
+    with pytest.raises(LedgerError, match="r1 is awaiting_approval and may not be loaded"):
+        _load(settings, ledger, contract, release)
+    assert release == ledger.open_release_of("churn")
+    promoted = release.model_copy(update={"stage": ReleaseStage.PROMOTED})
+    assert promoted == _load(settings, ledger, contract, promoted)
+
+
+def test_failed_load_ends_its_own_release_only(
+    settings: Settings, ledger: Ledger, contract: ModelContract, release: Release
+) -> None:
+    """A step that is run again after its release ended leaves the next one open."""
+    approved = answer(ledger)
+    with pytest.raises(ArtefactError, match="is missing from its package"):
+        _load(settings, ledger, contract, approved)
+    assert ledger.open_release_of("churn") is None
+    following = changes.open_release(ledger, release_id="r2")
+    with pytest.raises(ConflictError, match="'r1' is not the open release of churn; 'r2' is"):
+        _load(settings, ledger, contract, approved)
+    assert following == ledger.open_release_of("churn")
 
 
 def test_answer_written_before_a_crash_counts(ledger: Ledger, release: Release) -> None:
