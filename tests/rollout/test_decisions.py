@@ -325,10 +325,10 @@ VERSIONS = tuple(
         (None, None, {"churn__1_0_0", "spend__1_0_0", "churn__9_0_0"}, ([], ["churn__1_0_0"])),
         ("1.0.0", None, set(), (["1.0.0"], [])),
         ("1.0.0", None, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
-        ("1.0.0", ReleaseStage.APPROVED, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
+        ("1.0.0", ReleaseStage.APPROVED, {"churn__1_0_0"}, ([], [])),
+        ("1.0.0", ReleaseStage.APPROVED, {"churn__1_0_0", "churn__1_0_1"}, ([], [])),
         ("1.0.0", ReleaseStage.LOADED, {"churn__1_0_0"}, (["1.0.1"], [])),
         ("1.0.0", ReleaseStage.BAKING, {"churn__1_0_0", "churn__1_0_1"}, ([], [])),
-        ("1.0.0", ReleaseStage.ROLLED_BACK, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
     ],
 )
 def test_triton_plan(
@@ -338,7 +338,7 @@ def test_triton_plan(
     loaded: set[str],
     changes: tuple[list[str], list[str]],
 ) -> None:
-    """Loaded is what routes and releases under way need; what is not ours is left alone."""
+    """Loaded is what routes and releases under way need; an open release's and others' are left alone."""
     under_way = stage and release.model_copy(update={"stage": stage, "version": "1.0.1"})
     plan = plan_triton(VERSIONS, None if route is None else route_to(route), under_way, loaded)
     load, unload = changes

@@ -182,5 +182,5 @@ def _reconcile(platform: Platform, triton: TritonControl):
         triton,
         platform.model,
         platform.folder.contract.resources,
-        may_unload=frozenset(triton_name(platform.model, f"1.0.{patch}") for patch in range(5)),
+        may_unload=frozenset(triton_name(platform.model, version) for version in ("1.0.0", "1.1.0")),
     )
