@@ -13,7 +13,7 @@ from airflow.sdk import DAG, Param, task
 
 from include.config.models import ModelFolder
 from model_dags import model_dag, model_dags
-from stage_task import as_of, requested_by, stage_task
+from stage_task import as_of, requested_by, stage_task, triggered_by
 
 PARAMS = {
     "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
@@ -65,7 +65,7 @@ def train_dag(folder: ModelFolder) -> DAG:
             from include.registry.register import register
 
             ledger, tracking = Ledger(settings().ledger_uri), Tracking(settings())
-            return register(settings(), ledger, tracking, folder, candidate, actor=requested_by()).version
+            return register(settings(), ledger, tracking, folder, candidate, actor=triggered_by()).version
 
         @task.short_circuit
         def wants_release(params: dict | None = None) -> bool:

@@ -52,9 +52,14 @@ def as_of() -> datetime:
 
 
 def requested_by() -> str:
-    """Return who asked for this run: the name in its conf, else its trigger-er, else `system`."""
-    context = get_current_context()
-    return context["params"].get("requested_by") or triggered_by()
+    """Return who asked for this run: its trigger-er; for a run of the system, the name in its conf, if any.
+
+    A person cannot ask in another's name: that would let them approve their own request.
+    """
+    trigger = triggered_by()
+    if trigger != SYSTEM:
+        return trigger
+    return get_current_context()["params"].get("requested_by") or SYSTEM
 
 
 def triggered_by() -> str:

@@ -1,12 +1,21 @@
 """Approval: who may say yes, and a yes that is bound to what was shown."""
 
 from datetime import datetime
-from hashlib import sha256
 
 from include.adapters.ledger.ledger import Ledger
 from include.contracts.errors import ConflictError, ContractError, LedgerError
 from include.contracts.events import SYSTEM
 from include.contracts.releases import Approval, Decision, Release, ReleaseStage
+
+_APPROVED = frozenset(
+    {
+        ReleaseStage.APPROVED,
+        ReleaseStage.LOADED,
+        ReleaseStage.RAMPING,
+        ReleaseStage.BAKING,
+        ReleaseStage.PROMOTED,
+    }
+)
 
 
 def may_approve(
@@ -37,7 +46,7 @@ def record_decision(
     *,
     decided_by: str | None,
     decided_at: datetime,
-    evidence: str,
+    evidence_sha256: str,
     reason: str | None = None,
 ) -> Release:
     """Record an answer and move the release where it leads: approved, rejected, or waiting for more.
@@ -50,16 +59,14 @@ def record_decision(
         decision: the answer.
         decided_by: user name; None when time ran out, which is only ever a no.
         decided_at: when it was given.
-        evidence: the text that was shown.
+        evidence_sha256: hash of the text that was shown.
         reason: what the person wrote, if anything.
 
     Raises:
         LedgerError: there is no such release, or this person may not answer it.
         ConflictError: what was shown is no longer what would be released; evaluate it again.
     """
-    release = ledger.release(release_id)
-    if release is None:
-        raise LedgerError(f"no release {release_id!r} to answer")
+    release = existing_release(ledger, release_id)
     approval = Approval(
         release_id=release_id,
         model=release.model,
@@ -68,14 +75,42 @@ def record_decision(
         decision=decision,
         decided_by=decided_by,
         decided_at=decided_at,
-        evidence_sha256=sha256(evidence.encode()).hexdigest(),
+        evidence_sha256=evidence_sha256,
         reason=reason,
     )
     check_answer(release, approval)
     if release.stage is ReleaseStage.AWAITING_APPROVAL and decision is Decision.APPROVED:
         check_unchanged(ledger, release)
     ledger.record_approval(approval)
-    return _follow(ledger, release)
+    return follow_answers(ledger, release)
+
+
+def existing_release(ledger: Ledger, release_id: str) -> Release:
+    """Return a release.
+
+    Raises:
+        LedgerError: there is none under this id.
+    """
+    release = ledger.release(release_id)
+    if release is None:
+        raise LedgerError(f"the ledger has no release {release_id!r}")
+    return release
+
+
+def is_approved(ledger: Ledger, release_id: str) -> bool:
+    """Return whether a release may go on: True once approved, False once rejected.
+
+    Raises:
+        LedgerError: there is no such release, its answer is not in the ledger, or it has ended.
+    """
+    release = existing_release(ledger, release_id)
+    if release.stage in _APPROVED:
+        return True
+    if release.stage is ReleaseStage.REJECTED:
+        return False
+    raise LedgerError(
+        f"release {release_id} is {release.stage.value}: without an approval in the ledger it cannot go on"
+    )
 
 
 def check_answer(release: Release, approval: Approval) -> None:
@@ -113,14 +148,15 @@ def check_unchanged(ledger: Ledger, release: Release) -> None:
         )
 
 
-def _follow(ledger: Ledger, release: Release) -> Release:
+def follow_answers(ledger: Ledger, release: Release) -> Release:
+    """Move a release that waits to where the answers given so far lead; without any, it waits on."""
     answers = ledger.approvals(release.release_id)
     refusals = [answer for answer in answers if answer.decision is Decision.REJECTED]
-    deciding = (refusals or answers)[-1]
     if release.stage is not ReleaseStage.AWAITING_APPROVAL:
         return release
     if not refusals and len(answers) < release.quorum:
         return release
+    deciding = (refusals or answers)[-1]
     return ledger.advance_release(
         release.release_id,
         release.revision,

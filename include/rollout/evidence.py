@@ -1,9 +1,27 @@
 """The evidence an approver is shown, as Markdown."""
 
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.packages import load_manifest, load_report
+from include.contracts.errors import RegistryError
 from include.contracts.packages import Manifest, Version
+from include.contracts.releases import Release
 from include.contracts.reports import EvaluationReport
 
 _DIGITS = 12
+
+
+def evidence_of(ledger: Ledger, store: ArtefactStore, release: Release) -> str:
+    """Return the evidence of a release, read from its package once every byte of it is proven.
+
+    Raises:
+        RegistryError: the version is not registered, or under another artefact.
+        ArtefactError: the package is incomplete or altered.
+    """
+    version = ledger.version(release.model, release.version)
+    if version is None or version.artefact_sha256 != release.artefact_sha256:
+        raise RegistryError(f"release {release.release_id}: its artefact is not registered any more")
+    return evidence(version, load_manifest(store, version), load_report(store, version))
 
 
 def evidence(version: Version, manifest: Manifest, report: EvaluationReport) -> str:

@@ -11,12 +11,14 @@ from include.adapters.model_repository import stage_version
 from include.adapters.packages import load_golden, load_manifest
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
-from include.contracts.errors import ArtefactError
+from include.contracts.errors import ArtefactError, LedgerError
 from include.contracts.events import SYSTEM
 from include.contracts.model import Resources
 from include.contracts.packages import GoldenSet, Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.versions import triton_name
+
+_LOADABLE = frozenset({ReleaseStage.APPROVED, ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING})
 
 
 @dataclass(frozen=True)
@@ -68,23 +70,31 @@ def load_release(
 ) -> Release:
     """Load an approved release's version and say so in the ledger; one further on stays where it is.
 
-    A version that is not what was approved ends its release: it will not become right by waiting, and an
-    open release keeps every other one out. A Triton that is away does not: the step can be run again.
+    A promoted one is not loaded anew: what serves is kept loaded by reconciling. A version that is not what
+    was approved ends its release: it will not become right by waiting, and an open release keeps every other
+    one out. A Triton that is away does not: the step can be run again.
 
     Raises:
         ArtefactError, ServingError: as `load_version`.
-        LedgerError: the release is not approved.
+        LedgerError: the release is not approved, or has ended; nothing was touched.
         ConflictError: somebody moved the release meanwhile.
     """
+    if release.stage is ReleaseStage.PROMOTED:
+        return release
+    if release.stage not in _LOADABLE:
+        raise LedgerError(
+            f"release {release.release_id} is {release.stage.value} and may not be loaded; "
+            "only an approved one may"
+        )
     version = ledger.version(release.model, release.version)
     if version is None or version.artefact_sha256 != release.artefact_sha256:
         raise ArtefactError(f"release {release.release_id}: its artefact is not registered any more")
     try:
         load_version(settings, triton, version, resources)
     except ArtefactError as error:
-        ledger.abandon(release.model, actor=SYSTEM, reason=str(error))
+        ledger.abandon(release.model, actor=SYSTEM, reason=str(error), release_id=release.release_id)
         raise
-    if release.stage in {ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING}:
+    if release.stage is not ReleaseStage.APPROVED:
         return release
     return ledger.advance_release(
         release.release_id, release.revision, ReleaseStage.LOADED, actor=release.triggered_by

@@ -21,7 +21,7 @@ def open_release(
 
     Raises:
         RegistryError: the version is unknown or serves already.
-        ContractError: the plan has several stages, or nobody is left to approve.
+        ContractError: the plan cannot be carried out, or nobody is left to approve.
         LeaseError: another release or experiment of the model is open.
     """
     row = ledger.version(contract.name, version)
@@ -58,8 +58,13 @@ def check_plan(contract: ModelContract) -> None:
     """Refuse a plan this platform cannot carry out.
 
     Raises:
-        ContractError: the plan has more than one stage, or holds or bakes.
+        ContractError: the plan has more than one stage, or holds or bakes, or several people must agree.
     """
+    if contract.approvers.quorum > 1:
+        raise ContractError(
+            f"{contract.name}: approvers.quorum is {contract.approvers.quorum}; a release can ask for one "
+            "answer only so far, write 1"
+        )
     stages = contract.rollout.stages
     if len(stages) > 1:
         shares = ", ".join(f"{stage.share:g}" for stage in stages)

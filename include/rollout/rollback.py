@@ -34,7 +34,8 @@ def roll_back(
     """Send all traffic to an earlier version, loaded and compared with its golden predictions first.
 
     A release of the model that is loaded or has traffic ends as rolled back in the same transaction.
-    Rolled back to what already serves alone, nothing changes.
+    Rolled back to what already serves alone, nothing changes. Only a version that has been champion before
+    can be rolled back to: any other would get traffic that nobody approved.
 
     Args:
         settings: where packages, repository and Triton are.
@@ -47,7 +48,7 @@ def roll_back(
         to: a semantic version, or `previous`.
 
     Raises:
-        RegistryError: the version is unknown, or there is no previous one.
+        RegistryError: the version is unknown or was never champion, or there is no previous one.
         LedgerError: the model serves nothing, or no reason is given.
         ArtefactError, ServingError: it cannot be loaded; the route stays as it was.
         ConflictError: somebody changed the route meanwhile.
@@ -94,7 +95,21 @@ def _target(ledger: Ledger, route: ModelRoute, to: str) -> Version:
     found = {item.version: item for item in ledger.versions(route.model)}
     if name not in found:
         raise RegistryError(f"{route.model} has no version {name}; registered: {', '.join(found)}")
+    _check_served(ledger, found[name])
     return found[name]
+
+
+def _check_served(ledger: Ledger, version: Version) -> None:
+    # The history is only ever appended to: what has served once stays so, no lock is needed.
+    served = [change.route.champion for change in ledger.route_history(version.model)]
+    if (version.version, version.artefact_sha256) not in {
+        (item.version, item.artefact_sha256) for item in served
+    }:
+        raise RegistryError(
+            f"{version.model} {version.version} has never been champion, so a rollback to it would go round "
+            f"its approval; release it instead. Champions so far: "
+            f"{', '.join(dict.fromkeys(item.version for item in served))}"
+        )
 
 
 def _under_way(ledger: Ledger, model: str) -> Release | None:

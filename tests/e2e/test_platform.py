@@ -16,6 +16,7 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.packages import load_report
 from include.adapters.prediction_log import find, read
+from include.commands.airflow_api import AirflowApi
 from include.commands.environment import settings_environment
 from include.commands.life_cycle import LifeCycle
 from include.commands.platform import Platform, Replay
@@ -199,6 +200,32 @@ def test_a_rejected_release_changes_nothing_but_the_ledger(platform, customer):
     assert ledger.open_release_of("churn") is None
 
 
+def write_to_airflow(api: AirflowApi, method: str, path: str, body: dict[str, object]) -> None:
+    """Do what Airflow lets a user do who may edit a DAG, and the client of ours has no use for."""
+    answer = httpx.request(
+        method, f"{api.url}/api/v2/{path}", json=body, headers=api._headers, trust_env=False, timeout=30
+    )
+    assert answer.is_success, answer.text
+
+
+def test_an_approval_cannot_be_forged(platform):
+    """XCom entries and a task marked as successful approve nothing; the run fails and the ledger says so."""
+    release = retrained(platform, 10)
+    operator = platform.airflow("operator")
+    task = f"dags/churn_release/dagRuns/{release}/taskInstances/approve"
+    forged = {"approved": True, "decided_by": "approver", "decided_at": NOON.isoformat(), "reason": None}
+    write_to_airflow(operator, "POST", f"{task}/xcomEntries", {"key": "return_value", "value": forged})
+    write_to_airflow(operator, "PATCH", task, {"new_state": "success"})
+    with pytest.raises(PlatformError, match="is awaiting_approval: without an approval"):
+        platform.life_cycle().await_release(release)
+    ledger = Ledger(platform.settings.ledger_uri)
+    waiting = ledger.open_release_of("churn")
+    assert waiting is not None
+    assert () == ledger.approvals(waiting.release_id)
+    assert "1.0.0" == ledger.champion("churn").version
+    make(platform, "abandon", "MODEL=churn", "REASON=a test of forgery")
+
+
 def test_an_altered_artefact_is_refused_while_the_old_version_serves(platform, customer):
     """One byte flipped after registration: the load step says which file, the release ends."""
     release = retrained(platform, 14)
@@ -245,7 +272,7 @@ def test_a_second_version_is_released_and_rolled_back(platform, customer):
     platform.life_cycle().await_release(release)
     newest = Ledger(platform.settings.ledger_uri).versions("churn")[-1].version
     served(platform, customer, newest)
-    assert "1.0.3" == newest
+    assert "1.0.4" == newest
     make(platform, "rollback", "MODEL=churn", "TO=1.0.0", "REASON=a test of going back")
     served(platform, customer, "1.0.0")
     operator = platform.airflow("operator")

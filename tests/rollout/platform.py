@@ -66,7 +66,7 @@ class Platform:
             Decision.APPROVED,
             decided_by="approver",
             decided_at=ANSWERED_AT,
-            evidence="# evidence",
+            evidence_sha256="shown",
         )
 
     def loaded(self, version: Version) -> Release:

@@ -10,17 +10,20 @@ import pytest
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, ConflictError, ContractError, LedgerError, RegistryError
 from include.contracts.model import ModelContract
 from include.contracts.packages import CodeState, GoldenCase, GoldenSet, Manifest, Version
 from include.contracts.releases import Decision, RampStage, Release, ReleaseStage
 from include.contracts.routes import ModelRoute
-from include.rollout.approval import may_approve, record_decision
+from include.rollout.approval import follow_answers, is_approved, may_approve, record_decision
 from include.rollout.evidence import evidence
-from include.rollout.load import worst_deviation
+from include.rollout.load import load_release, worst_deviation
 from include.rollout.open import open_release, thresholds
 from include.rollout.reconcile import TritonPlan, plan_triton
+from include.rollout.rollback import roll_back
+from tests.adapters.ledger import changes
 from tests.adapters.ledger.changes import route_to
 from tests.registry.candidates import evaluation_report, model_folder, training_record
 
@@ -110,7 +113,7 @@ def answer(
         decision,
         decided_by=decided_by,
         decided_at=NOW,
-        evidence="# shown",
+        evidence_sha256="shown",
         reason=reason or None,
     )
 
@@ -171,14 +174,85 @@ def test_only_approvers_answer(ledger: Ledger, release: Release, decided_by: str
     assert ledger.approvals("r1") == ()
 
 
-def test_quorum_waits_for_the_second(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+def test_quorum_waits_for_the_second(ledger: Ledger, version: Version) -> None:
     """With a quorum of two, one yes leaves it waiting and the second approves."""
-    approvers = contract.approvers.model_copy(update={"quorum": 2})
-    two = contract.model_copy(update={"approvers": approvers})
-    open_release(ledger, two, "1.0.0", release_id="r1", triggered_by="system")
+    changes.open_release(ledger, quorum=2)
     assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
     assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
     assert ReleaseStage.APPROVED is answer(ledger, decided_by="uma").stage
+
+
+def test_quorum_of_several_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+    """While only one answer can be asked for, a release that needs two does not open."""
+    approvers = contract.approvers.model_copy(update={"quorum": 2})
+    two = contract.model_copy(update={"approvers": approvers})
+    with pytest.raises(ContractError, match=r"approvers\.quorum is 2; a release can ask for one answer only"):
+        open_release(ledger, two, "1.0.0", release_id="r1", triggered_by="system")
+
+
+def test_only_an_approved_release_goes_on(ledger: Ledger, release: Release) -> None:
+    """From approved to promoted it may; while it waits, or once abandoned or rolled back, it is an error."""
+    with pytest.raises(LedgerError, match="r1 is awaiting_approval: without an approval"):
+        is_approved(ledger, "r1")
+    revision = answer(ledger).revision
+    assert is_approved(ledger, "r1")
+    revision = ledger.advance_release("r1", revision, ReleaseStage.LOADED, actor="system").revision
+    assert is_approved(ledger, "r1")
+    ledger.advance_release("r1", revision, ReleaseStage.ROLLED_BACK, actor="system")
+    with pytest.raises(LedgerError, match="r1 is rolled_back"):
+        is_approved(ledger, "r1")
+    with pytest.raises(LedgerError, match="no release 'r2'"):
+        is_approved(ledger, "r2")
+
+
+def test_abandoned_release_does_not_go_on(ledger: Ledger, release: Release) -> None:
+    """An approval does not outlive the release's end."""
+    answer(ledger)
+    ledger.abandon("churn", actor="olga", reason="wrong week")
+    with pytest.raises(LedgerError, match="r1 is abandoned"):
+        is_approved(ledger, "r1")
+
+
+def test_rejected_release_stops(ledger: Ledger, release: Release) -> None:
+    """A no is an answer, not an error."""
+    answer(ledger, Decision.REJECTED)
+    assert not is_approved(ledger, "r1")
+
+
+def _load(settings: Settings, ledger: Ledger, contract: ModelContract, release: Release) -> Release:
+    return load_release(settings, ledger, TritonControl("127.0.0.1:9"), release, contract.resources)
+
+
+def test_only_an_approved_release_is_loaded(
+    settings: Settings, ledger: Ledger, contract: ModelContract, release: Release
+) -> None:
+    """Asked to load what waits or has ended, nothing is touched and nothing ends."""
+    with pytest.raises(LedgerError, match="r1 is awaiting_approval and may not be loaded"):
+        _load(settings, ledger, contract, release)
+    assert release == ledger.open_release_of("churn")
+    promoted = release.model_copy(update={"stage": ReleaseStage.PROMOTED})
+    assert promoted == _load(settings, ledger, contract, promoted)
+
+
+def test_failed_load_ends_its_own_release_only(
+    settings: Settings, ledger: Ledger, contract: ModelContract, release: Release
+) -> None:
+    """A step that is run again after its release ended leaves the next one open."""
+    approved = answer(ledger)
+    with pytest.raises(ArtefactError, match="is missing from its package"):
+        _load(settings, ledger, contract, approved)
+    assert ledger.open_release_of("churn") is None
+    following = changes.open_release(ledger, release_id="r2")
+    with pytest.raises(ConflictError, match="'r1' is not the open release of churn; 'r2' is"):
+        _load(settings, ledger, contract, approved)
+    assert following == ledger.open_release_of("churn")
+
+
+def test_answer_written_before_a_crash_counts(ledger: Ledger, release: Release) -> None:
+    """A yes that reached the ledger, but not the release, moves it when the step is run again."""
+    assert release == follow_answers(ledger, release)
+    changes.approve(ledger, release)
+    assert ReleaseStage.APPROVED is follow_answers(ledger, release).stage
 
 
 def test_changed_champion_voids_the_yes(ledger: Ledger, release: Release) -> None:
@@ -187,6 +261,47 @@ def test_changed_champion_voids_the_yes(ledger: Ledger, release: Release) -> Non
     with pytest.raises(ConflictError, match=r"champion None, which is now 0\.9\.0"):
         answer(ledger)
     assert ledger.approvals("r1") == ()
+
+
+def _roll_back(settings: Settings, ledger: Ledger, contract: ModelContract, to: str) -> ModelRoute:
+    return roll_back(
+        settings,
+        ledger,
+        TritonControl("127.0.0.1:9"),
+        "churn",
+        actor="eve",
+        reason="in a hurry",
+        resources=contract.resources,
+        to=to,
+    )
+
+
+@pytest.mark.parametrize("rejected", [False, True])
+def test_rollback_is_no_way_round_the_approval(
+    settings: Settings, ledger: Ledger, contract: ModelContract, version: Version, rejected: bool
+) -> None:
+    """Neither a version that is merely registered nor a rejected one can be rolled back to."""
+    _register(ledger, "1.0.1")
+    ledger.change_route(RouteUpdate(route_to("1.0.0"), 0), actor="olga", reason="start")
+    if rejected:
+        open_release(ledger, contract, "1.0.1", release_id="r1", triggered_by="system")
+        answer(ledger, Decision.REJECTED)
+    with pytest.raises(RegistryError, match=r"churn 1\.0\.1 has never been champion.*so far: 1\.0\.0$"):
+        _roll_back(settings, ledger, contract, "1.0.1")
+
+
+def test_rollback_is_bound_to_the_artefact(
+    settings: Settings, ledger: Ledger, contract: ModelContract, version: Version
+) -> None:
+    """A number under which something else has served does not count; what has served does."""
+    other = route_to("1.0.0").champion.model_copy(update={"artefact_sha256": "other"})
+    first = route_to("1.0.0").model_copy(update={"champion": other})
+    ledger.change_route(RouteUpdate(first, 0), actor="olga", reason="start")
+    with pytest.raises(RegistryError, match="has never been champion"):
+        _roll_back(settings, ledger, contract, "1.0.0")
+    ledger.change_route(RouteUpdate(route_to("1.0.0"), 1), actor="olga", reason="next")
+    with pytest.raises(ArtefactError):
+        _roll_back(settings, ledger, contract, "1.0.0")
 
 
 VERSIONS = tuple(
@@ -210,10 +325,10 @@ VERSIONS = tuple(
         (None, None, {"churn__1_0_0", "spend__1_0_0", "churn__9_0_0"}, ([], ["churn__1_0_0"])),
         ("1.0.0", None, set(), (["1.0.0"], [])),
         ("1.0.0", None, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
-        ("1.0.0", ReleaseStage.APPROVED, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
+        ("1.0.0", ReleaseStage.APPROVED, {"churn__1_0_0"}, ([], [])),
+        ("1.0.0", ReleaseStage.APPROVED, {"churn__1_0_0", "churn__1_0_1"}, ([], [])),
         ("1.0.0", ReleaseStage.LOADED, {"churn__1_0_0"}, (["1.0.1"], [])),
         ("1.0.0", ReleaseStage.BAKING, {"churn__1_0_0", "churn__1_0_1"}, ([], [])),
-        ("1.0.0", ReleaseStage.ROLLED_BACK, {"churn__1_0_0", "churn__1_0_1"}, ([], ["churn__1_0_1"])),
     ],
 )
 def test_triton_plan(
@@ -223,7 +338,7 @@ def test_triton_plan(
     loaded: set[str],
     changes: tuple[list[str], list[str]],
 ) -> None:
-    """Loaded is what routes and releases under way need; what is not ours is left alone."""
+    """Loaded is what routes and releases under way need; an open release's and others' are left alone."""
     under_way = stage and release.model_copy(update={"stage": stage, "version": "1.0.1"})
     plan = plan_triton(VERSIONS, None if route is None else route_to(route), under_way, loaded)
     load, unload = changes

@@ -89,7 +89,7 @@ def test_unapproved_release_is_not_loaded(platform: Platform) -> None:
     release = open_release(
         platform.ledger, contract, version.version, release_id="early", triggered_by="system"
     )
-    with pytest.raises(LedgerError, match="from awaiting_approval to loaded"):
+    with pytest.raises(LedgerError, match="awaiting_approval and may not be loaded"):
         load_release(platform.settings, platform.ledger, platform.triton, release, contract.resources)
 
 
@@ -182,5 +182,5 @@ def _reconcile(platform: Platform, triton: TritonControl):
         triton,
         platform.model,
         platform.folder.contract.resources,
-        may_unload=frozenset(triton_name(platform.model, f"1.0.{patch}") for patch in range(5)),
+        may_unload=frozenset(triton_name(platform.model, version) for version in ("1.0.0", "1.1.0")),
     )

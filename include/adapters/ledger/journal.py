@@ -9,6 +9,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from include.adapters.ledger.chain import Transaction, stored_events, stored_head, verify_chain
 from include.adapters.ledger.engine import open_engine, reading, writing
+from include.adapters.ledger.state import verify_state
 from include.contracts.errors import ConflictError, LedgerError
 
 
@@ -30,13 +31,16 @@ class Journal:
         self._engine.dispose()
 
     def verify(self) -> int:
-        """Prove the chain and return how many events it holds.
+        """Prove the chain, then the state against it, and return how many events there are.
 
         Raises:
-            ChainError: an event was altered, removed or moved; names the first bad one.
+            ChainError: an event was altered, removed or moved, or a row says otherwise than the events; names
+                the first bad one.
         """
         with self._reading() as connection:
-            return verify_chain(stored_events(connection), stored_head(connection))
+            count = verify_chain(stored_events(connection), stored_head(connection))
+            verify_state(connection)
+            return count
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

@@ -49,7 +49,7 @@ class KeyLedger(Journal):
                 model=None,
                 subject=key.key_id,
                 actor=actor,
-                payload={"name": name, **key.model_dump(mode="json", exclude={"sha256"})},
+                payload={"name": name, **key.model_dump(mode="json")},
             )
         return key, secret
 

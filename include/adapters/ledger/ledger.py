@@ -9,7 +9,7 @@
 | API keys | keys.py |
 | retrain requests | retraining.py |
 | alerts | alerts.py |
-| transactions, the proof | journal.py, chain.py |
+| transactions, the proof | journal.py, chain.py, state.py |
 | tables, migrations | tables.py, migrate.py |
 """
 

@@ -115,11 +115,18 @@ class ReleaseLedger(Journal):
                 write_route(transaction, route, actor=actor, reason=reason)
             return _move(transaction, current, stage, actor=actor, share=share, reason=reason)
 
-    def abandon(self, model: str, *, actor: str, reason: str) -> Release:
-        """End a model's open release by a human's will; its challenger, if routed, loses its traffic.
+    def abandon(self, model: str, *, actor: str, reason: str, release_id: str | None = None) -> Release:
+        """End a model's open release before its time; its challenger, if routed, loses its traffic.
+
+        Args:
+            model: the model.
+            actor: user name, or `system`.
+            reason: why; it is kept.
+            release_id: the release that is meant; without it, whichever is open.
 
         Raises:
             LedgerError: the model has no open release, or no reason is given.
+            ConflictError: another release is open than the one that is meant.
         """
         if not reason.strip():
             raise LedgerError("abandoning a release needs a written reason")
@@ -127,6 +134,11 @@ class ReleaseLedger(Journal):
             current = _open_release(transaction.connection, model)
             if current is None:
                 raise LedgerError(f"{model} has no open release to abandon")
+            if release_id not in {None, current.release_id}:
+                raise ConflictError(
+                    f"{release_id!r} is not the open release of {model}; {current.release_id!r} is, "
+                    "and stays open"
+                )
             withdrawn = _without_challenger(transaction.connection, current)
             if withdrawn is not None:
                 write_route(transaction, withdrawn, actor=actor, reason=reason)

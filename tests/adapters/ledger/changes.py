@@ -26,7 +26,7 @@ def register(ledger: Ledger, version: str = "1.0.0", model: str = "churn") -> Ve
 
 
 def open_release(
-    ledger: Ledger, version: str = "1.0.0", release_id: str = "r1", model: str = "churn"
+    ledger: Ledger, version: str = "1.0.0", release_id: str = "r1", model: str = "churn", quorum: int = 1
 ) -> Release:
     """Open a release of a registered version."""
     return ledger.open_release(
@@ -39,7 +39,7 @@ def open_release(
         plan=PLAN,
         thresholds={"roc_auc.minimum": 0.77},
         approvers=("olga", "uma"),
-        quorum=1,
+        quorum=quorum,
         requested_by="ada",
         triggered_by="system",
     )

@@ -1,0 +1,144 @@
+"""State compared with the events that tell of it: a row edited behind the ledger's back is found."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, Table, select
+
+from include.adapters.ledger.chain import StoredEvent
+from include.adapters.ledger.tables import (
+    api_keys,
+    approvals,
+    events,
+    releases,
+    route_snapshots,
+    routes,
+    versions,
+)
+from include.contracts.errors import ChainError
+from include.contracts.events import EventKind, LedgerEvent
+from include.contracts.keys import ApiKey
+from include.contracts.packages import Version
+from include.contracts.releases import Approval, Release
+from include.contracts.routes import ModelRoute, RouteSnapshot
+
+State = Mapping[str, object]
+"""What rows of one table say, by a key that names the row to a reader."""
+
+
+def verify_state(connection: Connection) -> None:
+    """Prove versions, releases, approvals, routes, their snapshots and API keys against the chain.
+
+    The chain itself must be proven first.
+
+    Raises:
+        ChainError: names the first row that was altered, removed or added.
+    """
+    query = select(events).order_by(events.c.sequence)
+    told = [StoredEvent(**row).parsed() for row in connection.execute(query).mappings()]
+    for table, expected, parse in (
+        (versions, _versions(told), _version),
+        (releases, _releases(told), _release),
+        (approvals, _approvals(told), _approval),
+        (routes, _routes(told), _route),
+        (route_snapshots, _snapshots(told), _snapshot),
+        (api_keys, _keys(told), _key),
+    ):
+        _compare(table.name, expected, _held(connection, table, parse))
+
+
+def _held(
+    connection: Connection, table: Table, parse: Callable[[RowMapping], tuple[str, object]]
+) -> dict[str, object]:
+    try:
+        return dict(parse(row) for row in connection.execute(select(table)).mappings())
+    except ValueError as error:
+        raise ChainError(f"{table.name}: a row cannot be read, it was altered: {error}") from error
+
+
+def _compare(table: str, told: State, held: State) -> None:
+    for key in sorted(told.keys() | held.keys()):
+        if key not in held:
+            raise ChainError(f"{table}: the row of {key} is gone, though the chain tells of it")
+        if key not in told:
+            raise ChainError(f"{table}: the row of {key} was added; no event tells of it")
+        if told[key] != held[key]:
+            raise ChainError(f"{table}: the row of {key} was altered; the chain tells otherwise")
+
+
+def _of(told: Iterable[LedgerEvent], *kinds: EventKind) -> Iterator[LedgerEvent]:
+    return (event for event in told if event.kind in kinds)
+
+
+def _versions(told: Iterable[LedgerEvent]) -> State:
+    found = [Version.model_validate(e.payload) for e in _of(told, EventKind.VERSION_REGISTERED)]
+    return {f"{version.model} {version.version}": version for version in found}
+
+
+def _version(row: RowMapping) -> tuple[str, object]:
+    return f"{row['model']} {row['version']}", Version.model_validate(
+        {name: row[name] for name in Version.model_fields}
+    )
+
+
+def _releases(told: Iterable[LedgerEvent]) -> State:
+    kinds = (EventKind.RELEASE_OPENED, EventKind.RELEASE_ADVANCED, EventKind.RELEASE_ENDED)
+    return {e.subject: Release.model_validate(e.payload["release"]) for e in _of(told, *kinds)}
+
+
+def _release(row: RowMapping) -> tuple[str, object]:
+    return row["release_id"], Release.model_validate(dict(row))
+
+
+def _approvals(told: Iterable[LedgerEvent]) -> State:
+    found = _of(told, EventKind.APPROVAL_RECORDED)
+    return {f"event {e.sequence}": Approval.model_validate(e.payload) for e in found}
+
+
+def _approval(row: RowMapping) -> tuple[str, object]:
+    given = Approval.model_validate({name: row[name] for name in Approval.model_fields})
+    return f"event {row['sequence']}", given
+
+
+def _routes(told: Iterable[LedgerEvent]) -> State:
+    return {
+        str(e.model): (e.payload["revision"], ModelRoute.model_validate(e.payload["route"]))
+        for e in _of(told, EventKind.ROUTE_CHANGED)
+    }
+
+
+def _route(row: RowMapping) -> tuple[str, object]:
+    return row["model"], (row["revision"], ModelRoute.model_validate(row["route"]))
+
+
+def _snapshots(told: Iterable[LedgerEvent]) -> State:
+    current: dict[str, Any] = {}
+    found: dict[str, object] = {}
+    for number, event in enumerate(_of(told, EventKind.ROUTE_CHANGED), start=1):
+        current[str(event.model)] = event.payload["route"]
+        found[f"change {number}"] = RouteSnapshot.model_validate(
+            {"snapshot_id": event.subject, "routes": dict(current)}
+        )
+    return found
+
+
+def _snapshot(row: RowMapping) -> tuple[str, object]:
+    return f"change {row['sequence']}", RouteSnapshot.model_validate(row["snapshot"])
+
+
+def _keys(told: Iterable[LedgerEvent]) -> State:
+    found: dict[str, object] = {}
+    issued: dict[str, dict[str, Any]] = {}
+    for event in _of(told, EventKind.KEY_ISSUED, EventKind.KEY_REVOKED):
+        if event.kind is EventKind.KEY_ISSUED:
+            issued[event.subject] = event.payload
+        else:
+            issued[event.subject] = {**issued[event.subject], "revoked_at": event.recorded_at}
+        fields = {name: issued[event.subject].get(name) for name in ApiKey.model_fields}
+        found[event.subject] = (issued[event.subject]["name"], ApiKey.model_validate(fields))
+    return found
+
+
+def _key(row: RowMapping) -> tuple[str, object]:
+    key = ApiKey.model_validate({name: row[name] for name in ApiKey.model_fields})
+    return row["key_id"], (row["name"], key)

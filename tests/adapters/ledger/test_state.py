@@ -1,0 +1,82 @@
+import sqlite3
+
+import pytest
+from sqlalchemy import make_url
+
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.routes import RouteUpdate
+from include.contracts.errors import ChainError
+from include.contracts.keys import Verb
+from include.contracts.releases import ReleaseStage
+from tests.adapters.ledger.changes import advance_to_loaded, open_release, register, route_to
+
+EDITS = {
+    "route": (
+        "UPDATE routes SET route = replace(route, '1.0.1', '6.6.6')",
+        "routes: the row of churn was altered",
+    ),
+    "route's revision": ("UPDATE routes SET revision = 7", "routes: the row of churn was altered"),
+    "route removed": ("DELETE FROM routes", "routes: the row of churn is gone"),
+    "route added": (
+        "INSERT INTO routes SELECT 'other', revision, route, changed_at FROM routes",
+        "routes: the row of other was added",
+    ),
+    "snapshot": (
+        "UPDATE route_snapshots SET snapshot = replace(snapshot, '1.0.1', '6.6.6') WHERE sequence = 2",
+        "route_snapshots: the row of change 2 was altered",
+    ),
+    "snapshot added": (
+        "INSERT INTO route_snapshots SELECT 3, '3-x', snapshot, recorded_at FROM route_snapshots LIMIT 1",
+        "route_snapshots: the row of change 3 was added",
+    ),
+    "approval": ("UPDATE approvals SET decided_by = 'uma'", "approvals: the row of event 4 was altered"),
+    "approval removed": ("DELETE FROM approvals", "approvals: the row of event 4 is gone"),
+    "approval unreadable": ("UPDATE approvals SET decision = 'maybe'", "approvals: a row cannot be read"),
+    "release": (
+        "UPDATE releases SET approvers = '[\"eve\"]'",
+        "releases: the row of r1 was altered",
+    ),
+    "release's stage": ("UPDATE releases SET stage = 'approved'", "releases: the row of r1 was altered"),
+    "version": (
+        "UPDATE versions SET artefact_sha256 = 'other' WHERE version = '1.0.0'",
+        r"versions: the row of churn 1\.0\.0 was altered",
+    ),
+    "key": ("UPDATE api_keys SET sha256 = 'other' WHERE name = 'kept'", "api_keys: .* was altered"),
+    "key's scope": ("UPDATE api_keys SET models = '[\"*\"]' WHERE name = 'kept'", "api_keys: .* was altered"),
+    "key revived": ("UPDATE api_keys SET revoked_at = NULL", "api_keys: .* was altered"),
+    "key added": (
+        "INSERT INTO api_keys SELECT 'key-x', name, 'nk_x', sha256, models, verbs, issued_at, expires_at,"
+        " revoked_at FROM api_keys LIMIT 1",
+        "api_keys: the row of key-x was added",
+    ),
+    "key not json": ("UPDATE api_keys SET verbs = '['", "api_keys: a row cannot be read"),
+}
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_edited_state_is_found(ledger: Ledger, url: str, kind: str) -> None:
+    """A row that says otherwise than the chain is named, whichever table it is in."""
+    register(ledger)
+    register(ledger, "1.0.1")
+    release = advance_to_loaded(ledger, open_release(ledger))
+    ledger.advance_release(
+        "r1",
+        release.revision,
+        ReleaseStage.BAKING,
+        actor="system",
+        share=1.0,
+        route=RouteUpdate(route_to("1.0.0"), 0),
+    )
+    ledger.change_route(RouteUpdate(route_to("1.0.1"), 1), actor="olga", reason="drill")
+    ledger.issue_key("kept", ["churn"], [Verb.PREDICT], "ada")
+    revoked, _ = ledger.issue_key("lost", ["churn"], [Verb.PREDICT], "ada")
+    ledger.revoke_key(revoked.key_id, actor="ada", reason="lost")
+    assert ledger.verify() == 12
+    edit, message = EDITS[kind]
+    with sqlite3.connect(str(make_url(url).database)) as raw:
+        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")
+        raw.execute(edit)
+    raw.close()
+    with pytest.raises(ChainError, match=message):
+        ledger.verify()
