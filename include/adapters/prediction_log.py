@@ -42,11 +42,7 @@ class PredictionLog:
 
 
 def recover(folder: Path) -> Recovery:
-    """Cut off torn tails that killed writers left; called before a writer starts.
-
-    Raises:
-        DataError: a segment is damaged before its tail.
-    """
+    """Seal what killed writers left open, torn tails set aside; called before a writer starts."""
     return recover_segments(folder)
 
 

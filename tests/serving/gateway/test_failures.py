@@ -177,3 +177,21 @@ def test_a_route_without_a_champion_loaded_elsewhere_is_unready(start):
     wait_for(lambda: stage.client.get("/v2/health/ready").status_code == 503)
 
     assert "/docs#model-unavailable" == stage.predict(ONE).json()["type"]
+
+
+def test_a_damaged_segment_does_not_keep_it_from_starting(tmp_path, triton, caplog):
+    """It is counted and logged once; new predictions are answered and logged."""
+    with serving(tmp_path, triton) as first:
+        for _ in range(2):
+            first.predict(ONE)
+    path = next(first.settings.predictions_folder.rglob("*.log"))
+    path.with_suffix(".open").touch()
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with serving(tmp_path, triton) as second:
+        assert 200 == second.predict(ONE).status_code
+        counted = 'gateway_damaged_segments_total{log="predictions"} 1.0'
+        assert counted in second.client.get("/metrics").text
+    with serving(tmp_path, triton) as third:
+        assert 'log="predictions"} 0.0' in third.client.get("/metrics").text
