@@ -26,7 +26,7 @@ from serving.gateway.coalescer import Coalescer
 from serving.gateway.freshness import enrich
 from serving.gateway.ladder import reason_of
 from serving.gateway.ports import FeatureReader, Inference, OnlineRow, RowLog
-from serving.gateway.problems import FEATURES_UNAVAILABLE, LOG_UNAVAILABLE, Problem
+from serving.gateway.problems import LOG_UNAVAILABLE, Problem
 from serving.gateway.request_features import RequestFeatures
 from serving.gateway.schemas import Prediction
 from serving.gateway.telemetry import Telemetry
@@ -94,7 +94,7 @@ class Pipeline:
         return [attempt.problem or self.context.answer(attempt) for attempt in attempts]
 
     async def _read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
-        """One enrichment read for the batch; when it fails, every attempt is refused."""
+        """One enrichment read for the batch; when it fails, every attempt goes without."""
         reader, entity = self._backends.features, self.context.route.entity
         values = [attempt.ask.value for attempt in attempts]
         try:
@@ -104,7 +104,7 @@ class Pipeline:
         except ServingError as error:
             _log.error("features unavailable", extra={"fields": {"error": str(error)}})
             for attempt in attempts:
-                attempt.refuse(Problem(FEATURES_UNAVAILABLE, "the online feature store cannot be read"))
+                attempt.lose_features("the online feature store cannot be read")
             return ()
 
     async def _climb(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:

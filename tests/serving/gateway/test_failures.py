@@ -92,6 +92,19 @@ def test_a_feature_store_that_is_down_is_503_and_logged(stage):
     assert 200 == stage.client.get("/v2/health/live").status_code
 
 
+def test_a_feature_store_that_is_down_falls_to_the_default_score(start):
+    """No version can be asked; the answer says why, and comes back to the version with the store."""
+    stage = start(fallbacks=["previous_version", "default_score", "refuse"], default_score=[0.21])
+    stage.features.is_down = True
+    answer = stage.predict(ONE).json()
+    [row] = stage.rows()
+
+    assert (None, 0.21, "features_unavailable") == (answer["version"], answer["score"], answer["fallback"])
+    assert (Status.FALLBACK, FallbackReason.FEATURES_UNAVAILABLE) == (row.status, row.fallback_reason)
+    stage.features.is_down = False
+    assert "1.0.0" == stage.predict(ONE).json()["version"]
+
+
 def test_nothing_is_answered_that_cannot_be_logged(stage):
     """The log's folder is taken away: 503, and answers again once it is back."""
     folder = stage.settings.predictions_folder
