@@ -156,6 +156,28 @@ def test_a_ledger_that_goes_away_changes_nothing(stage):
     assert 200 == stage.predict(ONE).status_code
 
 
+def test_an_error_nobody_thought_of_does_not_end_following(stage, caplog):
+    """A revoked key is refused once the ledger makes sense again."""
+    sound, stage.ledger.api_keys = stage.ledger.api_keys, lambda: 1 / 0
+    wait_for(lambda: "routes could not be followed" in caplog.text)
+    stage.ledger.keys, stage.ledger.api_keys = (), sound
+    wait_for(lambda: stage.predict(ONE).status_code == 401)
+
+
+def test_routes_that_could_not_be_kept_are_kept_later(stage, caplog):
+    """They are in force at once, and on disk once there is room again."""
+    folder = stage.settings.gateway_folder
+    wait_for((folder / "routes.json").exists)
+    folder.rename(folder.with_name("away"))
+    folder.write_text("in the way")
+    routes = {"churn": route(stage.endpoint, champion=version_route("2.0.0", stage.endpoint))}
+    stage.ledger.snapshot = RouteSnapshot(snapshot_id="2-new", routes=routes)
+    wait_for(lambda: "not kept on disk" in caplog.text)
+    assert "2.0.0" == stage.predict(ONE).json()["version"]
+    folder.unlink()
+    wait_for((folder / "routes.json").exists)
+
+
 def test_without_its_ledger_it_starts_from_what_it_kept(tmp_path, triton):
     """Routes and keys of the last run serve a start without a ledger."""
     with serving(tmp_path, triton) as first:
