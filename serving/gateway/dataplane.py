@@ -14,7 +14,7 @@ from serving.gateway.attempts import Ask, RouteContext
 from serving.gateway.decoding import decoded
 from serving.gateway.keys import KeyRing, authorise
 from serving.gateway.pipeline import Backends, Pipeline, pipelines
-from serving.gateway.problems import NOT_READY, UNKNOWN_MODEL, Problem
+from serving.gateway.problems import INTERNAL, NOT_READY, UNKNOWN_MODEL, Problem, ProblemDocument
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.request_window import RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
@@ -30,7 +30,7 @@ class Dataplane:
         """Args: load: finds a model's transform by name."""
         self._load = load
         self.backends = backends
-        self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window)
+        self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window, _is_final)
         self._pipelines: dict[str, Pipeline] | None = None
         self._keys = KeyRing()
 
@@ -88,6 +88,7 @@ class Dataplane:
         return await self._window.once(
             (key.key_id, model, request.request_id),
             body_sha256,
+            len(asks),
             lambda: _answer(pipeline, asks, is_many=is_many),
         )
 
@@ -122,6 +123,13 @@ def _answered(result: Prediction | BaseException) -> Prediction:
     if isinstance(result, BaseException):
         raise result
     return result
+
+
+def _is_final(answer: Prediction | Predictions) -> bool:
+    """Say whether asking again could not give more: no entity failed for our reasons."""
+    return isinstance(answer, Prediction) or not any(
+        isinstance(item, ProblemDocument) and item.status >= INTERNAL.status for item in answer.predictions
+    )
 
 
 def _several(pipeline: Pipeline, results: Iterable[Prediction | BaseException]) -> Predictions:
