@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.adapters.prediction_log import PredictionLog, find, read, recover
+from include.adapters.prediction_log import PredictionLog, find, find_all, read, recover
 from include.adapters.segments import segments
 from include.contracts.errors import DataError, LogWriteError
 from include.contracts.identifiers import uuid7
@@ -93,6 +93,19 @@ def test_an_id_that_is_not_there_is_not_found(tmp_path):
     assert find(tmp_path, uuid7(MOMENT)) is None
     with pytest.raises(ValueError, match="not a UUID"):
         find(tmp_path, "nonsense")
+
+
+def test_many_ids_are_found_day_by_day(tmp_path):
+    """Ids of several days at once; a damaged segment matters only to what is not found elsewhere."""
+    rows = [row(), row(), row(MOMENT + timedelta(days=1))]
+    logged(tmp_path, rows)
+    (tmp_path / "day=2017-11-01" / "0-damaged.log").write_bytes(b"not a segment at all")
+
+    assert {item.prediction_id: item for item in rows} == find_all(
+        tmp_path, [item.prediction_id for item in rows]
+    )
+    with pytest.raises(DataError, match="0-damaged"):
+        find_all(tmp_path, [rows[0].prediction_id, uuid7(MOMENT)])
 
 
 def test_segments_roll_at_their_size(tmp_path):
