@@ -1,7 +1,7 @@
 """One route's pipeline: a batch is enriched, sent to its versions, logged and answered, in that order."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
@@ -121,7 +121,11 @@ class Pipeline:
             ready = {name: self._ready(versions[name], group) for name, group in groups.items()}
             end = monotonic() + self._deadline
             await asyncio.gather(
-                *(self._score_group(versions[name], group, end) for name, group in ready.items() if group)
+                *(
+                    self._score_group(versions[name], batch, end)
+                    for name, group in ready.items()
+                    for batch in _batches(group, versions[name].maximum_batch)
+                )
             )
             pending = [pair for pair in pending if pair[0].is_open]
 
@@ -205,6 +209,10 @@ class Pipeline:
 def pipelines(contexts: Mapping[str, RouteContext], backends: Backends) -> dict[str, Pipeline]:
     """Return a pipeline for each route."""
     return {model: Pipeline(context, backends) for model, context in contexts.items()}
+
+
+def _batches(group: Sequence[Attempt], most: int) -> Iterator[Sequence[Attempt]]:
+    return (group[start : start + most] for start in range(0, len(group), most))
 
 
 def _fall(version: VersionRoute, group: Sequence[Attempt], error: ServingError) -> None:

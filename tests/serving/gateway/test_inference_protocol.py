@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from include.contracts.predictions import Source
-from tests.serving.gateway.conftest import KEY
+from tests.serving.gateway.conftest import KEY, version_route
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # gevent, which the client brings, warns of itself
@@ -108,3 +108,10 @@ def test_binary_tensors_that_lie_about_their_size_are_refused(stage):
         response = stage.client.post(URL, content=content + raw, headers=headers)
         assert 422 == response.status_code, raw
     assert [] == stage.triton.calls
+
+
+def test_more_rows_than_the_version_takes_are_refused(start, triton):
+    """The version's maximum is the protocol's, too."""
+    stage = start(champion=version_route("1.0.0", triton[1]) | {"maximum_batch": 1})
+
+    assert 422 == stage.client.post(URL, json={"inputs": [NUMERIC, CATEGORICAL]}).status_code

@@ -257,6 +257,16 @@ def test_requests_that_queue_go_out_together(stage):
     assert [("churn__1_0_0", 1), ("churn__1_0_0", 8)] == stage.triton.calls
 
 
+def test_a_call_has_no_more_rows_than_the_version_takes(start, triton):
+    """A batch over the version's maximum is sent in parts."""
+    stage = start(champion=version_route("1.0.0", triton[1]) | {"maximum_batch": 3})
+    stage.features.rows = dict.fromkeys(range(7), FRESH)
+    answers = stage.predict({"entities": [{"customer_id": n} for n in range(7)]}).json()["predictions"]
+
+    assert [124.5] * 7 == [answer["score"] for answer in answers]
+    assert [1, 3, 3] == sorted(rows for _, rows in stage.triton.calls)
+
+
 def test_one_bad_row_fails_alone(start):
     """A row the model fails on is found by halving; its neighbours are answered by the model."""
     stage = start()
