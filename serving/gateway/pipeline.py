@@ -108,7 +108,8 @@ class Pipeline:
             return ()
 
     async def _climb(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
-        """Take every attempt up its ladder; one call a version and round."""
+        """Take every attempt up its ladder; one call a version and round, one deadline for all rounds."""
+        end = monotonic() + self._deadline
         pending = list(zip(attempts, rows, strict=True)) if rows else []
         while pending:
             groups: dict[str, list[Attempt]] = {}
@@ -119,7 +120,6 @@ class Pipeline:
                     versions[version.version] = version
                     groups.setdefault(version.version, []).append(attempt)
             ready = {name: self._ready(versions[name], group) for name, group in groups.items()}
-            end = monotonic() + self._deadline
             await asyncio.gather(
                 *(
                     self._score_group(versions[name], batch, end)
