@@ -20,6 +20,9 @@ from serving.gateway.request_window import RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
 from serving.gateway.validation import entities_of
 
+READY_SECONDS = 1.0
+"""How long an answer about readiness holds."""
+
 _predict_request = msgspec.json.Decoder(PredictRequest)
 
 
@@ -33,6 +36,8 @@ class Dataplane:
         self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window, _is_final)
         self._pipelines: dict[str, Pipeline] | None = None
         self._keys = KeyRing()
+        self._readiness: asyncio.Future[list[str]] | None = None
+        self._looked_at = 0.0
 
     def swap_routes(self, snapshot: RouteSnapshot) -> None:
         """Answer from now on by these routes; what is in flight ends on those it began with."""
@@ -41,6 +46,7 @@ class Dataplane:
             for model, route in snapshot.routes.items()
         }
         self._pipelines = pipelines(contexts, self.backends)
+        self._readiness = None
 
     def swap_keys(self, keys: Iterable[ApiKey]) -> None:
         """Accept from now on these keys and no others."""
@@ -93,7 +99,16 @@ class Dataplane:
         )
 
     async def unready(self) -> list[str]:
-        """Return why the gateway is not ready; empty when every routed version answers."""
+        """Return why the gateway is not ready; empty when every routed version answers.
+
+        Anyone may ask, so that the versions are asked at most once in READY_SECONDS.
+        """
+        now = monotonic()
+        if self._readiness is None or now - self._looked_at >= READY_SECONDS:
+            self._readiness, self._looked_at = asyncio.ensure_future(self._look()), now
+        return await asyncio.shield(self._readiness)
+
+    async def _look(self) -> list[str]:
         if not self._pipelines:
             return ["no routes"]
         wanted = [

@@ -146,12 +146,14 @@ class FaultyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.calls: list[tuple[str, int]] = []
         self.faults: dict[str, Fault] = {}
         self.unloaded: set[str] = set()
+        self.asked_ready = 0
         self.gate = Event()
         self.gate.set()
         self.score = lambda numeric: np.nansum(numeric, axis=1, keepdims=True, dtype=np.float32)
 
     def ModelReady(self, request, _):
         """Say whether a model is loaded."""
+        self.asked_ready += 1
         return service_pb2.ModelReadyResponse(ready=request.name not in self.unloaded)
 
     def ModelInfer(self, request, context):

@@ -7,6 +7,7 @@ import pytest
 
 from include.contracts.predictions import FallbackReason, Status
 from include.contracts.routes import RouteSnapshot
+from serving.gateway import dataplane
 from tests.serving.gateway.conftest import KEY, api_key, route, serving, version_route, wait_for
 
 ONE = {"entity": {"customer_id": 1}}
@@ -72,6 +73,19 @@ def test_a_model_that_hangs_is_left_at_the_deadline(start):
     answer = stage.predict(ONE).json()
 
     assert ("deadline", 0.5) == (answer["fallback"], answer["score"])
+
+
+def test_all_rungs_share_one_deadline(start, triton):
+    """What the champion used up, the previous version does not get again."""
+    previous = version_route("0.9.0", triton[1])
+    fallbacks = ["previous_version", "default_score"]
+    stage = start(deadline_seconds=0.2, previous=previous, fallbacks=fallbacks, default_score=[0.5])
+    stage.triton.gate.clear()
+    answer = stage.predict(ONE).json()
+
+    assert ("deadline", 0.5) == (answer["fallback"], answer["score"])
+    assert [("churn__1_0_0", 1)] == stage.triton.calls
+    assert "0.9.0: the deadline passed" in stage.rows()[0].error
 
 
 def test_an_answer_that_is_not_finite_is_no_answer(start):
@@ -199,10 +213,20 @@ def test_readiness_needs_routes_and_every_routed_version(stage):
     """Unready while a routed version is not loaded, with the reason; live all the same."""
     assert 200 == stage.client.get("/v2/health/ready").status_code
     stage.triton.unloaded = {"churn__1_0_0"}
+    wait_for(lambda: stage.client.get("/v2/health/ready").status_code == 503)
     response = stage.client.get("/v2/health/ready")
 
     assert (503, ["churn 1.0.0 is not loaded"]) == (response.status_code, response.json()["reasons"])
     assert 200 == stage.client.get("/v2/health/live").status_code
+
+
+def test_whoever_asks_for_readiness_costs_triton_nothing_more(stage, monkeypatch):
+    """Triton is asked once while an answer holds, however many ask."""
+    monkeypatch.setattr(dataplane, "READY_SECONDS", 3600.0)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: stage.client.get("/v2/health/ready").status_code, range(40)))
+
+    assert ([200] * 40, 1) == (answers, stage.triton.asked_ready)
 
 
 def test_a_route_without_a_champion_loaded_elsewhere_is_unready(start):
