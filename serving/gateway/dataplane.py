@@ -111,6 +111,8 @@ class Dataplane:
     async def _look(self) -> list[str]:
         if not self._pipelines:
             return ["no routes"]
+        if not self.backends.features.is_loaded:
+            return ["the feature store is not loaded"]
         wanted = [
             (pipeline.context.route.model, version)
             for pipeline in self._pipelines.values()

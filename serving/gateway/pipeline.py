@@ -25,7 +25,8 @@ from serving.gateway.attempts import Ask, Attempt, RouteContext
 from serving.gateway.coalescer import Coalescer
 from serving.gateway.freshness import enrich
 from serving.gateway.ladder import reason_of
-from serving.gateway.ports import FeatureReader, Inference, OnlineRow, RowLog
+from serving.gateway.loading import LoadedLater
+from serving.gateway.ports import Inference, OnlineRow, RowLog
 from serving.gateway.problems import LOG_UNAVAILABLE, Problem
 from serving.gateway.request_features import RequestFeatures
 from serving.gateway.schemas import Prediction
@@ -39,7 +40,7 @@ _log = getLogger(__name__)
 class Backends:
     """What all pipelines share."""
 
-    features: FeatureReader
+    features: LoadedLater
     inference: Inference
     log: RowLog
     executor: Executor

@@ -18,6 +18,7 @@ from include.config.transforms import Transform, load_transform
 from serving.gateway.app import Gateway
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.endpoints import Endpoints
+from serving.gateway.loading import LoadedLater
 from serving.gateway.openapi import documentation
 from serving.gateway.outcomes import Outcomes
 from serving.gateway.pipeline import Backends
@@ -35,16 +36,18 @@ def wall_clock() -> datetime:
 
 def gateway(
     settings: Settings,
-    features: FeatureReader,
+    load_features: Callable[[], FeatureReader],
     ledger: Callable[[], LedgerReader],
     clock: Callable[[], datetime] = wall_clock,
 ) -> Gateway:
     """Return the application over a feature store and a ledger, which is opened when first polled.
 
+    The feature store is loaded in its own thread once the application starts; until then it is not ready.
+
     Torn tails that a killed gateway left in the logs are set aside and counted before new rows are written;
     a damaged segment is reported and does not keep it from serving.
     """
-    telemetry = Telemetry()
+    telemetry, features = Telemetry(), LoadedLater(load_features)
     _report("predictions", recover(settings.predictions_folder), telemetry)
     inference, executor = TritonInference(), ThreadPoolExecutor(1, thread_name_prefix="features")
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
@@ -68,6 +71,7 @@ def gateway(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        executor.submit(features.load)
         await poller.start()
         try:
             yield

@@ -241,6 +241,7 @@ def serving(
     *,
     settings: Mapping[str, object] | None = None,
     ledger_is_down: bool = False,
+    may_load: Event | None = None,
     **changes: object,
 ) -> Iterator[Stage]:
     """Run a gateway; `changes` go into the route of churn, `settings` into the settings."""
@@ -254,7 +255,13 @@ def serving(
         api_key(EXPIRED_KEY, expires_at=NOW - timedelta(hours=1)),
     )
     features, ledger = MemoryFeatures({1: FRESH}), MemoryLedger(snapshot, keys, ledger_is_down)
-    app = gateway(current, features, lambda: ledger, lambda: NOW)
+
+    def load() -> MemoryFeatures:
+        if may_load is not None:
+            may_load.wait(10)
+        return features
+
+    app = gateway(current, load, lambda: ledger, lambda: NOW)
     config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools", ws="none")
     server = uvicorn.Server(config)
     thread = Thread(target=server.run)
