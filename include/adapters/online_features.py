@@ -8,7 +8,7 @@ holds the two equal.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from sqlite3 import OperationalError
+from sqlite3 import Error as SqliteError
 
 from feast import FeatureStore, FeatureView, RepoConfig
 from feast.errors import FeatureViewNotFoundException
@@ -16,6 +16,7 @@ from feast.infra.online_stores.online_store import OnlineStore
 from feast.infra.online_stores.sqlite import SqliteOnlineStore
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey as EntityKeyProto
 from feast.protos.feast.types.Value_pb2 import Value
+from google.protobuf.message import DecodeError
 
 from include.adapters.online_backend import is_redis, reader_configuration
 from include.config.settings import Settings
@@ -62,7 +63,8 @@ class OnlineFeatures:
             views: names of the wanted features by view.
 
         Raises:
-            ServingError: a view is not registered, or was never materialised.
+            ServingError: a view is not registered or was never materialised, or registry or store cannot
+                be read.
         """
         keys = [_key(entity_key, value) for value in values]
         read = {name: self._read_view(name, keys, wanted) for name, wanted in views.items()}
@@ -85,19 +87,21 @@ class OnlineFeatures:
         if name not in self._views:
             try:
                 self._views[name] = FeatureStore(config=self._config).get_feature_view(name)
-            except (FeatureViewNotFoundException, FileNotFoundError) as error:
+            except FeatureViewNotFoundException as error:
                 raise ServingError(f"feature view {name!r} is not in the registry: {error}") from error
+            except (OSError, DecodeError) as error:
+                raise ServingError(f"the feature registry cannot be read: {error}") from error
         return self._views[name]
 
 
 def _store(settings: Settings) -> tuple[OnlineStore, tuple[type[Exception], ...]]:
     """Return the store to read and what it raises; Redis is only imported where it is used."""
     if not is_redis(settings):
-        return SqliteOnlineStore(), (OperationalError,)
+        return SqliteOnlineStore(), (SqliteError, DecodeError)
     from feast.infra.online_stores.redis import RedisOnlineStore  # noqa: PLC0415
     from redis.exceptions import RedisError  # noqa: PLC0415
 
-    return RedisOnlineStore(), (RedisError,)
+    return RedisOnlineStore(), (RedisError, DecodeError)
 
 
 def _key(entity_key: EntityKey, value: int | str) -> EntityKeyProto:

@@ -1,18 +1,25 @@
 """The prediction log: every attempt to predict, appended before it is answered."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 
 import msgspec
 
 from include.adapters.segments import Recovery, SegmentWriter, read_payloads, segments
 from include.adapters.segments import recover as recover_segments
+from include.contracts.errors import DataError
 from include.contracts.identifiers import time_of
 from include.contracts.predictions import PredictionRow
 
+
+class _Identified(msgspec.Struct):
+    prediction_id: str
+
+
 _decode = msgspec.msgpack.Decoder(PredictionRow).decode
+_decode_id = msgspec.msgpack.Decoder(_Identified).decode
 
 
 class PredictionLog:
@@ -42,11 +49,7 @@ class PredictionLog:
 
 
 def recover(folder: Path) -> Recovery:
-    """Cut off torn tails that killed writers left; called before a writer starts.
-
-    Raises:
-        DataError: a segment is damaged before its tail.
-    """
+    """Seal what killed writers left open, torn tails set aside; called before a writer starts."""
     return recover_segments(folder)
 
 
@@ -68,12 +71,39 @@ def find(folder: Path, prediction_id: str) -> PredictionRow | None:
 
     Raises:
         ValueError: the id is not a UUIDv7.
-        DataError: a segment is damaged before its tail.
+        DataError: it was not found, and a segment of its day is damaged.
     """
-    moment = time_of(prediction_id)
-    needle = prediction_id.encode()
-    for path in segments(folder, moment, moment):
-        for payload in read_payloads(path):
-            if needle in payload and (row := _decode(payload)).prediction_id == prediction_id:
-                return row
-    return None
+    return find_all(folder, [prediction_id]).get(prediction_id)
+
+
+def find_all(folder: Path, prediction_ids: Iterable[str]) -> dict[str, PredictionRow]:
+    """Return the rows of predictions by id; every day their ids carry is read once.
+
+    Raises:
+        ValueError: an id is not a UUIDv7.
+        DataError: one was not found, and a segment of its day is damaged.
+    """
+    by_day: defaultdict[date, set[str]] = defaultdict(set)
+    for prediction_id in prediction_ids:
+        by_day[time_of(prediction_id).date()].add(prediction_id)
+    return {
+        row.prediction_id: row for day, wanted in by_day.items() for row in _find_in_day(folder, day, wanted)
+    }
+
+
+def _find_in_day(folder: Path, day: date, wanted: set[str]) -> Iterator[PredictionRow]:
+    midnight = datetime.combine(day, time(), UTC)
+    damage: DataError | None = None
+    for path in segments(folder, midnight, midnight):
+        if not wanted:
+            return
+        try:
+            for payload in read_payloads(path):
+                if _decode_id(payload).prediction_id in wanted:
+                    row = _decode(payload)
+                    wanted.remove(row.prediction_id)
+                    yield row
+        except DataError as error:
+            damage = error
+    if wanted and damage is not None:
+        raise damage

@@ -1,9 +1,11 @@
 """Append-only logs of framed records in segments, one folder a day of event time.
 
-A segment is a header (eight bytes of magic, a u32 format version) followed by records: u32 length,
-u32 CRC-32 of the payload, payload; all little endian. A writer starts segments of its own, holds
-`flock` on each it has open, and appends a batch with one write: what a killed writer leaves is a whole
-number of records and at most one torn tail, which readers skip and `recover` cuts off.
+A segment is a header (eight bytes of magic, a u32 format version) followed by records: u32 length, u32
+CRC-32 of the payload, u32 CRC-32 of the eight bytes before it, payload; all little endian. A writer starts
+segments of its own, holds `flock` on each it has open, and appends a batch with one write: what a killed
+writer leaves is a whole number of records and at most one torn tail. Beside the segment lie, by the same
+name, `.open` until it is sealed, `.torn` with what `recover` cut off, and `.damaged` where it found damage.
+A segment without `.open` is sealed: whatever is wrong in it is damage.
 
 root/day=2017-11-01/20171101T090000.000000Z-4711-1f0c9a2b.log
 """
@@ -19,15 +21,17 @@ from pathlib import Path
 from uuid import uuid4
 from zlib import crc32
 
+from include.adapters.files import write_atomically
 from include.contracts.errors import DataError, LogWriteError
 
 MAGIC = b"NINETYLG"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER = MAGIC + struct.pack("<I", FORMAT_VERSION)
 OPEN_DAYS = 8
 """Days a writer keeps a segment open for; a replay walks through more."""
 
-_FRAME = struct.Struct("<II")
+_LENGTH = struct.Struct("<II")
+_FRAME = struct.Struct("<III")
 _PREFIX = "day="
 
 
@@ -36,8 +40,12 @@ class Recovery:
     """What `recover` found."""
 
     segments: int
+    """Segments that were left open; sealed ones are not looked at."""
     torn_tails: int
     bytes_removed: int
+    """They lie in `.torn` files beside their segments."""
+    damaged: tuple[str, ...] = ()
+    """What is wrong, by damaged segment; they are left as they are, and reading them raises."""
 
 
 @dataclass
@@ -73,10 +81,9 @@ class SegmentWriter:
         return len(content)
 
     def close(self) -> None:
-        """Close all segments; the writer may be used again and then starts new ones."""
+        """Seal all segments; the writer may be used again and then starts new ones."""
         while self._open:
-            _, segment = self._open.popitem()
-            os.close(segment.descriptor)
+            self._seal(next(iter(self._open)))
 
     def _segment(self, day: date) -> _Segment:
         segment = self._open.get(day)
@@ -84,14 +91,16 @@ class SegmentWriter:
             self._open.move_to_end(day)
             return segment
         if segment is not None:
-            self._drop(day)
+            self._seal(day)
         while len(self._open) >= OPEN_DAYS:
-            self._drop(next(iter(self._open)))
+            self._seal(next(iter(self._open)))
         segment = self._open[day] = _created(self._root / f"{_PREFIX}{day.isoformat()}")
         return segment
 
-    def _drop(self, day: date) -> None:
-        os.close(self._open.pop(day).descriptor)
+    def _seal(self, day: date) -> None:
+        segment = self._open.pop(day)
+        _marker(segment.path).unlink(missing_ok=True)
+        os.close(segment.descriptor)
 
     def _write(self, day: date, segment: _Segment, content: bytes) -> None:
         if segment.size == 0:
@@ -104,20 +113,26 @@ class SegmentWriter:
             # A torn record in the middle would hide the records after it.
             try:
                 os.ftruncate(segment.descriptor, segment.size)
-            finally:
-                self._drop(day)
+            except OSError:
+                # It stays marked as open, so that `recover` cuts what could not be cut here.
+                os.close(self._open.pop(day).descriptor)
+                raise
+            self._seal(day)
             raise
         segment.size += len(content)
 
 
 def read_payloads(path: Path) -> Iterator[bytes]:
-    """Yield the payloads of a segment up to its torn tail, if it has one.
+    """Yield the payloads of a segment; one that is still open may have a torn tail, which is skipped.
 
     Raises:
-        DataError: the file is not a segment, or a record that is followed by others is damaged.
+        DataError: the file is not a segment, or it is damaged; what lies before the damage was yielded.
     """
+    is_open = _marker(path).exists()
     content = path.read_bytes()
-    for start, end in _records(content, path):
+    # A writer that had just begun the segment may have marked it only now.
+    is_open = is_open or _marker(path).exists()
+    for start, end in _records(content, path, is_open=is_open):
         yield content[start:end]
 
 
@@ -129,20 +144,33 @@ def segments(root: Path, start: datetime | None = None, end: datetime | None = N
     return [segment for day in days for segment in sorted(day.glob("*.log"))]
 
 
-def recover(root: Path) -> Recovery:
-    """Cut the torn tails off segments whose writer is gone; those of live writers stay untouched.
+def unsealed(root: Path) -> list[Path]:
+    """Return the segments that are being written, or whose writer was killed."""
+    return sorted(marker.with_suffix(".log") for marker in root.glob(f"{_PREFIX}*/*.open"))
 
-    Raises:
-        DataError: a segment is damaged before its tail, which no killed writer causes.
+
+def recover(root: Path) -> Recovery:
+    """Seal the segments whose writer is gone, torn tails set aside; those of live writers stay untouched.
+
+    A segment that is damaged before its tail, which no killed writer causes, is reported and left alone.
     """
-    removed = [_cut_tail(path) for path in segments(root)]
+    found = [_sealed(path) for path in unsealed(root)]
+    tails = [tail for tail in found if isinstance(tail, int)]
     return Recovery(
-        segments=len(removed), torn_tails=sum(count > 0 for count in removed), bytes_removed=sum(removed)
+        segments=len(found),
+        torn_tails=sum(tail > 0 for tail in tails),
+        bytes_removed=sum(tails),
+        damaged=tuple(damage for damage in found if isinstance(damage, str)),
     )
 
 
+def _marker(path: Path) -> Path:
+    return path.with_suffix(".open")
+
+
 def _framed(payload: bytes) -> bytes:
-    return _FRAME.pack(len(payload), crc32(payload)) + payload
+    head = _LENGTH.pack(len(payload), crc32(payload))
+    return head + crc32(head).to_bytes(4, "little") + payload
 
 
 def _created(folder: Path) -> _Segment:
@@ -151,47 +179,84 @@ def _created(folder: Path) -> _Segment:
     path = folder / f"{started}-{os.getpid()}-{uuid4().hex[:8]}.log"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+    # Marked once it is locked: recovery never takes a segment that is just beginning for an abandoned one.
+    try:
+        _marker(path).touch(mode=0o600)
+    except OSError:
+        os.close(descriptor)
+        raise
     return _Segment(descriptor, path, 0)
 
 
-def _records(content: bytes, path: Path) -> Iterator[tuple[int, int]]:
-    """Yield where each payload starts and ends, up to a torn tail."""
-    if len(content) < len(HEADER):
-        return
+def _records(content: bytes, path: Path, *, is_open: bool) -> Iterator[tuple[int, int]]:
+    """Yield where each payload starts and ends, up to the torn tail an open segment may have."""
     if not content.startswith(HEADER):
-        raise DataError(f"{path} is not a log segment of format {FORMAT_VERSION}")
+        # Nothing was acknowledged before the header was whole.
+        if content and not (is_open and len(content) < len(HEADER)):
+            raise DataError(f"{path} is not a log segment of format {FORMAT_VERSION}")
+        return
     offset = len(HEADER)
-    while offset + _FRAME.size <= len(content):
-        length, checksum = _FRAME.unpack_from(content, offset)
-        start, end = offset + _FRAME.size, offset + _FRAME.size + length
-        if length == 0 or end > len(content):
-            return
-        if crc32(memoryview(content)[start:end]) != checksum:
-            if end < len(content):
-                raise DataError(f"{path}: the record at byte {offset} is damaged; restore the file")
-            return
-        yield start, end
+    while offset < len(content):
+        end = _record_end(content, offset)
+        if end is None:
+            if is_open and not _has_record_after(content, offset):
+                return
+            raise DataError(f"{path}: the record at byte {offset} is damaged; restore the file")
+        yield offset + _FRAME.size, end
         offset = end
+
+
+def _record_end(content: bytes, offset: int) -> int | None:
+    """Return where the record at an offset ends; None where no whole record lies."""
+    start = offset + _FRAME.size
+    if start > len(content):
+        return None
+    length, checksum, head_checksum = _FRAME.unpack_from(content, offset)
+    end = start + int(length)
+    if length == 0 or end > len(content):
+        return None
+    if crc32(content[offset : offset + _LENGTH.size]) != head_checksum:
+        return None
+    return end if crc32(memoryview(content)[start:end]) == checksum else None
+
+
+def _has_record_after(content: bytes, offset: int) -> bool:
+    """Say whether a whole record follows: a killed writer leaves nothing behind a torn one."""
+    return any(_record_end(content, place) for place in range(offset + 1, len(content) - _FRAME.size))
 
 
 def _whole_bytes(content: bytes, path: Path) -> int:
     size = len(HEADER) if len(content) >= len(HEADER) else 0
-    for _, end in _records(content, path):
+    for _, end in _records(content, path, is_open=True):
         size = end
     return size
 
 
-def _cut_tail(path: Path) -> int:
-    """Return how many bytes were cut; none where a live writer holds the segment."""
-    descriptor = os.open(path, os.O_RDWR)
+def _sealed(path: Path) -> int | str:
+    """Seal a segment; return the bytes cut off, none of a live writer's, or what is wrong with it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        _marker(path).unlink(missing_ok=True)
+        return 0
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        content = path.read_bytes()
-        whole = _whole_bytes(content, path)
-        if whole < len(content):
-            os.ftruncate(descriptor, whole)
-        return len(content) - whole
+        removed = _cut_tail(descriptor, path)
     except BlockingIOError:
         return 0
+    except DataError as error:
+        _marker(path).rename(path.with_suffix(".damaged"))
+        return str(error)
     finally:
         os.close(descriptor)
+    _marker(path).unlink(missing_ok=True)
+    return removed
+
+
+def _cut_tail(descriptor: int, path: Path) -> int:
+    content = path.read_bytes()
+    whole = _whole_bytes(content, path)
+    if whole < len(content):
+        write_atomically(path.with_suffix(".torn"), content[whole:])
+        os.ftruncate(descriptor, whole)
+    return len(content) - whole

@@ -72,7 +72,7 @@ class Settings(BaseSettings):
     """Longest the gateway waits for the rest of a request body."""
 
     request_window: int = Field(default=65_536, ge=1)
-    """Answers the gateway remembers by `request_id`; a repeated request gets the same one."""
+    """Entities whose answers the gateway remembers by `request_id`; a repeat gets the same answer."""
 
     max_batch: int = Field(default=256, ge=1)
     """Most entities the gateway sends to Triton in one call."""

@@ -1,9 +1,10 @@
 """The model contract: the hand-off between data science and engineering, strict to the last key."""
 
 from enum import StrEnum
+from math import isfinite
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from include.contracts.canonical import content_hash
 from include.contracts.moments import Duration
@@ -259,6 +260,23 @@ class ModelContract(BaseModel):
     schedules: Schedules = Schedules()
 
     @model_validator(mode="after")
+    def _servable(self) -> "ModelContract":
+        try:
+            outputs = self.signature.outputs
+        except ValidationError as error:
+            reason = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
+            raise ValueError(f"task, classes, features.inputs: {reason}") from None
+        score = self.serving.default_score
+        if score is None:
+            if Fallback.DEFAULT_SCORE in self.serving.fallbacks:
+                raise ValueError(
+                    "serving.fallbacks names 'default_score', but serving.default_score is missing"
+                )
+        elif len(score) != outputs or not all(map(isfinite, score)):
+            raise ValueError(f"serving.default_score: needs {outputs} finite numbers, one for each output")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> "ModelContract":
         named = [t.metric for t in self.gates.thresholds] + [
             self.gates.baseline.metric,
@@ -273,8 +291,6 @@ class ModelContract(BaseModel):
             raise ValueError(
                 f"gates.baseline.feature: {self.gates.baseline.feature!r} is not an input of the model"
             )
-        if Fallback.DEFAULT_SCORE in self.serving.fallbacks and self.serving.default_score is None:
-            raise ValueError("serving.fallbacks names 'default_score', but serving.default_score is missing")
         return self
 
     @property

@@ -34,6 +34,7 @@ class FallbackReason(StrEnum):
 
     STALE_FEATURES = "stale_features"
     MISSING_FEATURES = "missing_features"
+    FEATURES_UNAVAILABLE = "features_unavailable"
     MODEL_UNAVAILABLE = "model_unavailable"
     MODEL_ERROR = "model_error"
     DEADLINE = "deadline"

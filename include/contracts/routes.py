@@ -54,6 +54,8 @@ class VersionRoute(BaseModel):
     signature: Signature
     endpoints: tuple[str, ...] = Field(min_length=1)
     """host:port of the Tritons that hold it."""
+    maximum_batch: int = Field(default=256, ge=1)
+    """Most rows one call may have there."""
     transform_sha256: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of each request-time transform's source, by name; the gateway runs no other."""
 

@@ -53,7 +53,10 @@ def load_version(
     package = store.path(version.package_uri)
     stage_version(package, settings.triton_repository, name, manifest.signature, resources)
     triton.load(name)
-    scores = triton.infer(name, manifest.signature, [case.features for case in golden.cases])
+    rows = [case.features for case in golden.cases]
+    most = resources.maximum_batch
+    batches = [rows[start : start + most] for start in range(0, len(rows), most)]
+    scores = np.concatenate([triton.infer(name, manifest.signature, batch) for batch in batches])
     worst = worst_deviation(golden, scores)
     if worst.difference > golden.absolute_tolerance:
         triton.unload(name)

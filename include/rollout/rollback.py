@@ -64,13 +64,17 @@ def roll_back(
     if release is None and (state.route.champion.version, state.route.share) == (version.version, 0.0):
         return state.route
     manifest = load_manifest(ArtefactStore(settings.artefacts_folder), version)
-    route = rolled_back(state.route, manifest, version, (settings.triton_endpoint,))
+    route = rolled_back(state.route, manifest, version, (settings.triton_endpoint,), resources.maximum_batch)
     _write(ledger, release, RouteUpdate(route, state.revision), actor, reason)
     return route
 
 
 def rolled_back(
-    before: ModelRoute, manifest: Manifest, version: Version, endpoints: tuple[str, ...]
+    before: ModelRoute,
+    manifest: Manifest,
+    version: Version,
+    endpoints: tuple[str, ...],
+    maximum_batch: int,
 ) -> ModelRoute:
     """Return a route with a version as sole champion; entity, policies and fallbacks stay.
 
@@ -79,7 +83,7 @@ def rolled_back(
     return before.model_copy(
         update={
             "feature_ttl_seconds": manifest.snapshot.feature_ttl_seconds,
-            "champion": version_route(manifest, version, endpoints),
+            "champion": version_route(manifest, version, endpoints, maximum_batch),
             "challenger": None,
             "share": 0.0,
             "change_id": None,

@@ -74,13 +74,15 @@ def full_route(
         fallbacks=contract.serving.fallbacks,
         default_score=contract.serving.default_score,
         deadline_seconds=contract.serving.deadline_ms / 1000,
-        champion=version_route(manifest, version, endpoints),
+        champion=version_route(manifest, version, endpoints, contract.resources.maximum_batch),
         change_id=change_id,
         previous=previous_of(before, version.version),
     )
 
 
-def version_route(manifest: Manifest, version: Version, endpoints: tuple[str, ...]) -> VersionRoute:
+def version_route(
+    manifest: Manifest, version: Version, endpoints: tuple[str, ...], maximum_batch: int
+) -> VersionRoute:
     """Return how one version is reached."""
     return VersionRoute(
         version=version.version,
@@ -88,6 +90,7 @@ def version_route(manifest: Manifest, version: Version, endpoints: tuple[str, ..
         signature=manifest.signature,
         endpoints=endpoints,
         transform_sha256=manifest.snapshot.transform_sha256,
+        maximum_batch=maximum_batch,
     )
 
 

@@ -1,10 +1,12 @@
 """Runs the gateway: one process, stopped with SIGTERM, which lets requests in flight finish."""
 
+from functools import partial
+
 import uvicorn
 
-from include.adapters.online_features import OnlineFeatures
-from include.config.settings import settings
+from include.config.settings import Settings, settings
 from serving.gateway.logs import configure_logging
+from serving.gateway.ports import FeatureReader
 from serving.gateway.server import gateway, ledger_of
 
 DRAIN_SECONDS = 10
@@ -16,7 +18,7 @@ def main() -> None:
     configure_logging()
     current = settings()
     uvicorn.run(
-        gateway(current, OnlineFeatures(current), ledger_of(current)),
+        gateway(current, partial(online_features, current), ledger_of(current)),
         host=current.host,
         port=current.gateway_port,
         loop="uvloop",
@@ -29,6 +31,13 @@ def main() -> None:
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+
+
+def online_features(current: Settings) -> FeatureReader:
+    """Return the online store; importing its client takes seconds, so that nothing waits for it."""
+    from include.adapters.online_features import OnlineFeatures  # noqa: PLC0415
+
+    return OnlineFeatures(current)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from include.contracts.routes import ModelRoute, VersionRoute
 from include.contracts.signatures import Task
 from serving.gateway.freshness import Enriched
 from serving.gateway.ladder import Assignment, assign, rungs
-from serving.gateway.problems import MODEL_UNAVAILABLE, Problem
+from serving.gateway.problems import FEATURES_UNAVAILABLE, MODEL_UNAVAILABLE, Problem
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.schemas import Prediction
 
@@ -63,6 +63,16 @@ class Attempt:
         """End the attempt without an answer."""
         self.problem = problem
         self.errors.append(f"{problem.kind.slug}: {problem.detail}")
+
+    def lose_features(self, error: str) -> None:
+        """Go without features: no version can be asked, only the default score answers."""
+        for rung, default in enumerate(self.ladder):
+            if isinstance(default, tuple):
+                self.rung, self.outputs = rung, default
+                self.reason = FallbackReason.FEATURES_UNAVAILABLE
+                self.errors.append(error)
+                return
+        self.refuse(Problem(FEATURES_UNAVAILABLE, error))
 
     def fall(self, reason: FallbackReason, error: str) -> None:
         """Step to the next rung; past the last one the attempt is refused."""

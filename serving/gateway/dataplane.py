@@ -14,11 +14,14 @@ from serving.gateway.attempts import Ask, RouteContext
 from serving.gateway.decoding import decoded
 from serving.gateway.keys import KeyRing, authorise
 from serving.gateway.pipeline import Backends, Pipeline, pipelines
-from serving.gateway.problems import NOT_READY, UNKNOWN_MODEL, Problem
+from serving.gateway.problems import INTERNAL, NOT_READY, UNKNOWN_MODEL, Problem, ProblemDocument
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.request_window import RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
 from serving.gateway.validation import entities_of
+
+READY_SECONDS = 1.0
+"""How long an answer about readiness holds."""
 
 _predict_request = msgspec.json.Decoder(PredictRequest)
 
@@ -30,9 +33,11 @@ class Dataplane:
         """Args: load: finds a model's transform by name."""
         self._load = load
         self.backends = backends
-        self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window)
+        self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window, _is_final)
         self._pipelines: dict[str, Pipeline] | None = None
         self._keys = KeyRing()
+        self._readiness: asyncio.Future[list[str]] | None = None
+        self._looked_at = 0.0
 
     def swap_routes(self, snapshot: RouteSnapshot) -> None:
         """Answer from now on by these routes; what is in flight ends on those it began with."""
@@ -41,6 +46,7 @@ class Dataplane:
             for model, route in snapshot.routes.items()
         }
         self._pipelines = pipelines(contexts, self.backends)
+        self._readiness = None
 
     def swap_keys(self, keys: Iterable[ApiKey]) -> None:
         """Accept from now on these keys and no others."""
@@ -88,13 +94,25 @@ class Dataplane:
         return await self._window.once(
             (key.key_id, model, request.request_id),
             body_sha256,
+            len(asks),
             lambda: _answer(pipeline, asks, is_many=is_many),
         )
 
     async def unready(self) -> list[str]:
-        """Return why the gateway is not ready; empty when every routed version answers."""
+        """Return why the gateway is not ready; empty when every routed version answers.
+
+        Anyone may ask, so that the versions are asked at most once in READY_SECONDS.
+        """
+        now = monotonic()
+        if self._readiness is None or now - self._looked_at >= READY_SECONDS:
+            self._readiness, self._looked_at = asyncio.ensure_future(self._look()), now
+        return await asyncio.shield(self._readiness)
+
+    async def _look(self) -> list[str]:
         if not self._pipelines:
             return ["no routes"]
+        if not self.backends.features.is_loaded:
+            return ["the feature store is not loaded"]
         wanted = [
             (pipeline.context.route.model, version)
             for pipeline in self._pipelines.values()
@@ -122,6 +140,13 @@ def _answered(result: Prediction | BaseException) -> Prediction:
     if isinstance(result, BaseException):
         raise result
     return result
+
+
+def _is_final(answer: Prediction | Predictions) -> bool:
+    """Say whether asking again could not give more: no entity failed for our reasons."""
+    return isinstance(answer, Prediction) or not any(
+        isinstance(item, ProblemDocument) and item.status >= INTERNAL.status for item in answer.predictions
+    )
 
 
 def _several(pipeline: Pipeline, results: Iterable[Prediction | BaseException]) -> Predictions:

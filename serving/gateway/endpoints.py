@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -179,7 +179,10 @@ class Endpoints:
             raise Problem(EVENT_TIME, "it is not an ISO 8601 time") from None
         if moment.tzinfo is None or moment.timestamp() < 0:
             raise Problem(EVENT_TIME, "it needs a zone, such as Z, and a year from 1970 on")
-        return moment
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:
+            raise Problem(EVENT_TIME, "it lies after the year 9999 in UTC") from None
 
 
 def _json_size(request: Request, body_size: int) -> int:

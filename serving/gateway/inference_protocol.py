@@ -100,7 +100,7 @@ class InferenceProtocol:
         arrived = monotonic()
         pipeline, served = self._served(key, model, version, Verb.INFER)
         request = decoded(_infer_request, body[:json_size])
-        most = self._dataplane.backends.max_batch
+        most = min(self._dataplane.backends.max_batch, served.maximum_batch)
         tensors = read_tensors(served.signature, request, body[json_size:], most)
         rows = _checked_rows(served, tensors)
         score_output(request, np.zeros((0, 1), np.float32))  # refuses before the model is asked

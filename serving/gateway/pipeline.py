@@ -1,7 +1,7 @@
 """One route's pipeline: a batch is enriched, sent to its versions, logged and answered, in that order."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,8 +25,9 @@ from serving.gateway.attempts import Ask, Attempt, RouteContext
 from serving.gateway.coalescer import Coalescer
 from serving.gateway.freshness import enrich
 from serving.gateway.ladder import reason_of
-from serving.gateway.ports import FeatureReader, Inference, OnlineRow, RowLog
-from serving.gateway.problems import FEATURES_UNAVAILABLE, LOG_UNAVAILABLE, Problem
+from serving.gateway.loading import LoadedLater
+from serving.gateway.ports import Inference, OnlineRow, RowLog
+from serving.gateway.problems import LOG_UNAVAILABLE, Problem
 from serving.gateway.request_features import RequestFeatures
 from serving.gateway.schemas import Prediction
 from serving.gateway.telemetry import Telemetry
@@ -39,7 +40,7 @@ _log = getLogger(__name__)
 class Backends:
     """What all pipelines share."""
 
-    features: FeatureReader
+    features: LoadedLater
     inference: Inference
     log: RowLog
     executor: Executor
@@ -94,7 +95,7 @@ class Pipeline:
         return [attempt.problem or self.context.answer(attempt) for attempt in attempts]
 
     async def _read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
-        """One enrichment read for the batch; when it fails, every attempt is refused."""
+        """One enrichment read for the batch; when it fails, every attempt goes without."""
         reader, entity = self._backends.features, self.context.route.entity
         values = [attempt.ask.value for attempt in attempts]
         try:
@@ -104,11 +105,12 @@ class Pipeline:
         except ServingError as error:
             _log.error("features unavailable", extra={"fields": {"error": str(error)}})
             for attempt in attempts:
-                attempt.refuse(Problem(FEATURES_UNAVAILABLE, "the online feature store cannot be read"))
+                attempt.lose_features("the online feature store cannot be read")
             return ()
 
     async def _climb(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
-        """Take every attempt up its ladder; one call a version and round."""
+        """Take every attempt up its ladder; one call a version and round, one deadline for all rounds."""
+        end = monotonic() + self._deadline
         pending = list(zip(attempts, rows, strict=True)) if rows else []
         while pending:
             groups: dict[str, list[Attempt]] = {}
@@ -119,9 +121,12 @@ class Pipeline:
                     versions[version.version] = version
                     groups.setdefault(version.version, []).append(attempt)
             ready = {name: self._ready(versions[name], group) for name, group in groups.items()}
-            end = monotonic() + self._deadline
             await asyncio.gather(
-                *(self._score_group(versions[name], group, end) for name, group in ready.items() if group)
+                *(
+                    self._score_group(versions[name], batch, end)
+                    for name, group in ready.items()
+                    for batch in _batches(group, versions[name].maximum_batch)
+                )
             )
             pending = [pair for pair in pending if pair[0].is_open]
 
@@ -205,6 +210,10 @@ class Pipeline:
 def pipelines(contexts: Mapping[str, RouteContext], backends: Backends) -> dict[str, Pipeline]:
     """Return a pipeline for each route."""
     return {model: Pipeline(context, backends) for model, context in contexts.items()}
+
+
+def _batches(group: Sequence[Attempt], most: int) -> Iterator[Sequence[Attempt]]:
+    return (group[start : start + most] for start in range(0, len(group), most))
 
 
 def _fall(version: VersionRoute, group: Sequence[Attempt], error: ServingError) -> None:

@@ -65,11 +65,12 @@ class RoutePoller:
         try:
             state = self._read()
             if state != self._state:
-                self._state = state
                 self._loop.call_soon_threadsafe(self._apply, state)
-                write_atomically(self._path, state.model_dump_json().encode())
+                self._keep(state)
         except (SQLAlchemyError, LedgerError, OSError, ValidationError) as error:
             self._note(reachable=False, error=f"{type(error).__name__}: {error}")
+        except Exception:  # noqa: BLE001 - without this thread routes and revoked keys would stand still
+            _log.exception("routes could not be followed")
         else:
             self._note(reachable=True)
 
@@ -83,6 +84,15 @@ class RoutePoller:
         if self._ledger.snapshot_id() != (snapshot.snapshot_id if snapshot else None):
             snapshot = self._ledger.route_snapshot()
         return ServingState(snapshot=snapshot, api_keys=keys)
+
+    def _keep(self, state: ServingState) -> None:
+        """Write the state to disk; one that could not be written is tried again at the next look."""
+        try:
+            write_atomically(self._path, state.model_dump_json().encode())
+        except OSError as error:
+            _log.warning("routes are in force, but not kept on disk", extra={"fields": {"error": str(error)}})
+        else:
+            self._state = state
 
     def _kept(self) -> ServingState:
         try:

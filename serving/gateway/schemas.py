@@ -99,7 +99,10 @@ class ServerMetadata(msgspec.Struct, frozen=True):
 
 
 class InferInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input tensor; `data` in row-major order, nested or flat, unless it follows as binary."""
+    """One input tensor; `data` in row-major order, nested or flat, unless it follows as binary.
+
+    Among numbers `null` stands for a missing value; NaN and infinities are refused in either form.
+    """
 
     name: str
     datatype: str

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from logging import getLogger
+from logging import ERROR, INFO, getLogger
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.outcome_log import OutcomeLog
 from include.adapters.prediction_log import PredictionLog, recover
+from include.adapters.segments import Recovery
 from include.adapters.triton_inference import TritonInference
 from include.config.models import model_folders
 from include.config.settings import Settings
@@ -17,6 +18,7 @@ from include.config.transforms import Transform, load_transform
 from serving.gateway.app import Gateway
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.endpoints import Endpoints
+from serving.gateway.loading import LoadedLater
 from serving.gateway.openapi import documentation
 from serving.gateway.outcomes import Outcomes
 from serving.gateway.pipeline import Backends
@@ -34,23 +36,23 @@ def wall_clock() -> datetime:
 
 def gateway(
     settings: Settings,
-    features: FeatureReader,
+    load_features: Callable[[], FeatureReader],
     ledger: Callable[[], LedgerReader],
     clock: Callable[[], datetime] = wall_clock,
 ) -> Gateway:
     """Return the application over a feature store and a ledger, which is opened when first polled.
 
-    Torn tails that a killed gateway left in the logs are cut off and counted before new rows are written.
+    The feature store is loaded in its own thread once the application starts; until then it is not ready.
 
-    Raises:
-        DataError: a log is damaged before its tail.
+    Torn tails that a killed gateway left in the logs are set aside and counted before new rows are written;
+    a damaged segment is reported and does not keep it from serving.
     """
-    recovery = recover(settings.predictions_folder)
-    _log.info("prediction log recovered", extra={"fields": vars(recovery)})
+    telemetry, features = Telemetry(), LoadedLater(load_features)
+    _report("predictions", recover(settings.predictions_folder), telemetry)
     inference, executor = TritonInference(), ThreadPoolExecutor(1, thread_name_prefix="features")
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
-    telemetry = Telemetry()
+    _report("outcomes", outcome_log.recovery, telemetry)
     dataplane = Dataplane(
         Backends(
             features=features,
@@ -69,6 +71,7 @@ def gateway(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
+        executor.submit(features.load)
         await poller.start()
         try:
             yield
@@ -97,6 +100,12 @@ def transform_of(settings: Settings, model: str, name: str) -> Transform:
     """
     folder = model_folders(settings.model_folders).get(model)
     return load_transform(name, folder.path if folder else None)
+
+
+def _report(log: str, recovery: Recovery, telemetry: Telemetry) -> None:
+    level = ERROR if recovery.damaged else INFO
+    _log.log(level, "log recovered", extra={"fields": {"log": log, **vars(recovery)}})
+    telemetry.damaged_segments.labels(log).inc(len(recovery.damaged))
 
 
 def ledger_of(settings: Settings) -> Callable[[], LedgerReader]:

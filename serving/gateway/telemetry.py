@@ -25,6 +25,12 @@ class Telemetry:
         self.log_bytes = Counter(
             "gateway_log_bytes", "Bytes appended to the prediction log.", registry=self.registry
         )
+        self.damaged_segments = Counter(
+            "gateway_damaged_segments",
+            "Log segments found damaged at the start.",
+            ("log",),
+            registry=self.registry,
+        )
         self.batch_size = Histogram(
             "gateway_batch_size", "Entities in one batch.", buckets=_ROWS, registry=self.registry
         )

@@ -97,10 +97,12 @@ def _floats(tensor: InferInput, values: Sequence[object]) -> npt.NDArray[np.floa
     """JSON has no NaN: null stands for a missing value."""
     if not all(value is None or type(value) in (int, float) for value in values):
         raise _refused(f"input {tensor.name!r} must hold numbers, and null for a missing one")
+    try:
+        doubles = np.array([np.nan if value is None else value for value in values], np.float64)
+    except OverflowError:
+        raise _refused(f"input {tensor.name!r} holds a number that is too large") from None
     with np.errstate(over="ignore"):  # an infinity is refused with the feature's name later
-        return np.array([np.nan if value is None else value for value in values], np.float64).astype(
-            np.float32
-        )
+        return doubles.astype(np.float32)
 
 
 def _from_binary(
@@ -110,7 +112,12 @@ def _from_binary(
     if len(raw) != size or (tensor.name == NUMERIC and size != count * _FLOAT_BYTES):
         raise _refused(f"input {tensor.name!r}: {len(raw)} binary bytes do not fill its shape {tensor.shape}")
     if tensor.name == NUMERIC:
-        return np.frombuffer(raw, np.float32).reshape(tensor.shape)
+        numbers = np.frombuffer(raw, np.float32)
+        if not np.isfinite(numbers).all():
+            raise _refused(
+                f"input {tensor.name!r} holds NaN or an infinity; a missing value is null, in JSON"
+            )
+        return numbers.reshape(tensor.shape)
     elements = list(_elements(raw))
     if len(elements) != count:
         raise _refused(f"input {tensor.name!r} has {len(elements)} elements, its shape is {tensor.shape}")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.adapters.prediction_log import PredictionLog, find, read, recover
+from include.adapters.prediction_log import PredictionLog, find, find_all, read, recover
 from include.adapters.segments import segments
 from include.contracts.errors import DataError, LogWriteError
 from include.contracts.identifiers import uuid7
@@ -58,6 +58,13 @@ def logged(folder: Path, rows: list[PredictionRow]) -> Path:
     return segments(folder)[0]
 
 
+def left_open(folder: Path, rows: list[PredictionRow]) -> Path:
+    """Write rows and leave their segment as a killed writer does: unlocked and not sealed."""
+    path = logged(folder, rows)
+    path.with_suffix(".open").touch()
+    return path
+
+
 def test_rows_come_back_as_they_were(tmp_path):
     """Every field survives the log, missing values too."""
     rows = [row(), row(status=Status.FAILED, outputs=None, error="why")]
@@ -88,6 +95,19 @@ def test_an_id_that_is_not_there_is_not_found(tmp_path):
         find(tmp_path, "nonsense")
 
 
+def test_many_ids_are_found_day_by_day(tmp_path):
+    """Ids of several days at once; a damaged segment matters only to what is not found elsewhere."""
+    rows = [row(), row(), row(MOMENT + timedelta(days=1))]
+    logged(tmp_path, rows)
+    (tmp_path / "day=2017-11-01" / "0-damaged.log").write_bytes(b"not a segment at all")
+
+    assert {item.prediction_id: item for item in rows} == find_all(
+        tmp_path, [item.prediction_id for item in rows]
+    )
+    with pytest.raises(DataError, match="0-damaged"):
+        find_all(tmp_path, [rows[0].prediction_id, uuid7(MOMENT)])
+
+
 def test_segments_roll_at_their_size(tmp_path):
     """A full segment is closed and another one started; order is kept within each."""
     log = PredictionLog(tmp_path, 1_000)
@@ -109,7 +129,7 @@ def test_a_segment_cut_anywhere_keeps_its_whole_records(data, tmp_path_factory):
     sizes = [PredictionLog(folder, 2**20).append([item]) for item in rows]
     for path in segments(folder):
         path.unlink()
-    path = logged(folder, rows)
+    path = left_open(folder, rows)
     whole = path.stat().st_size
     cut = data.draw(st.integers(0, whole - 1))
     os.truncate(path, cut)
@@ -121,32 +141,70 @@ def test_a_segment_cut_anywhere_keeps_its_whole_records(data, tmp_path_factory):
     left = header + sum(sizes[:kept]) if cut >= header else 0
     assert (1 if cut > left else 0, cut - left) == (recovery.torn_tails, recovery.bytes_removed)
     assert left == path.stat().st_size
+    assert (cut > left) == path.with_suffix(".torn").exists()
     assert rows[:kept] == list(read(folder))
 
 
 @pytest.mark.parametrize("tail", [b"\0" * 64, b"\xff" * 64, b"\x05\0\0\0\0\0\0\0wrong"])
 def test_a_tail_of_garbage_is_no_row(tmp_path, tail):
-    """Zeros (which carry a valid checksum of nothing), noise and a wrong checksum are cut off."""
-    path = logged(tmp_path, [row()])
+    """Zeros, noise and a wrong checksum are set aside."""
+    path = left_open(tmp_path, [row()])
     with path.open("ab") as file:
         file.write(tail)
 
     assert 1 == len(list(read(tmp_path)))
     assert len(tail) == recover(tmp_path).bytes_removed
+    assert tail == path.with_suffix(".torn").read_bytes()
 
 
 def test_damage_before_the_tail_is_reported_and_never_cut(tmp_path):
-    """A flipped bit in an acknowledged row names file and byte, and recovery leaves the file alone."""
-    path = logged(tmp_path, [row(), row()])
+    """A flipped bit in an acknowledged row names file and byte, once; recovery leaves the file alone."""
+    path = left_open(tmp_path, [row(), row()])
     content = bytearray(path.read_bytes())
     content[40] ^= 1
     path.write_bytes(content)
 
     with pytest.raises(DataError, match=f"{path.name}: the record at byte 12 is damaged"):
         list(read(tmp_path))
-    with pytest.raises(DataError, match="damaged"):
-        recover(tmp_path)
+    [damage] = recover(tmp_path).damaged
+    assert f"{path.name}: the record at byte 12 is damaged" in damage
+    assert () == recover(tmp_path).damaged
     assert bytes(content) == path.read_bytes()
+    with pytest.raises(DataError, match="damaged"):
+        list(read(tmp_path))
+
+
+@settings(deadline=None, max_examples=300)
+@given(data=st.data())
+def test_no_flipped_bit_loses_an_acknowledged_row_in_silence(data, tmp_path_factory):
+    """Whichever bit: reading raises, or the last record alone is set aside, and what is left is read."""
+    folder = tmp_path_factory.mktemp("log")
+    rows = [row(unit=str(number)) for number in range(4)]
+    is_sealed = data.draw(st.booleans())
+    path = logged(folder, rows) if is_sealed else left_open(folder, rows)
+    content = bytearray(path.read_bytes())
+    bit = data.draw(st.integers(0, 8 * len(content) - 1))
+    content[bit // 8] ^= 1 << bit % 8
+    path.write_bytes(content)
+    recovery = recover(folder)
+
+    if is_sealed or recovery.damaged:
+        with pytest.raises(DataError):
+            list(read(folder))
+    else:
+        assert rows[:3] == list(read(folder))
+        assert bytes(content) == path.read_bytes() + path.with_suffix(".torn").read_bytes()
+        assert 1 == recovery.torn_tails
+
+
+def test_recovery_looks_only_at_segments_that_were_left_open(tmp_path):
+    """A sealed segment costs a start nothing, damaged or not."""
+    logged(tmp_path, [row()]).write_bytes(b"no segment at all")
+    left_open(tmp_path / "other", [row()])
+
+    assert 0 == recover(tmp_path).segments
+    assert 1 == recover(tmp_path / "other").segments
+    assert 0 == recover(tmp_path / "other").segments
 
 
 def test_recovery_leaves_a_live_writer_alone(tmp_path):
@@ -159,6 +217,7 @@ def test_recovery_leaves_a_live_writer_alone(tmp_path):
 
     assert 0 == recover(tmp_path).bytes_removed
     log.close()
+    path.with_suffix(".open").touch()
     assert 10 == recover(tmp_path).bytes_removed
 
 

@@ -100,6 +100,11 @@ def test_monitoring_block_is_taken_as_teams_write_it():
         ),
         ("approvers.quorum", 3, "approvers", "cannot be reached"),
         ("serving.default_score", None, "", "default_score is missing"),
+        ("serving.default_score", [0.2, 0.8], "", "serving.default_score: needs 1 finite"),
+        ("serving.default_score", [float("nan")], "", "serving.default_score: needs 1 finite"),
+        ("task", "multiclass", "", "classes"),
+        ("classes", ["no", "yes"], "", "classes"),
+        ("features.inputs.1.name", "total_spend_30d", "", "features.inputs: inputs named more than once"),
         (
             "monitoring",
             {"feature_drift": {"schedule": "daily", "test": {}}},

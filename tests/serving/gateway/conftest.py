@@ -146,12 +146,14 @@ class FaultyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         self.calls: list[tuple[str, int]] = []
         self.faults: dict[str, Fault] = {}
         self.unloaded: set[str] = set()
+        self.asked_ready = 0
         self.gate = Event()
         self.gate.set()
         self.score = lambda numeric: np.nansum(numeric, axis=1, keepdims=True, dtype=np.float32)
 
     def ModelReady(self, request, _):
         """Say whether a model is loaded."""
+        self.asked_ready += 1
         return service_pb2.ModelReadyResponse(ready=request.name not in self.unloaded)
 
     def ModelInfer(self, request, context):
@@ -239,6 +241,7 @@ def serving(
     *,
     settings: Mapping[str, object] | None = None,
     ledger_is_down: bool = False,
+    may_load: Event | None = None,
     **changes: object,
 ) -> Iterator[Stage]:
     """Run a gateway; `changes` go into the route of churn, `settings` into the settings."""
@@ -252,7 +255,13 @@ def serving(
         api_key(EXPIRED_KEY, expires_at=NOW - timedelta(hours=1)),
     )
     features, ledger = MemoryFeatures({1: FRESH}), MemoryLedger(snapshot, keys, ledger_is_down)
-    app = gateway(current, features, lambda: ledger, lambda: NOW)
+
+    def load() -> MemoryFeatures:
+        if may_load is not None:
+            may_load.wait(10)
+        return features
+
+    app = gateway(current, load, lambda: ledger, lambda: NOW)
     config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools", ws="none")
     server = uvicorn.Server(config)
     thread = Thread(target=server.run)

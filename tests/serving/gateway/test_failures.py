@@ -1,12 +1,14 @@
 """What happens when something the gateway needs fails."""
 
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import grpc
 import pytest
 
 from include.contracts.predictions import FallbackReason, Status
 from include.contracts.routes import RouteSnapshot
+from serving.gateway import dataplane
 from tests.serving.gateway.conftest import KEY, api_key, route, serving, version_route, wait_for
 
 ONE = {"entity": {"customer_id": 1}}
@@ -74,6 +76,19 @@ def test_a_model_that_hangs_is_left_at_the_deadline(start):
     assert ("deadline", 0.5) == (answer["fallback"], answer["score"])
 
 
+def test_all_rungs_share_one_deadline(start, triton):
+    """What the champion used up, the previous version does not get again."""
+    previous = version_route("0.9.0", triton[1])
+    fallbacks = ["previous_version", "default_score"]
+    stage = start(deadline_seconds=0.2, previous=previous, fallbacks=fallbacks, default_score=[0.5])
+    stage.triton.gate.clear()
+    answer = stage.predict(ONE).json()
+
+    assert ("deadline", 0.5) == (answer["fallback"], answer["score"])
+    assert [("churn__1_0_0", 1)] == stage.triton.calls
+    assert "0.9.0: the deadline passed" in stage.rows()[0].error
+
+
 def test_an_answer_that_is_not_finite_is_no_answer(start):
     """NaN out of the model is a model error, for that row only."""
     stage = start(fallbacks=["default_score"], default_score=[0.5])
@@ -90,6 +105,19 @@ def test_a_feature_store_that_is_down_is_503_and_logged(stage):
     assert (503, "/docs#features-unavailable") == (response.status_code, response.json()["type"])
     assert [Status.FAILED] == [row.status for row in stage.rows()]
     assert 200 == stage.client.get("/v2/health/live").status_code
+
+
+def test_a_feature_store_that_is_down_falls_to_the_default_score(start):
+    """No version can be asked; the answer says why, and comes back to the version with the store."""
+    stage = start(fallbacks=["previous_version", "default_score", "refuse"], default_score=[0.21])
+    stage.features.is_down = True
+    answer = stage.predict(ONE).json()
+    [row] = stage.rows()
+
+    assert (None, 0.21, "features_unavailable") == (answer["version"], answer["score"], answer["fallback"])
+    assert (Status.FALLBACK, FallbackReason.FEATURES_UNAVAILABLE) == (row.status, row.fallback_reason)
+    stage.features.is_down = False
+    assert "1.0.0" == stage.predict(ONE).json()["version"]
 
 
 def test_nothing_is_answered_that_cannot_be_logged(stage):
@@ -143,6 +171,28 @@ def test_a_ledger_that_goes_away_changes_nothing(stage):
     assert 200 == stage.predict(ONE).status_code
 
 
+def test_an_error_nobody_thought_of_does_not_end_following(stage, caplog):
+    """A revoked key is refused once the ledger makes sense again."""
+    sound, stage.ledger.api_keys = stage.ledger.api_keys, lambda: 1 / 0
+    wait_for(lambda: "routes could not be followed" in caplog.text)
+    stage.ledger.keys, stage.ledger.api_keys = (), sound
+    wait_for(lambda: stage.predict(ONE).status_code == 401)
+
+
+def test_routes_that_could_not_be_kept_are_kept_later(stage, caplog):
+    """They are in force at once, and on disk once there is room again."""
+    folder = stage.settings.gateway_folder
+    wait_for((folder / "routes.json").exists)
+    folder.rename(folder.with_name("away"))
+    folder.write_text("in the way")
+    routes = {"churn": route(stage.endpoint, champion=version_route("2.0.0", stage.endpoint))}
+    stage.ledger.snapshot = RouteSnapshot(snapshot_id="2-new", routes=routes)
+    wait_for(lambda: "not kept on disk" in caplog.text)
+    assert "2.0.0" == stage.predict(ONE).json()["version"]
+    folder.unlink()
+    wait_for((folder / "routes.json").exists)
+
+
 def test_without_its_ledger_it_starts_from_what_it_kept(tmp_path, triton):
     """Routes and keys of the last run serve a start without a ledger."""
     with serving(tmp_path, triton) as first:
@@ -164,10 +214,20 @@ def test_readiness_needs_routes_and_every_routed_version(stage):
     """Unready while a routed version is not loaded, with the reason; live all the same."""
     assert 200 == stage.client.get("/v2/health/ready").status_code
     stage.triton.unloaded = {"churn__1_0_0"}
+    wait_for(lambda: stage.client.get("/v2/health/ready").status_code == 503)
     response = stage.client.get("/v2/health/ready")
 
     assert (503, ["churn 1.0.0 is not loaded"]) == (response.status_code, response.json()["reasons"])
     assert 200 == stage.client.get("/v2/health/live").status_code
+
+
+def test_whoever_asks_for_readiness_costs_triton_nothing_more(stage, monkeypatch):
+    """Triton is asked once while an answer holds, however many ask."""
+    monkeypatch.setattr(dataplane, "READY_SECONDS", 3600.0)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: stage.client.get("/v2/health/ready").status_code, range(40)))
+
+    assert ([200] * 40, 1) == (answers, stage.triton.asked_ready)
 
 
 def test_a_route_without_a_champion_loaded_elsewhere_is_unready(start):
@@ -177,3 +237,35 @@ def test_a_route_without_a_champion_loaded_elsewhere_is_unready(start):
     wait_for(lambda: stage.client.get("/v2/health/ready").status_code == 503)
 
     assert "/docs#model-unavailable" == stage.predict(ONE).json()["type"]
+
+
+def test_a_damaged_segment_does_not_keep_it_from_starting(tmp_path, triton, caplog):
+    """It is counted and logged once; new predictions are answered and logged."""
+    with serving(tmp_path, triton) as first:
+        for _ in range(2):
+            first.predict(ONE)
+    path = next(first.settings.predictions_folder.rglob("*.log"))
+    path.with_suffix(".open").touch()
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with serving(tmp_path, triton) as second:
+        assert 200 == second.predict(ONE).status_code
+        counted = 'gateway_damaged_segments_total{log="predictions"} 1.0'
+        assert counted in second.client.get("/metrics").text
+    with serving(tmp_path, triton) as third:
+        assert 'log="predictions"} 0.0' in third.client.get("/metrics").text
+
+
+def test_it_is_live_while_the_feature_store_loads(start):
+    """Not ready, with the reason; a request that comes early is answered once the store is there."""
+    may_load = Event()
+    stage = start(may_load=may_load)
+    assert 200 == stage.client.get("/v2/health/live").status_code
+    response = stage.client.get("/v2/health/ready")
+    assert (503, ["the feature store is not loaded"]) == (response.status_code, response.json()["reasons"])
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(stage.predict, ONE)
+        may_load.set()
+        assert 200 == early.result().status_code
+    wait_for(lambda: stage.client.get("/v2/health/ready").status_code == 200)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from include.contracts.predictions import Source
-from tests.serving.gateway.conftest import KEY
+from tests.serving.gateway.conftest import KEY, version_route
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # gevent, which the client brings, warns of itself
@@ -73,6 +73,7 @@ def test_tensors_are_logged_as_such(stage):
         [{**NUMERIC, "data": [1, 2, 3, True]}, CATEGORICAL],
         [{**NUMERIC, "data": [[[1], [2]], [[3], [4]]]}, CATEGORICAL],
         [{**NUMERIC, "data": [1, 2, 3, 1e39]}, CATEGORICAL],
+        [{**NUMERIC, "data": [1, 2, 3, 10**400]}, CATEGORICAL],
         [{**NUMERIC, "data": [-1, 2, 3, 4]}, CATEGORICAL],
         [NUMERIC, {**CATEGORICAL, "data": ["A", 1]}],
         [{**NUMERIC, "parameters": {"shared_memory_region": "x"}}, CATEGORICAL],
@@ -108,3 +109,23 @@ def test_binary_tensors_that_lie_about_their_size_are_refused(stage):
         response = stage.client.post(URL, content=content + raw, headers=headers)
         assert 422 == response.status_code, raw
     assert [] == stage.triton.calls
+
+
+def test_more_rows_than_the_version_takes_are_refused(start, triton):
+    """The version's maximum is the protocol's, too."""
+    stage = start(champion=version_route("1.0.0", triton[1]) | {"maximum_batch": 1})
+
+    assert 422 == stage.client.post(URL, json={"inputs": [NUMERIC, CATEGORICAL]}).status_code
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_not_finite_is_refused(refusing, number):
+    """NaN does not stand for a missing value: it is what a failed computation leaves."""
+    numeric = {"name": "numeric", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}
+    text = {"name": "categorical", "datatype": "BYTES", "shape": [1, 1], "data": ["A"]}
+    content = json.dumps({"inputs": [numeric, text]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(content))}
+    raw = np.array([1, number], np.float32).tobytes()
+    response = refusing.client.post(URL, content=content + raw, headers=headers)
+
+    assert (422, []) == (response.status_code, refusing.triton.calls)

@@ -1,6 +1,8 @@
 import pytest
 
 from include.adapters.outcome_log import read
+from serving.gateway.outcomes import MOST_OUTCOMES
+from tests.serving.gateway.conftest import CHURN_KEY
 
 OUTCOME = {
     "outcome_id": "o-1",
@@ -44,6 +46,7 @@ def test_an_outcome_of_a_prediction_finds_its_model(stage):
         {"model": None},
         {"occurred_at": "2017-11-15T00:00:00"},
         {"occurred_at": "soon"},
+        {"occurred_at": "9999-12-31T23:59:59-12:00"},
         {"value": "much"},
         {"more": 1},
     ],
@@ -56,3 +59,29 @@ def test_an_outcome_that_says_too_little_or_too_much_is_refused(refusing, change
 
     assert (422, "/docs#invalid-request") == (response.status_code, response.json()["type"])
     assert [] == list(read(refusing.settings.outcomes_folder))
+
+
+def test_a_list_is_bounded(refusing):
+    """One more than the most is refused as a whole."""
+    response = refusing.client.post("/v1/outcomes", json=[OUTCOME] * (MOST_OUTCOMES + 1))
+
+    assert (422, "/docs#invalid-request") == (response.status_code, response.json()["type"])
+
+
+def test_a_key_without_outcomes_reads_no_log(stage):
+    """It is refused before its prediction is looked for, and cannot find out whether there is one."""
+    headers = {"Authorization": f"Bearer {CHURN_KEY}"}
+    unknown = {**OUTCOME, "prediction_id": "015f7773-d200-704a-a616-fe91350b1c6f", "unit": None}
+
+    assert 403 == stage.client.post("/v1/outcomes", json=unknown, headers=headers).status_code
+
+
+def test_predictions_of_a_damaged_day_are_503(stage):
+    """What cannot be read now may be read once the file is restored; it is no bug of the gateway."""
+    prediction_id = stage.predict({"entity": {"customer_id": 1}}).json()["prediction_id"]
+    path = next(stage.settings.predictions_folder.rglob("*.log"))
+    path.write_bytes(b"no segment at all")
+    named = {key: OUTCOME[key] for key in ("outcome_id", "metric", "value", "occurred_at")}
+    response = stage.client.post("/v1/outcomes", json={**named, "prediction_id": prediction_id})
+
+    assert (503, "/docs#log-unavailable") == (response.status_code, response.json()["type"])

@@ -207,7 +207,12 @@ def test_a_replay_takes_its_event_time_and_never_sees_its_future(start):
     assert "2017-11-02" == str(at("2017-11-02T10:00:00+00:00").json() and stage.rows()[0].predicted_at.date())
     assert "/docs#unknown-entity" == at("2017-10-31T23:59:59Z").json()["type"]
     assert "/docs#stale-features" == at("2017-11-09T00:00:00Z").json()["type"]
-    for wrong in ("yesterday", "2017-11-02T10:00:00", "1969-01-01T00:00:00Z"):
+    for wrong in (
+        "yesterday",
+        "2017-11-02T10:00:00",
+        "1969-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-12:00",
+    ):
         assert "/docs#event-time" == at(wrong).json()["type"]
 
 
@@ -252,6 +257,16 @@ def test_requests_that_queue_go_out_together(stage):
     assert [("churn__1_0_0", 1), ("churn__1_0_0", 8)] == stage.triton.calls
 
 
+def test_a_call_has_no_more_rows_than_the_version_takes(start, triton):
+    """A batch over the version's maximum is sent in parts."""
+    stage = start(champion=version_route("1.0.0", triton[1]) | {"maximum_batch": 3})
+    stage.features.rows = dict.fromkeys(range(7), FRESH)
+    answers = stage.predict({"entities": [{"customer_id": n} for n in range(7)]}).json()["predictions"]
+
+    assert [124.5] * 7 == [answer["score"] for answer in answers]
+    assert [1, 3, 3] == sorted(rows for _, rows in stage.triton.calls)
+
+
 def test_one_bad_row_fails_alone(start):
     """A row the model fails on is found by halving; its neighbours are answered by the model."""
     stage = start()
@@ -276,6 +291,32 @@ def test_a_repeated_request_id_gets_the_first_answer(stage):
     assert first.content == second.content
     assert "/docs#request-id-reused" == other.json()["type"]
     assert 1 == len(stage.rows())
+
+
+def test_an_answer_with_a_failed_entity_may_be_asked_for_again(stage):
+    """What failed for our reasons is not remembered, what the caller got wrong is."""
+    body = {"entities": [{"customer_id": 1}, {"customer_id": 2}], "request_id": "r-1"}
+    stage.triton.unloaded = {"churn__1_0_0"}
+    assert [503, 404] == [item["status"] for item in stage.predict(body).json()["predictions"]]
+    stage.triton.unloaded = set()
+    second, third = stage.predict(body), stage.predict(body)
+
+    assert 124.5 == second.json()["predictions"][0]["score"]
+    assert second.content == third.content
+
+
+def test_the_window_is_bounded_by_entities(start):
+    """A request of many entities takes as much of it as many of one."""
+    stage = start(settings={"request_window": 4})
+    many = {"entities": [{"customer_id": 1}] * 3, "request_id": "r-1"}
+    stage.predict(many)
+    stage.predict({**ONE, "request_id": "r-2"})
+    stage.predict(many)
+    assert 4 == len(stage.rows())
+
+    stage.predict({**ONE, "request_id": "r-3"})
+    stage.predict(many)
+    assert 8 == len(stage.rows())
 
 
 def test_a_failed_request_may_be_sent_again(stage):
