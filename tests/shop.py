@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
+import yaml
 
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT, Settings
@@ -67,6 +68,16 @@ class Shop:
         shutil.copytree(REPOSITORY_ROOT / "include" / "models" / "churn", model)
         for needed in ("network.py", "runbook.md"):
             (model / needed).touch()
+
+    def narrowed(self) -> "Shop":
+        """Leave the model only what `customer_spending` gives, where one view is enough to show a thing."""
+        path = self.churn.path / "contract.yaml"
+        contract = yaml.safe_load(path.read_text(encoding="utf-8"))
+        inputs = contract["features"]["inputs"]
+        contract["features"]["inputs"] = [item for item in inputs if item["name"] in SPENDING]
+        contract["slices"] = []
+        path.write_text(yaml.safe_dump(contract), encoding="utf-8")
+        return self
 
     def write(self, purchases: list[tuple[int, int, int, float, str]], *, without: str = "") -> None:
         """Replace the purchases; `without` leaves a raw column out."""

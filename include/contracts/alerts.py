@@ -26,7 +26,7 @@ class AlertContent(BaseModel):
     kind: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """What is wrong, as its runbook is called: `data_quality`, `features_skew`."""
     subject: str
-    """What it is about: `source:purchases`, `view:customer_spending`, a feature, a version."""
+    """What it is about: `source:<name>`, `view:<name>`, a feature, a version."""
     model: str | None = None
     severity: Severity = Severity.ERROR
     message: str

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 import numpy
 
@@ -13,11 +14,13 @@ from include.adapters.online_features import OnlineFeatures
 from include.adapters.prediction_log import PredictionLog
 from include.config.models import ModelFolder
 from include.config.settings import Settings
+from include.config.transforms import load_transform
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.routes import ModelRoute, RouteSnapshot
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader
+from serving.gateway.server import transform_of
 from serving.gateway.telemetry import Telemetry
 
 
@@ -44,6 +47,10 @@ def dataplane(
         "artefact_sha256": "0" * 64,
         "signature": contract.signature,
         "endpoints": ["here:1"],
+        "transform_sha256": {
+            item.transform: load_transform(item.transform, folder.path).sha256
+            for item in contract.signature.transformed
+        },
     }
     route = ModelRoute.model_validate(
         {
@@ -68,7 +75,7 @@ def dataplane(
             max_batch=settings.max_batch,
             deadline_seconds=10.0,
         )
-        plane = Dataplane(backends, settings.request_window)
+        plane = Dataplane(backends, settings.request_window, partial(transform_of, settings))
         plane.swap_routes(RouteSnapshot(snapshot_id="1-a", routes={contract.name: route}))
         yield plane
     log.close()

@@ -50,7 +50,7 @@ def test_a_late_row_marks_the_days_that_look_at_it(event, arrived, window, dirty
 
 def test_a_late_purchase_changes_exactly_its_days(tmp_path):
     """It arrives on 20 April: the days after it, up to 30, are due, and recomputing changes just those."""
-    shop = Shop(tmp_path, half_a_year())
+    shop = Shop(tmp_path, half_a_year()).narrowed()
     deliver(shop, half_a_year())
     for day in range(1, 20):
         moment = on("2017-04-01") + timedelta(days=day - 1)
@@ -69,7 +69,7 @@ def test_a_late_purchase_changes_exactly_its_days(tmp_path):
 
 def test_nothing_is_due_twice(tmp_path):
     """A day is due until it is computed and online, and again when a source's file changed."""
-    shop = Shop(tmp_path, half_a_year())
+    shop = Shop(tmp_path, half_a_year()).narrowed()
     assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01"))
     compute_features(shop.settings, DAY, DAY, at("2017-03-01"))
     assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
@@ -81,7 +81,7 @@ def test_nothing_is_due_twice(tmp_path):
 
 def test_an_older_run_leaves_what_a_newer_one_knew(tmp_path):
     """A day computed as of a later moment is not due for a run that looks from an earlier one."""
-    shop = Shop(tmp_path, half_a_year())
+    shop = Shop(tmp_path, half_a_year()).narrowed()
     compute_features(shop.settings, DAY, DAY, at("2017-03-05"))
     record_online(shop.settings, "customer_spending", DAY)
     shop.write([*half_a_year(), (1, 1, 1, 9.0, "2017-02-20T12:00:00")])

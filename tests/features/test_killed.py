@@ -64,7 +64,7 @@ def killed_at_rename(place, function, *arguments):
 @pytest.fixture
 def shop(tmp_path):
     """A shop with two weeks computed, and prices that went up since."""
-    shop = Shop(tmp_path, purchases())
+    shop = Shop(tmp_path, purchases()).narrowed()
     compute_features(shop.settings, *WINDOW, AS_OF)
     shop.write(purchases(1.0))
     return shop

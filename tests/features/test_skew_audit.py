@@ -36,7 +36,7 @@ def serve(settings, folder, customers, moment, features=None):
 @pytest.fixture
 def shop(tmp_path):
     """A shop whose features are online as of 8 March."""
-    shop = Shop(tmp_path, [*half_a_year(), (7, 7, 1, 5.0, "2017-01-20T10:00:00")])
+    shop = Shop(tmp_path, [*half_a_year(), (7, 7, 1, 5.0, "2017-01-20T10:00:00")]).narrowed()
     compute_features(shop.settings, on("2017-02-10"), on("2017-03-08"), at("2017-03-08"))
     materialize_online(shop.settings, on("2017-03-08"))
     return shop
@@ -156,7 +156,7 @@ def arrivals(tmp_path, monkeypatch):
     definition = yaml.safe_load((folder / "purchases.yaml").read_text())
     definition["columns"]["ingested_at"] = {"column": "ingested_at", "type": "timestamp"}
     (folder / "purchases.yaml").write_text(yaml.safe_dump(definition | {"ingested_at": "ingested_at"}))
-    monkeypatch.setattr("include.adapters.sources.SHARED_SOURCES", folder)
+    monkeypatch.setattr("include.adapters.source_definitions.SHARED_SOURCES", folder)
 
 
 def test_late_purchases_are_staleness(arrivals, tmp_path):
@@ -165,7 +165,7 @@ def test_late_purchases_are_staleness(arrivals, tmp_path):
         (1, 1, 1, 50.0, "2017-03-07T12:00:00", "2017-03-08T10:00:00"),
         (2, 2, 1, 50.0, "2017-03-07T12:00:00", "2017-03-08T18:00:00"),
     ]
-    shop = Shop(tmp_path, half_a_year())
+    shop = Shop(tmp_path, half_a_year()).narrowed()
     write_with_arrivals(shop, [*((*line, line[4]) for line in half_a_year()), *late])
     compute_features(shop.settings, on("2017-02-10"), on("2017-03-08"), at("2017-03-08"))
     materialize_online(shop.settings, on("2017-03-08"))

@@ -18,7 +18,7 @@ DAY, NEXT = on("2017-03-01"), on("2017-03-02")
 @pytest.fixture
 def shop(tmp_path):
     """A shop with one day computed and online, and a migrated ledger."""
-    shop = Shop(tmp_path, half_a_year())
+    shop = Shop(tmp_path, half_a_year()).narrowed()
     upgrade(shop.settings.ledger_uri)
     compute_features(shop.settings, DAY, DAY, at("2017-03-02"))
     materialize_online(shop.settings, DAY)
