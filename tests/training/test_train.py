@@ -159,6 +159,7 @@ def test_a_regression_and_a_multiclass_model_train_by_the_same_loop(tmp_path):
         changes = {
             "task": task,
             "classes": ["few", "some", "many"] if task == "multiclass" else [],
+            "serving": {"default_score": [0.2, 0.3, 0.5] if task == "multiclass" else [500.0]},
             "training": {"hyperparameters": {"epochs": 8}},
             "gates": {
                 "thresholds": [{"metric": metric, **bound}],
