@@ -247,7 +247,7 @@ def serving(
     """Run a gateway; `changes` go into the route of churn, `settings` into the settings."""
     servicer, endpoint = triton
     port = free_port()
-    current = Settings(home=home, gateway_port=port, **(settings or {}))
+    current = Settings(home=home, gateway_port=port, **{"deadline_seconds": 60.0, **(settings or {})})
     snapshot = RouteSnapshot(snapshot_id="1-abc", routes={"churn": route(endpoint, **changes)})
     keys = (
         api_key(KEY),

@@ -144,6 +144,7 @@ def test_a_bug_is_a_500_with_an_id_and_no_traceback(stage, caplog):
 
 def test_routes_change_under_requests_in_flight(stage):
     """A request in flight ends on its route; the next one takes the new one."""
+    stage.reroute("1-patient", deadline_seconds=60.0)
     stage.triton.gate.clear()
     with ThreadPoolExecutor(1) as pool:
         flying = pool.submit(stage.predict, ONE)
@@ -154,7 +155,7 @@ def test_routes_change_under_requests_in_flight(stage):
         assert "1.0.0" == flying.result().json()["version"]
 
     assert "2.0.0" == stage.predict(ONE).json()["version"]
-    assert ["1-abc", "2-new"] == [row.route_snapshot_id for row in stage.rows()]
+    assert ["1-patient", "2-new"] == [row.route_snapshot_id for row in stage.rows()]
 
 
 def test_a_revoked_key_is_refused_within_the_next_poll(stage):
