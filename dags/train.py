@@ -8,6 +8,8 @@
 5. `request_release`: opens `<model>_release`, which asks a human. Unset `release` to stop before it.
 """
 
+from datetime import UTC, datetime
+
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, task
 
@@ -44,7 +46,8 @@ def train_dag(folder: ModelFolder) -> DAG:
             from include.contracts.packages import Snapshot
             from include.training.train import train
 
-            return train(settings(), folder, Snapshot.model_validate(snapshot), requested_by(), as_of())
+            frozen = Snapshot.model_validate(snapshot)
+            return train(settings(), folder, frozen, requested_by(), datetime.now(UTC))
 
         @stage_task
         def evaluate(candidate: str) -> str:
