@@ -13,11 +13,11 @@ setup: ## Install the three environments; only what changed is redone
 	@test -n "$(BOOTSTRAP)" || { echo "Python 3.11 is needed and was not found; install it, or name it: make setup BOOTSTRAP=/path/to/python3.11"; exit 1; }
 	@$(BOOTSTRAP) -m include.commands.setup
 
-run: export NINETY_REPLAY ?= true
+run: export NINETY_REPLAY := true
 run: setup ## Start everything, bring the model to production, stay up (APPROVE=<user> answers the approval)
 	@$(PYTHON) -m include.commands.run $(if $(APPROVE),--approve $(APPROVE))
 
-demo: export NINETY_REPLAY ?= true
+demo: export NINETY_REPLAY := true
 demo: setup ## The same unattended on replayed traffic of 2017; ends with a summary
 	@$(PYTHON) -m include.commands.demo
 
