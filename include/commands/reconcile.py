@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from contextlib import closing
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -28,8 +29,24 @@ def main() -> None:
         signal.signal(number, lambda *_: ended.set())
     unwanted: dict[str, frozenset[str]] = {}
     while not ended.wait(PERIOD_SECONDS):
-        for name, folder in model_folders(settings().model_folders).items():
-            unwanted[name] = reconcile(settings(), folder, unwanted.get(name, frozenset()))
+        unwanted = reconcile_all(settings(), unwanted)
+
+
+def reconcile_all(settings: Settings, unwanted: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """Reconcile every model once; whatever goes wrong is logged, since an end of this process ends the stack.
+
+    Args:
+        settings: names the servers and the model folders.
+        unwanted: what each model's last reconciliation returned.
+    """
+    try:
+        return {
+            name: reconcile(settings, folder, unwanted.get(name, frozenset()))
+            for name, folder in model_folders(settings.model_folders).items()
+        }
+    except Exception:  # serving must not end with its caretaker; the next time may go well
+        LOG.exception("reconciling failed; trying again in %.0f s", PERIOD_SECONDS)
+        return unwanted
 
 
 def reconcile(
@@ -50,25 +67,27 @@ def reconcile(
         Triton names that are unwanted now and were left loaded.
     """
     try:
-        ledger = Ledger(settings.ledger_uri)
-        if ledger.route(folder.name) is None and ledger.open_release_of(folder.name) is None:
-            return frozenset()
-        triton = TritonControl(settings.triton_endpoint)
-        done = reconcile_triton(
-            settings, ledger, triton, folder.name, folder.contract.resources, may_unload=may_unload
-        )
-        for problem in done.problems:
-            LOG.error("%s: %s", folder.name, problem)
-        if done.loaded or done.unloaded:
-            LOG.info("%s: loaded %s, unloaded %s", folder.name, done.loaded, done.unloaded)
-        store = ArtefactStore(settings.artefacts_folder)
-        plan = reconcile_registry(ledger, Tracking(settings), store, folder.name)
-        if plan.register or plan.point or plan.remove:
-            LOG.info("%s: MLflow's aliases now are %s", folder.name, plan.point)
+        with (
+            closing(Ledger(settings.ledger_uri)) as ledger,
+            closing(TritonControl(settings.triton_endpoint)) as triton,
+        ):
+            if ledger.route(folder.name) is None and ledger.open_release_of(folder.name) is None:
+                return frozenset()
+            done = reconcile_triton(
+                settings, ledger, triton, folder.name, folder.contract.resources, may_unload=may_unload
+            )
+            for problem in done.problems:
+                LOG.error("%s: %s", folder.name, problem)
+            if done.loaded or done.unloaded:
+                LOG.info("%s: loaded %s, unloaded %s", folder.name, done.loaded, done.unloaded)
+            store = ArtefactStore(settings.artefacts_folder)
+            plan = reconcile_registry(ledger, Tracking(settings), store, folder.name)
+            if plan.register or plan.point or plan.remove:
+                LOG.info("%s: MLflow's aliases now are %s", folder.name, plan.point)
+            return frozenset(done.unwanted)
     except (NinetyError, SQLAlchemyError) as error:
         LOG.error("%s: %s", folder.name, error)  # noqa: TRY400 - the message says it all
         return may_unload
-    return frozenset(done.unwanted)
 
 
 if __name__ == "__main__":
