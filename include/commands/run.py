@@ -13,7 +13,7 @@ from include.config.settings import settings
 MODEL = "churn"
 _REQUESTS = 600
 _SECONDS = 60.0
-_COLD_STEPS, _WARM_STEPS = 7, 2
+_COLD_STEPS, _WARM_STEPS = 6, 2
 
 
 def main() -> None:

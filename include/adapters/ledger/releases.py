@@ -192,7 +192,10 @@ def _holder(connection: Connection, holder_id: str, kind: str, model: str) -> st
     if holder is not None:
         opened = f"opened by {holder.triggered_by} at {holder.opened_at:%Y-%m-%d %H:%M} UTC"
         detail = f" of {holder.version}, {holder.stage.value}, {opened},"
-    return f"{model}: {kind} {holder_id!r}{detail} is still open; wait for its end or abandon it"
+    return (
+        f"{model}: {kind} {holder_id!r}{detail} is still open; wait for its end, or abandon it: "
+        f"make abandon MODEL={model} REASON=<why>"
+    )
 
 
 def _expected(connection: Connection, release_id: str, expected_revision: int) -> Release:
