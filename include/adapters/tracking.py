@@ -67,13 +67,18 @@ class Tracking:
         with self._speaking(f"upload {folder}"):
             self._client.log_artifacts(run_id, str(folder), path)
 
+    def log_file(self, run_id: str, path: Path) -> None:
+        """Upload one file to the root of a run's artefacts."""
+        with self._speaking(f"upload {path}"):
+            self._client.log_artifact(run_id, str(path))
+
     def end_run(self, run_id: str, failed: bool = False) -> None:
         """End a run."""
         with self._speaking("end a run"):
             self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
 
-    def register(self, version: Version, package: Path, tags: Mapping[str, str]) -> None:
-        """Register a version with its package; one that is there already stays as it is.
+    def register(self, version: Version, package: Path, tags: Mapping[str, str], description: str) -> None:
+        """Register a version with its package and its description; one that is there stays as it is.
 
         Raises:
             RegistryError: MLflow has the number with another artefact, lacks the run, or is down.
@@ -86,6 +91,7 @@ class Tracking:
                 version.model,
                 source=f"runs:/{version.run_id}/{PACKAGE_PATH}",
                 run_id=version.run_id,
+                description=description,
                 tags={
                     **tags,
                     "semver": version.version,

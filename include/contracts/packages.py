@@ -4,7 +4,8 @@ package/
 ├── manifest.json     this module's Manifest; its SHA-256 is the artefact's hash
 ├── model.onnx        preprocessing and network in one graph
 ├── golden.json       stored inputs and the outputs they must give
-└── evaluation.json   reports.EvaluationReport
+├── evaluation.json   reports.EvaluationReport
+└── evaluation.html   the same for people
 """
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ TRAINING_NAME = "training.json"
 MODEL_NAME = "model.onnx"
 GOLDEN_NAME = "golden.json"
 EVALUATION_NAME = "evaluation.json"
+PAGE_NAME = "evaluation.html"
 
 PARITY_METRIC = "parity_difference"
 """Training metric: how far the exported graph's outputs are from the trained network's."""

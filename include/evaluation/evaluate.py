@@ -20,6 +20,7 @@ from include.contracts.packages import (
     EVALUATION_NAME,
     GOLDEN_NAME,
     MODEL_NAME,
+    PAGE_NAME,
     PARITY_METRIC,
     TRAINING_NAME,
     GoldenSet,
@@ -34,6 +35,7 @@ from include.evaluation.benchmark import benchmark, window_figures, window_gates
 from include.evaluation.champion import against_champion, open_champion
 from include.evaluation.figures import figures
 from include.evaluation.gates import baseline_gate, parity_gate, threshold_gate
+from include.evaluation.page import report_page
 from include.evaluation.plots import calibration, curves, histograms
 from include.evaluation.robustness import robustness_gate, robustness_probes
 from include.evaluation.scored import Scored, largest_difference, scored
@@ -61,7 +63,7 @@ class Candidate:
 def evaluate(
     settings: Settings, folder: ModelFolder, candidate_uri: str, champion: Version | None
 ) -> EvaluationReport:
-    """Evaluate a candidate and write the report beside it; a gate that fails is a verdict, no error.
+    """Evaluate a candidate, write report and page beside it; a gate that fails is a verdict, no error.
 
     Args:
         settings: where artefact store, Triton, prediction log and MLflow are.
@@ -79,8 +81,11 @@ def evaluate(
     served = measure_in_triton(settings, candidate.scored, candidate.record, candidate.graph)
     logged = logged_answers(settings, champion, candidate.record.snapshot.as_of) if champion else []
     report = judge_candidate(store, candidate, champion, served, logged)
+    store.write(f"{candidate_uri}/{PAGE_NAME}", report_page(report).encode())
     store.write(f"{candidate_uri}/{EVALUATION_NAME}", report.model_dump_json(indent=2).encode())
-    Tracking(settings).log_metrics(candidate.record.run_id, figures(report))
+    tracking = Tracking(settings)
+    tracking.log_metrics(candidate.record.run_id, figures(report))
+    tracking.log_file(candidate.record.run_id, store.path(f"{candidate_uri}/{PAGE_NAME}"))
     return report
 
 

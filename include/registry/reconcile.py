@@ -8,6 +8,7 @@ from include.adapters.packages import load_manifest
 from include.adapters.tracking import Tracking
 from include.contracts.packages import Version
 from include.contracts.routes import ModelRoute
+from include.registry.model_card import card_uri
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -76,7 +77,10 @@ def project_version(tracking: Tracking, store: ArtefactStore, version: Version) 
         "feature_service": manifest.snapshot.feature_service,
         "requested_by": version.requested_by,
     }
-    tracking.register(version, store.path(version.package_uri), tags)
+    uri = card_uri(version.model, version.version)
+    # A version registered before there were cards has none.
+    card = store.read(uri).decode() if store.exists(uri) else ""
+    tracking.register(version, store.path(version.package_uri), tags, card)
 
 
 def _aliases(route: ModelRoute | None) -> dict[str, str]:

@@ -19,6 +19,7 @@ from include.contracts.packages import (
     EVALUATION_NAME,
     GOLDEN_NAME,
     MODEL_NAME,
+    PAGE_NAME,
     TRAINING_NAME,
     Manifest,
     TrainingRecord,
@@ -26,11 +27,12 @@ from include.contracts.packages import (
 )
 from include.contracts.reports import SCHEMA_VERSION, EvaluationReport, GateResult
 from include.contracts.versions import SemanticVersion
+from include.registry.model_card import write_card
 from include.registry.next_version import next_version
 from include.registry.reconcile import project_version
 
 LOG = logging.getLogger(__name__)
-PACKAGED = (MODEL_NAME, GOLDEN_NAME, EVALUATION_NAME)
+PACKAGED = (MODEL_NAME, GOLDEN_NAME, EVALUATION_NAME, PAGE_NAME)
 """Files of a candidate that travel in its package."""
 
 _Parsed = TypeVar("_Parsed", bound=BaseModel)
@@ -45,7 +47,7 @@ def register(
     *,
     actor: str,
 ) -> Version:
-    """Package a candidate, write it into the ledger and then into MLflow.
+    """Package a candidate, write it into the ledger, then its model card, then tell MLflow.
 
     Killed at any point and run again, it registers one version. Where MLflow fails, the version is
     registered all the same and reconciling repairs MLflow.
@@ -66,12 +68,14 @@ def register(
     store = ArtefactStore(settings.artefacts_folder)
     candidate = store.path(candidate_uri)
     record = _read(TrainingRecord, candidate / TRAINING_NAME)
-    check_candidate(folder.contract, record, _read(EvaluationReport, candidate / EVALUATION_NAME))
+    report = _read(EvaluationReport, candidate / EVALUATION_NAME)
+    check_candidate(folder.contract, record, report)
     files = {name: _bytes(candidate / name) for name in PACKAGED}
     hashes = {name: sha256(content).hexdigest() for name, content in files.items()}
     manifest = Manifest(**{**dict(record), "files": hashes})
     digest = publish_package(store, manifest, files)
     version = _write(ledger, store, manifest, digest, actor)
+    write_card(store, folder.contract, version, manifest, report)
     try:
         project_version(tracking, store, version)
     except RegistryError as error:

@@ -69,10 +69,10 @@ def test_version_is_registered_once(tracking: Tracking, uri: str, tmp_path: Path
     (tmp_path / "model.onnx").write_bytes(b"graph")
     run_id = tracking.start_run("churn", "third", {})
     for _ in range(2):
-        tracking.register(version_of(run_id), tmp_path, {"commit": "abc"})
+        tracking.register(version_of(run_id), tmp_path, {"commit": "abc"}, "# card")
     (found,) = MlflowClient(tracking_uri=uri, registry_uri=uri).search_model_versions("name = 'churn'")
     assert {"semver": "1.0.0", "artefact_sha256": "sha-1.0.0", "commit": "abc"} == found.tags
-    assert found.status == "READY"
+    assert ("READY", "# card") == (found.status, found.description)
     assert f"runs:/{run_id}/package" == found.source
     assert ["package/model.onnx"] == [
         item.path for item in MlflowClient(tracking_uri=uri).list_artifacts(run_id, "package")
@@ -84,7 +84,7 @@ def test_alias_follows_semantic_versions(tracking: Tracking, tmp_path: Path) -> 
     run_id = tracking.start_run("spend", "first", {})
     assert tracking.alias("spend", "champion") is None
     for number in ("1.0.0", "1.1.0"):
-        tracking.register(version_of(run_id, number, "spend"), tmp_path, {})
+        tracking.register(version_of(run_id, number, "spend"), tmp_path, {}, "")
         tracking.set_alias("spend", "champion", number)
         assert number == tracking.alias("spend", "champion")
     tracking.delete_alias("spend", "champion")
@@ -110,9 +110,9 @@ def test_number_belongs_to_one_package(tracking: Tracking, tmp_path: Path) -> No
     """A number MLflow knows under another artefact hash is a conflict, never passed over."""
     run_id = tracking.start_run("basket", "first", {})
     version = version_of(run_id, model="basket")
-    tracking.register(version, tmp_path, {})
+    tracking.register(version, tmp_path, {}, "")
     with pytest.raises(RegistryError, match=r"has basket 1\.0\.0 with artefact sha-1\.0\.0"):
-        tracking.register(version.model_copy(update={"artefact_sha256": "other"}), tmp_path, {})
+        tracking.register(version.model_copy(update={"artefact_sha256": "other"}), tmp_path, {}, "")
 
 
 def test_server_that_is_down_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

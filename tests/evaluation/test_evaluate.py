@@ -10,12 +10,11 @@ from include.adapters.tracking import Tracking
 from include.config.settings import Settings
 from include.contracts.errors import ContractError
 from include.contracts.packages import Manifest, TrainingRecord, Version
-from include.contracts.reports import EvaluationReport, GateKind, GateReason, TritonMeasurement, Verdict
+from include.contracts.reports import EvaluationReport, GateKind, TritonMeasurement, Verdict
 from include.evaluation import evaluate as stage
 from include.evaluation.evaluate import evaluate, judge_candidate, open_candidate
 from include.training.train import train_candidate
 from tests.synthetic import AS_OF, Tracker, churn_folder, customers, frozen, request
-
 
 SERVED = TritonMeasurement(
     requests=300,

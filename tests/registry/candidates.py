@@ -16,6 +16,7 @@ from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.packages import CodeState, GoldenCase, GoldenSet, Snapshot, TrainingRecord
 from include.contracts.reports import EvaluationReport, GateKind, GateResult, Verdict
+from include.evaluation.page import report_page
 
 DAY = datetime(2017, 10, 1, tzinfo=UTC)
 ROWS: tuple[dict[str, Any], ...] = tuple(
@@ -129,12 +130,13 @@ def write_candidate(
         GoldenCase(features=row, outputs=tuple(float(value) for value in score))
         for row, score in zip(ROWS, scores, strict=True)
     )
-    record = training_record(folder, run_id, **changes)
+    record, report = training_record(folder, run_id, **changes), evaluation_report(verdict, folder.name)
     for name, content in {
         "model.onnx": graph,
         "golden.json": GoldenSet(cases=cases).model_dump_json().encode(),
         "training.json": record.model_dump_json().encode(),
-        "evaluation.json": evaluation_report(verdict, folder.name).model_dump_json().encode(),
+        "evaluation.json": report.model_dump_json().encode(),
+        "evaluation.html": report_page(report).encode(),
     }.items():
         write_atomically(store.path(uri) / name, content)
     return uri

@@ -16,6 +16,7 @@ from include.contracts.errors import ArtefactError, GateError, RegistryError
 from include.contracts.model import ModelContract
 from include.contracts.packages import CodeState
 from include.contracts.reports import Verdict
+from include.registry.model_card import card_uri
 from include.registry.reconcile import reconcile_registry
 from include.registry.register import check_candidate, register
 from tests.registry.candidates import evaluation_report, training_record, write_candidate
@@ -46,7 +47,8 @@ def test_candidate_becomes_a_version(
     version = register(settings, ledger, tracking, folder, uri, actor="ada")
     assert (version.version, version.requested_by) == ("1.0.0", "ada")
     manifest = load_manifest(store, version)
-    assert {"model.onnx", "golden.json", "evaluation.json"} == set(manifest.files)
+    assert {"model.onnx", "golden.json", "evaluation.json", "evaluation.html"} == set(manifest.files)
+    assert store.read(card_uri("churn", "1.0.0")).startswith(b"# churn 1.0.0")
     assert version.run_id == manifest.run_id
     assert load_report(store, version).passed
     assert len(load_golden(store, version).cases) == 3
