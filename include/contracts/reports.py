@@ -68,3 +68,13 @@ class EvaluationReport(BaseModel):
     def failures(self) -> tuple[GateResult, ...]:
         """The gates that failed."""
         return tuple(gate for gate in self.gates if gate.verdict is Verdict.FAIL)
+
+
+class Assessment(BaseModel):
+    """Which report stands for a version now, and the champion it compares with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    champion_version: str | None
+    evaluation_uri: str | None
+    """None: the report in the version's package."""

@@ -61,7 +61,10 @@ EDITS = {
         "retrain_requests: the row of retrain-.* was altered",
     ),
     "retrain request removed": ("DELETE FROM retrain_requests", "retrain_requests: .* is gone"),
-    "alert": ("UPDATE alerts SET body = replace(body, 'stale', 'fresh')", "alerts: the row of .* was altered"),
+    "alert": (
+        "UPDATE alerts SET body = replace(body, 'stale', 'fresh')",
+        "alerts: the row of .* was altered",
+    ),
     "alert resolved": (
         "UPDATE alerts SET resolved_at = raised_at WHERE resolved_at IS NULL",
         "alerts: the row of alert-.* was altered",
