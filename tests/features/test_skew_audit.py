@@ -1,3 +1,4 @@
+import json
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -14,10 +15,12 @@ from include.adapters.prediction_log import read
 from include.adapters.source_definitions import SHARED_SOURCES
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT, Settings
+from include.config.transforms import SHARED_TRANSFORMS
 from include.contracts.errors import DataError
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
 from include.features.skew_audit import alert_on, audit_skew, read_report, report_path
+from serving.gateway.request_features import RequestFeatures
 from tests.features.served import dataplane, predict
 from tests.shop import Shop, at, half_a_year, on
 
@@ -79,7 +82,7 @@ def test_what_is_served_is_what_training_sees(shop):
     report = audit_skew(shop.settings, NOON.date(), AS_OF)
     served = list(read(shop.settings.predictions_folder))
     assert {len(CUSTOMERS)} == {item.compared for item in report.features}
-    assert {(0, 0, 0)} == {(item.skewed, item.delayed, item.corrected) for item in report.features}
+    assert {(0, 0.0)} == {(item.skewed, item.stale_ratio) for item in report.features}
     assert len(served) == report.audited == report.logged
     assert 2 == len({row.feature_timestamps["customer_spending"] for row in served if row.unit != "99"})
     assert report == read_report(shop.settings, NOON.date())
@@ -149,6 +152,118 @@ def test_a_dropped_row_is_found(shop):
 
 
 @pytest.fixture
+def timed(tmp_path):
+    """A shop whose model reads one feature of `customer_basket`, by a transform at the moment of the request."""
+    shop = Shop(tmp_path, half_a_year()).narrowed("hours_since_last_purchase")
+    compute_features(shop.settings, on("2017-03-07"), on("2017-03-08"), at("2017-03-08"))
+    materialize_online(shop.settings, on("2017-03-08"))
+    return shop
+
+
+def test_request_time_features_are_recomputed(timed):
+    """A served transform equals its own run on offline rows at the prediction's moment."""
+    serve(timed.settings, timed.churn, CUSTOMERS, NOON)
+    report = audit_skew(timed.settings, NOON.date(), AS_OF)
+    hours = of("hours_since_last_purchase", report)
+    assert (None, len(CUSTOMERS), 0, 0.0) == (hours.view, hours.compared, hours.skewed, hours.stale_ratio)
+    assert {"hours_since_last_purchase", "last_purchase_epoch"} == {item.feature for item in report.features}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda values: [value and value // 24 for value in values], id="another unit"),
+        pytest.param(lambda values: list(values)[::-1], id="rows mixed up"),
+    ],
+)
+def test_a_changed_transform_is_found(timed, monkeypatch, change):
+    """A gateway that gives other values than the function does is found, and nothing else is blamed."""
+    original = RequestFeatures._compute
+    monkeypatch.setattr(RequestFeatures, "_compute", lambda self, *given: change(original(self, *given)))
+    serve(timed.settings, timed.churn, CUSTOMERS, NOON)
+    report = audit_skew(timed.settings, NOON.date(), AS_OF)
+    assert {"hours_since_last_purchase"} == skewed(report).keys()
+    assert 0 < len(of("hours_since_last_purchase", report).examples)
+
+
+def test_another_moment_is_found(timed, monkeypatch):
+    """A gateway that hands its transforms the wrong moment is found, though it logs the same one."""
+    original = RequestFeatures.add
+    monkeypatch.setattr(
+        RequestFeatures,
+        "add",
+        lambda self, batch, moments: original(self, batch, [m + timedelta(hours=1) for m in moments]),
+    )
+    serve(timed.settings, timed.churn, [1, 2, 3], NOON)
+    assert {"hours_since_last_purchase": 3} == skewed(audit_skew(timed.settings, NOON.date(), AS_OF))
+
+
+def test_a_transform_read_late_is_late(timed):
+    """What a transform makes of a row that was not replaced yet is a delay, not skew."""
+    serve(timed.settings, timed.churn, [1], NOON + timedelta(days=1))
+    day = (NOON + timedelta(days=1)).date()
+    hours = of("hours_since_last_purchase", audit_skew(timed.settings, day, AS_OF + timedelta(days=1)))
+    assert (0, 1) == (hours.skewed, hours.delayed)
+
+
+def test_a_transform_that_is_not_at_hand(timed, caplog):
+    """Predictions of a version whose transform was edited since are left out, counted and told of."""
+    serve(timed.settings, timed.churn, [1, 2], NOON)
+    own = timed.churn.path / "transforms"
+    own.mkdir()
+    name = "hours_since_last_purchase"
+    text = (SHARED_TRANSFORMS / f"{name}.py").read_text().replace("3600.0", "60.0")
+    (own / f"{name}.py").write_text(text)
+    report = audit_skew(timed.settings, NOON.date(), AS_OF)
+    assert (2, 0, 2, ()) == (report.logged, report.audited, report.unresolved, report.features)
+    assert "churn 1.0.0 cannot be audited" in caplog.text
+
+
+def test_what_was_never_online_is_no_skew(shop):
+    """Customers whose days were never brought online were served nothing: said as such, once for all."""
+    record = shop.settings.features_folder / "computed" / "customer_spending.json"
+    days = json.loads(record.read_text())
+    record.write_text(json.dumps({day: item | {"online_since": None} for day, item in days.items()}))
+    lost = Broken(
+        shop.settings, lambda row: OnlineRow(dict.fromkeys(row.features), dict.fromkeys(row.timestamps))
+    )
+    serve(shop.settings, shop.churn, [1, 2], NOON, lost)
+    spend = of("total_spend_30d", audit_skew(shop.settings, NOON.date(), AS_OF))
+    assert (0, 2, 0) == (spend.skewed, spend.not_materialised, spend.delayed)
+
+
+def test_a_name_that_two_views_have(shop):
+    """A feature is held against the view its version reads it from, not one that has another of that name."""
+    views = shop.churn.path / "views"
+    views.mkdir()
+    definition = {
+        "name": "other",
+        "description": "A feature of the same name, and one of its own.",
+        "owner": "retention",
+        "entity": {"name": "customer_id", "type": "int64"},
+        "ttl": "90d",
+        "sources": ["purchases"],
+        "fields": [
+            {"name": name, "dtype": "float64", "description": "Made up."}
+            for name in ("total_spend_30d", "extra")
+        ],
+    }
+    (views / "other.yaml").write_text(yaml.safe_dump(definition))
+    (views / "other.sql").write_text(
+        "SELECT DISTINCT customer_id, day AS event_timestamp, -1.0 AS total_spend_30d, 2.0 AS extra "
+        "FROM purchases, days WHERE event_at < day"
+    )
+    shop.read("extra", "other")
+    compute_features(shop.settings, on("2017-03-08"), on("2017-03-08"), at("2017-03-08"))
+    materialize_online(shop.settings, on("2017-03-08"))
+    serve(shop.settings, shop.churn, [1, 2], NOON)
+    report = audit_skew(shop.settings, NOON.date(), AS_OF)
+    assert {} == skewed(report)
+    assert "customer_spending" == of("total_spend_30d", report).view
+    assert ("other", 2) == (of("extra", report).view, of("extra", report).compared)
+
+
+@pytest.fixture
 def arrivals(tmp_path, monkeypatch):
     """Sources whose purchases say when they arrived."""
     folder = tmp_path / "sources"
@@ -193,7 +308,7 @@ def test_alerts_name_predictions_and_no_entity(shop):
     ledger = Ledger(shop.settings.ledger_uri)
     assert ["churn"] == alert_on(report, ledger)
     (alert,) = ledger.open_alerts()
-    figures = alert.content.figures["customer_spending.total_spend_30d"]
+    figures = alert.content.figures["customer_spending:total_spend_30d"]
     assert 7 / 8 == figures["mismatch_ratio"]
     logged = {row.prediction_id for row in read(shop.settings.predictions_folder)}
     assert set(figures["prediction_ids"]) <= logged
