@@ -5,6 +5,7 @@ import resource
 import signal
 import sqlite3
 import sys
+from contextlib import closing
 from datetime import timedelta
 from itertools import count
 from multiprocessing import get_context
@@ -119,9 +120,8 @@ def killed_after_chunk(place, function, *arguments):
 
 def emptied_log(shop):
     """Move the write-ahead log of the online store into the file, so that the log is as long as none."""
-    with sqlite3.connect(shop.settings.online_store) as connection:
+    with closing(sqlite3.connect(shop.settings.online_store)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return connection.close()
 
 
 DEATHS = (

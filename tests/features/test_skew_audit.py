@@ -153,7 +153,7 @@ def test_a_dropped_row_is_found(shop):
 
 @pytest.fixture
 def timed(tmp_path):
-    """A shop whose model reads one feature of `customer_basket`, by a transform at the moment of the request."""
+    """A shop whose model has one input, computed at the moment of the request."""
     shop = Shop(tmp_path, half_a_year()).narrowed("hours_since_last_purchase")
     compute_features(shop.settings, on("2017-03-07"), on("2017-03-08"), at("2017-03-08"))
     materialize_online(shop.settings, on("2017-03-08"))
@@ -334,17 +334,17 @@ def test_a_quiet_day(shop):
 
 
 def test_real_customers_have_no_skew(tmp_path):
-    """On the retail data, all customers of a day of November: not one of their values differs."""
+    """On the retail data, every fifth customer on a day of November: not one of their values differs."""
     settings = Settings(home=tmp_path)
     folder = ModelFolder(REPOSITORY_ROOT / "include" / "models" / "churn")
     moment = at("2017-11-01T18:00:00")
     compute_features(settings, on("2017-08-03"), moment.date(), at("2017-11-01"))
     materialize_online(settings, moment.date())
-    customers = list(range(1, 2501))
+    customers = list(range(1, 2501, 5))
     for first in range(0, len(customers), settings.max_batch):
         serve(settings, folder, customers[first : first + settings.max_batch], moment)
     report = audit_skew(settings, moment.date(), at("2017-11-02"))
-    assert {2500} == {item.compared for item in report.features}
+    assert {500} == {item.compared for item in report.features}
     assert {(0.0, 0.0)} == {(item.mismatch_ratio, item.stale_ratio) for item in report.features}
 
 
