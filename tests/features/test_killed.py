@@ -102,7 +102,7 @@ VIEWS = {"customer_spending": SPENDING, "customer_basket": ["order_count_7d"]}
 def rows(shop):
     """Return each customer's values online, of both views."""
     read = OnlineFeatures(shop.settings).read(CUSTOMER, range(1, CUSTOMERS + 1), VIEWS)
-    return [(tuple(row.timestamps.values()), tuple(row.features.values())) for row in read]
+    return [(tuple(row.timestamps.values()), tuple(row.features.items())) for row in read]
 
 
 def killed_after_chunk(place, function, *arguments):

@@ -60,10 +60,19 @@ def changed(**features):
     return lambda row: replace(
         row,
         features={
-            name: features[name](value) if name in features and value is not None else value
-            for name, value in row.features.items()
+            view: {
+                name: features[name](value) if name in features and value is not None else value
+                for name, value in values.items()
+            }
+            for view, values in row.features.items()
         },
     )
+
+
+def without_rows(row):
+    """Return what a reader gives that finds no row."""
+    nothing = {view: dict.fromkeys(values) for view, values in row.features.items()}
+    return OnlineRow(nothing, dict.fromkeys(row.timestamps))
 
 
 def skewed(report):
@@ -143,9 +152,7 @@ def test_the_wrong_day_online_is_found(shop):
 
 def test_a_dropped_row_is_found(shop):
     """A reader that loses rows is skewed, though other customers of that day were served."""
-    lost = Broken(
-        shop.settings, lambda row: OnlineRow(dict.fromkeys(row.features), dict.fromkeys(row.timestamps))
-    )
+    lost = Broken(shop.settings, without_rows)
     serve(shop.settings, shop.churn, [1], NOON)
     serve(shop.settings, shop.churn, [2, 99], NOON + timedelta(hours=1), lost)
     assert set(dict.fromkeys(skewed(audit_skew(shop.settings, NOON.date(), AS_OF)).values())) == {1}
@@ -224,9 +231,7 @@ def test_what_was_never_online_is_no_skew(shop):
     record = shop.settings.features_folder / "computed" / "customer_spending.json"
     days = json.loads(record.read_text())
     record.write_text(json.dumps({day: item | {"online_since": None} for day, item in days.items()}))
-    lost = Broken(
-        shop.settings, lambda row: OnlineRow(dict.fromkeys(row.features), dict.fromkeys(row.timestamps))
-    )
+    lost = Broken(shop.settings, without_rows)
     serve(shop.settings, shop.churn, [1, 2], NOON, lost)
     spend = of("total_spend_30d", audit_skew(shop.settings, NOON.date(), AS_OF))
     assert (0, 2, 0) == (spend.skewed, spend.not_materialised, spend.delayed)
