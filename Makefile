@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test features bench bench-features check format lock stop trace rollback abandon bench-stats verify-ledger
+.PHONY: help setup run demo test features bench bench-features check format lock stop trace served rollback abandon bench-stats verify-ledger
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ stop: ## Stop what `make run` started; nothing stays behind
 
 trace: ## Tell how a prediction came to be: ID=<prediction_id>
 	@$(PYTHON) -m include.commands.trace "$(ID)"
+
+served: ## Tell what served a model at a moment, and who approved it: MODEL=<model> [AT=<ISO 8601>]
+	@$(PYTHON) -m include.commands.served "$(MODEL)" "$(AT)"
 
 rollback: ## Send all traffic back to an earlier version: MODEL=<model> TO=<version> REASON=<why>
 	@$(PYTHON) -m include.commands.rollback "$(MODEL)" "$(TO)" "$(REASON)"

@@ -1,26 +1,41 @@
 """### Release: one version on its way to all traffic
 
-1. `open_release`: plan, thresholds and the contract's hash are copied into the ledger; a second release of
+1. `assess`: a version that was compared with another champion than the present one is evaluated again, on
+   the same rows.
+2. `open_release`: plan, thresholds and the contract's hash are copied into the ledger; a second release of
    the same model is refused with who holds the first.
-2. `approve`: named approvers see the evidence, and their answer goes to the ledger, bound to the artefact's
+3. `approve`: named approvers see the evidence, and their answer goes to the ledger, bound to the artefact's
    hash. Who asked for the training or triggered this run may not answer; when time runs out the answer is no.
-3. `is_approved`: goes on only where the ledger holds the approval. A no ends the release here.
-4. `load_version`: into Triton, every byte checked, golden predictions compared.
-5. `switch_route`: release and route change in one transaction.
-6. `settle`: the registry's alias and Triton's loaded models follow the ledger.
+   With a quorum, `approve_2` and so on ask the others, one after the other.
+4. `is_approved`: goes on only where the ledger holds the approval. A no ends the release here.
+5. `load_version`: into Triton, every byte checked, golden predictions compared.
+6. `switch_route`: release and route change in one transaction.
+7. `settle`: the registry's alias and Triton's loaded models follow the ledger.
+
+Where the champion gives way while the question is open, a yes is void: the release ends as outdated, and
+`ask_again` opens another run, which evaluates against the present champion.
 """
 
 from datetime import timedelta
 
-from airflow.sdk import DAG, Param, get_current_context, task
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.sdk import DAG, Param, XComArg, chain, get_current_context, task
 
 from include.config.models import ModelFolder
 from include.config.settings import settings
 from model_dags import model_dag, model_dags
 from release_approval import ReleaseApproval, release_id
-from stage_task import readable, stage_task, triggered_by
+from stage_task import readable, requested_by, stage_task, triggered_by
 
-PARAMS = {"version": Param(None, type="string", description="Semantic version to release")}
+PARAMS = {
+    "version": Param(None, type="string", description="Semantic version to release"),
+    "requested_by": Param(None, type=["null", "string"], description="Who asked for it, if the system does"),
+}
+
+
+def this_release(folder: ModelFolder) -> str:
+    """Return the id of the release the present run is about."""
+    return release_id(folder.name, get_current_context())
 
 
 def release_dag(folder: ModelFolder) -> DAG:
@@ -28,21 +43,32 @@ def release_dag(folder: ModelFolder) -> DAG:
     contract = folder.contract
     with model_dag(folder, "release", room="rollout", doc=__doc__, params=PARAMS, at_once=16) as dag:
 
-        def this_release() -> str:
-            return release_id(folder.name, get_current_context())
+        @stage_task
+        def assess(params: dict | None = None) -> dict:
+            """Compare the version with the present champion; returns the Assessment."""
+            from include.adapters.ledger.ledger import Ledger
+            from include.config.settings import settings
+            from include.evaluation.reassess import reassess
+
+            ledger = Ledger(settings().ledger_uri)
+            version = ledger.known_version(folder.name, params["version"])
+            champion = ledger.champion(folder.name)
+            return reassess(settings(), folder, version, champion).model_dump(mode="json")
 
         @stage_task
-        def open_release(params: dict | None = None) -> str:
+        def open_release(assessment: dict, params: dict | None = None) -> str:
             """Open the release; returns its id."""
             from include.adapters.ledger.ledger import Ledger
+            from include.contracts.reports import Assessment
             from include.rollout.open import open_release
 
             return open_release(
                 Ledger(settings().ledger_uri),
                 contract,
                 params["version"],
-                release_id=this_release(),
-                triggered_by=triggered_by(),
+                release_id=this_release(folder),
+                triggered_by=requested_by(),
+                assessment=Assessment.model_validate(assessment),
             ).release_id
 
         @task.short_circuit(ignore_downstream_trigger_rules=True)
@@ -52,7 +78,7 @@ def release_dag(folder: ModelFolder) -> DAG:
             from include.adapters.ledger.ledger import Ledger
             from include.rollout.approval import is_approved
 
-            return is_approved(Ledger(settings().ledger_uri), this_release())
+            return is_approved(Ledger(settings().ledger_uri), this_release(folder))
 
         @stage_task
         def load_version() -> None:
@@ -63,7 +89,7 @@ def release_dag(folder: ModelFolder) -> DAG:
             from include.rollout.load import load_release
 
             ledger, triton = Ledger(settings().ledger_uri), TritonControl(settings().triton_endpoint)
-            release = existing_release(ledger, this_release())
+            release = existing_release(ledger, this_release(folder))
             load_release(settings(), ledger, triton, release, contract.resources)
 
         @stage_task
@@ -74,7 +100,7 @@ def release_dag(folder: ModelFolder) -> DAG:
             from include.rollout.switch import switch_route
 
             ledger = Ledger(settings().ledger_uri)
-            release = existing_release(ledger, this_release())
+            release = existing_release(ledger, this_release(folder))
             switch_route(settings(), ledger, contract, release, triggered_by())
 
         @stage_task
@@ -86,17 +112,49 @@ def release_dag(folder: ModelFolder) -> DAG:
             from include.rollout.promote import promote
 
             ledger = Ledger(settings().ledger_uri)
-            promote(ledger, existing_release(ledger, this_release()), triggered_by())
+            promote(ledger, existing_release(ledger, this_release(folder)), triggered_by())
             reconcile(settings(), folder)
 
-        approve = ReleaseApproval(
-            task_id="approve",
+        answered = answers(folder, dag, open_release(assess()))
+        answered >> is_approved() >> load_version() >> switch_route() >> settle()
+    return dag
+
+
+def answers(folder: ModelFolder, dag: DAG, opened: XComArg) -> ReleaseApproval:
+    """Ask as many people as must agree, and anew where the champion gave way; returns the last question."""
+
+    @task.short_circuit
+    @readable
+    def is_outdated() -> bool:
+        """Look into the ledger; goes on only where a yes came too late for its champion."""
+        from include.adapters.ledger.ledger import Ledger
+        from include.contracts.releases import ReleaseStage
+        from include.rollout.approval import existing_release
+
+        release = existing_release(Ledger(settings().ledger_uri), this_release(folder))
+        return release.stage is ReleaseStage.OUTDATED
+
+    questions = [
+        ReleaseApproval(
+            task_id="approve" if number == 1 else f"approve_{number}",
             retries=5,  # an answer that Airflow loses is asked for again, never assumed
             model=folder.name,
             response_timeout=timedelta(hours=settings().approval_timeout_hours),
         )
-        open_release() >> approve >> is_approved() >> load_version() >> switch_route() >> settle()
-    return dag
+        for number in range(1, folder.contract.approvers.quorum + 1)
+    ]
+    ask_again = TriggerDagRunOperator(
+        task_id="ask_again",
+        trigger_dag_id=dag.dag_id,
+        trigger_run_id="again__{{ run_id }}",
+        skip_when_already_exists=True,  # a retry asks for the release it has asked for
+        conf={
+            "version": "{{ params.version }}",
+            "requested_by": "{{ dag_run.triggering_user_name or params.requested_by or '' }}",
+        },
+    )
+    chain(opened, *questions, is_outdated(), ask_again)
+    return questions[-1]
 
 
 globals().update(model_dags("release", release_dag))

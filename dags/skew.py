@@ -3,6 +3,8 @@
 1. `audit`: takes a day's logged predictions, recomputes their features from the sources as of each
    prediction's moment, and compares value by value. What a later correction or a materialisation that had not
    caught up explains is *stale*; only what nothing explains is *skew*. The report goes to `skew/<day>.json`.
+   Missing where nothing had been brought online yet is stale too. Request-time features are computed again
+   from those rows and from what the request brought.
 2. `alert`: writes an alert to the ledger's outbox for each model with a feature above the threshold, with
    the ids of some of its predictions.
 

@@ -72,7 +72,9 @@ class ReleaseApproval(HITLOperator):
             raise ValueError("a release needs at least one approver")
         self.subject = f"Release {release.model} {release.version}?"
         self.body = evidence_of(ledger, ArtefactStore(settings().artefacts_folder), release)
-        self.assigned_users = [{"id": user, "name": user} for user in release.approvers]
+        answered = {answer.decided_by for answer in ledger.approvals(release.release_id)}
+        asked = [user for user in release.approvers if user not in answered]
+        self.assigned_users = [{"id": user, "name": user} for user in asked]
         shown = sha256(self.body.encode()).hexdigest()
         try:
             super().execute(context)

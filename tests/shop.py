@@ -1,8 +1,11 @@
 """A made-up shop: purchase lines and products on disk, and settings that read them."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow
 import pyarrow.parquet
@@ -69,15 +72,28 @@ class Shop:
         for needed in ("network.py", "runbook.md"):
             (model / needed).touch()
 
-    def narrowed(self) -> "Shop":
-        """Leave the model only what `customer_spending` gives, where one view is enough to show a thing."""
+    def narrowed(self, *names: str) -> "Shop":
+        """Leave the model only some inputs, where they are enough to show a thing: those of one view."""
+        wanted = names or SPENDING
+        with self._contract() as contract:
+            inputs = contract["features"]["inputs"]
+            contract["features"]["inputs"] = [item for item in inputs if item["name"] in wanted]
+            if names:
+                contract["gates"]["baseline"]["feature"] = names[0]
+            contract["slices"] = []
+        return self
+
+    def read(self, name: str, view: str) -> None:
+        """Let the model read one more numeric feature of a view."""
+        with self._contract() as contract:
+            contract["features"]["inputs"].append({"name": name, "kind": "numeric", "view": view})
+
+    @contextmanager
+    def _contract(self) -> Iterator[dict[str, Any]]:
         path = self.churn.path / "contract.yaml"
         contract = yaml.safe_load(path.read_text(encoding="utf-8"))
-        inputs = contract["features"]["inputs"]
-        contract["features"]["inputs"] = [item for item in inputs if item["name"] in SPENDING]
-        contract["slices"] = []
+        yield contract
         path.write_text(yaml.safe_dump(contract), encoding="utf-8")
-        return self
 
     def write(self, purchases: list[tuple[int, int, int, float, str]], *, without: str = "") -> None:
         """Replace the purchases; `without` leaves a raw column out."""

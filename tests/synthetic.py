@@ -113,10 +113,11 @@ class Tracker:
     metrics: dict[str, float] = field(default_factory=dict)
     files: set[str] = field(default_factory=set)
     ended: str = "running"
+    run_id: str = "run1"
 
     def start_run(self, model: str, name: str, tags: Mapping[str, str]) -> str:
         self.tags = dict(tags)
-        return "run1"
+        return self.run_id
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, object]) -> None:
         self.parameters |= dict(parameters)

@@ -32,8 +32,8 @@ PROJECT = "ninety"
 class OnlineRow:
     """One entity's latest values."""
 
-    features: dict[str, FeatureValue]
-    """By feature name; None where the value is null or the entity has no row in the view."""
+    features: dict[str, dict[str, FeatureValue]]
+    """By view and feature name; None where the value is null or the entity has no row in the view."""
     timestamps: dict[str, datetime | None]
     """Event time by view, UTC; None where the entity has no row in it."""
 
@@ -115,14 +115,14 @@ def _row(
     views: Mapping[str, Sequence[str]],
     read: Mapping[str, tuple[datetime | None, dict[str, Value] | None]],
 ) -> OnlineRow:
-    features: dict[str, FeatureValue] = {}
+    features: dict[str, dict[str, FeatureValue]] = {}
     timestamps: dict[str, datetime | None] = {}
     for name, wanted in views.items():
         moment, protos = read[name]
         # Where there is no row, SQLite gives no moment and Redis the epoch.
         is_row = moment is not None and bool(moment.timestamp()) and bool(protos)
         timestamps[name] = moment.astimezone(UTC) if moment is not None and is_row else None
-        features |= {feature: _value((protos or {}).get(feature)) for feature in wanted}
+        features[name] = {feature: _value((protos or {}).get(feature)) for feature in wanted}
     return OnlineRow(features, timestamps)
 
 

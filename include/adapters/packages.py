@@ -21,6 +21,9 @@ from include.contracts.packages import (
 )
 from include.contracts.reports import EvaluationReport
 
+EVALUATIONS = "evaluations"
+"""Folder of the reports that were made after registration."""
+
 _Parsed = TypeVar("_Parsed", bound=BaseModel)
 
 
@@ -83,6 +86,25 @@ def load_report(store: ArtefactStore, version: Version) -> EvaluationReport:
         ArtefactError: it cannot be read.
     """
     return _parse(EvaluationReport, store.path(version.package_uri) / EVALUATION_NAME)
+
+
+def publish_evaluation(store: ArtefactStore, report: EvaluationReport) -> str:
+    """Store a report made after registration and return its URI; the same report again changes nothing."""
+    text = canonical_json(report.model_dump(mode="json"))
+    uri = f"{EVALUATIONS}/{report.model}/{sha256(text).hexdigest()}.json"
+    store.write(uri, text)
+    return uri
+
+
+def load_evaluation(store: ArtefactStore, uri: str) -> EvaluationReport:
+    """Return a report made after registration, proven by the hash it is named by.
+
+    Raises:
+        ArtefactError: it is missing, altered or cannot be read.
+    """
+    path = store.path(uri)
+    _check_file(path, path.stem)
+    return _parse(EvaluationReport, path)
 
 
 def _parse(kind: type[_Parsed], path: Path) -> _Parsed:

@@ -9,7 +9,7 @@ from include.contracts.moments import Duration, UtcDatetime
 
 
 class ReleaseStage(StrEnum):
-    """Where a release stands; the last four end it."""
+    """Where a release stands; the last five end it."""
 
     AWAITING_APPROVAL = "awaiting_approval"
     APPROVED = "approved"
@@ -20,6 +20,8 @@ class ReleaseStage(StrEnum):
     REJECTED = "rejected"
     ROLLED_BACK = "rolled_back"
     ABANDONED = "abandoned"
+    OUTDATED = "outdated"
+    """The champion it was compared with gave way before the answer: it is evaluated and asked anew."""
 
     @property
     def is_terminal(self) -> bool:
@@ -28,7 +30,13 @@ class ReleaseStage(StrEnum):
 
 
 _TERMINAL = frozenset(
-    {ReleaseStage.PROMOTED, ReleaseStage.REJECTED, ReleaseStage.ROLLED_BACK, ReleaseStage.ABANDONED}
+    {
+        ReleaseStage.PROMOTED,
+        ReleaseStage.REJECTED,
+        ReleaseStage.ROLLED_BACK,
+        ReleaseStage.ABANDONED,
+        ReleaseStage.OUTDATED,
+    }
 )
 
 
@@ -71,6 +79,8 @@ class Release(BaseModel):
     version: str
     champion_version: str | None
     artefact_sha256: str
+    evaluation_uri: str | None = None
+    """The report that is shown, where it was made anew against this champion; None: the package's own."""
     contract_sha256: str
     plan: RolloutPlan
     thresholds: dict[str, float]

@@ -366,3 +366,13 @@ class EvaluationReport(BaseModel):
 
     def _with(self, verdict: Verdict) -> tuple[GateResult, ...]:
         return tuple(gate for gate in self.gates if gate.verdict is verdict)
+
+
+class Assessment(BaseModel):
+    """Which report stands for a version now, and the champion it compares with."""
+
+    model_config = _STRICT
+
+    champion_version: str | None
+    evaluation_uri: str | None
+    """None: the report in the version's package."""

@@ -98,9 +98,10 @@ class Signature(BaseModel):
         if doubled:
             raise ValueError(f"inputs named more than once: {', '.join(doubled)}")
         origins = {*self._origins(), *((item.name, None) for item in self.transformed)}
-        unclear = [name for name, count in Counter(name for name, _ in origins).items() if count > 1]
+        unclear = {name for name, count in Counter(name for name, _ in origins).items() if count > 1}
         if unclear:
-            raise ValueError(f"names that stand for more than one feature: {', '.join(sorted(unclear))}")
+            places = sorted(f"{view or 'transform'}:{name}" for name, view in origins if name in unclear)
+            raise ValueError(f"names that stand for more than one feature: {', '.join(places)}")
         if (self.task is Task.MULTICLASS) != (len(self.classes) >= FEWEST_CLASSES):
             raise ValueError("'classes' names at least two classes for a multiclass model and none otherwise")
         return self

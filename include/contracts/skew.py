@@ -16,6 +16,8 @@ class SkewVerdict(StrEnum):
     MATCH = "match"
     DELAYED = "delayed"
     """Right as of an earlier moment since its stamp: materialisation had not caught up yet."""
+    NOT_MATERIALISED = "not_materialised"
+    """Missing because the row's day had not been brought online before the prediction."""
     CORRECTED = "corrected"
     """Right as of the prediction; the sources have corrected it since."""
     SKEW = "skew"
@@ -38,14 +40,21 @@ class FeatureSkew(BaseModel):
     model_config = _STRICT
 
     model: str
-    view: str
+    view: str | None
+    """View it is read from; None for one computed at the moment of the request."""
     feature: str
     compared: int
     skewed: int
     delayed: int
+    not_materialised: int
     corrected: int
     examples: tuple[SkewExample, ...]
     """The first skewed values, by prediction."""
+
+    @property
+    def reference(self) -> str:
+        """The feature's name as Feast writes it, `view:feature`; a request-time one's alone."""
+        return f"{self.view}:{self.feature}" if self.view else self.feature
 
     @property
     def mismatch_ratio(self) -> float:
@@ -54,8 +63,9 @@ class FeatureSkew(BaseModel):
 
     @property
     def stale_ratio(self) -> float:
-        """Share of the compared values that are explained by delay or correction."""
-        return (self.delayed + self.corrected) / self.compared if self.compared else 0.0
+        """Share of the compared values that are explained by delay, absence or correction."""
+        stale = self.delayed + self.not_materialised + self.corrected
+        return stale / self.compared if self.compared else 0.0
 
 
 class SkewReport(BaseModel):
@@ -63,7 +73,7 @@ class SkewReport(BaseModel):
 
     model_config = _STRICT
 
-    schema_version: int = 1
+    schema_version: int = 2
     start: UtcDatetime
     end: UtcDatetime
     """Predictions made in [start, end)."""
@@ -73,6 +83,8 @@ class SkewReport(BaseModel):
     """Predictions with enriched features in the log."""
     audited: int
     """Those of them that were recomputed."""
+    unresolved: int
+    """Sampled ones left out: the version they were made by, or a transform as it was then, is not at hand."""
     threshold: float
     features: tuple[FeatureSkew, ...]
 

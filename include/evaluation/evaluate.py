@@ -77,10 +77,9 @@ def evaluate(
         DataError: the candidate's scores are not finite, or the prediction log is damaged.
     """
     store = ArtefactStore(settings.artefacts_folder)
-    candidate = open_candidate(store, folder.contract, candidate_uri)
-    served = measure_in_triton(settings, candidate.scored, candidate.record, candidate.graph)
-    logged = logged_answers(settings, champion, candidate.record.snapshot.as_of) if champion else []
-    report = judge_candidate(store, candidate, champion, served, logged)
+    record = TrainingRecord.model_validate_json(store.read(f"{candidate_uri}/{TRAINING_NAME}"))
+    candidate = open_candidate(store, folder.contract, candidate_uri, record)
+    report = judge_here(settings, candidate, champion)
     store.write(f"{candidate_uri}/{PAGE_NAME}", report_page(report).encode())
     store.write(f"{candidate_uri}/{EVALUATION_NAME}", report.model_dump_json(indent=2).encode())
     tracking = Tracking(settings)
@@ -89,25 +88,43 @@ def evaluate(
     return report
 
 
-def open_candidate(store: ArtefactStore, contract: ModelContract, candidate_uri: str) -> Candidate:
+def judge_here(settings: Settings, candidate: Candidate, champion: Version | None) -> EvaluationReport:
+    """Judge a candidate with what this platform has: its Triton, its log of the champion's answers.
+
+    Raises:
+        ArtefactError, DataError: as `evaluate`.
+    """
+    served = measure_in_triton(settings, candidate.scored, candidate.record, candidate.graph)
+    logged = logged_answers(settings, champion, candidate.record.snapshot.as_of) if champion else []
+    return judge_candidate(ArtefactStore(settings.artefacts_folder), candidate, champion, served, logged)
+
+
+def open_candidate(
+    store: ArtefactStore, contract: ModelContract, folder_uri: str, record: TrainingRecord
+) -> Candidate:
     """Read a candidate and score its test rows.
+
+    Args:
+        store: holds candidate and training set.
+        contract: the model's.
+        folder_uri: where graph and golden predictions lie: a candidate's folder or a package.
+        record: how it was trained.
 
     Raises:
         ContractError, ArtefactError, DataError: as `evaluate`.
     """
-    record = TrainingRecord.model_validate_json(store.read(f"{candidate_uri}/{TRAINING_NAME}"))
     if record.contract_sha256 != contract.sha256:
-        raise ContractError(f"{contract.name}: the contract changed since {candidate_uri} was trained")
+        raise ContractError(f"{contract.name}: the contract changed since {folder_uri} was trained")
     windows = training_windows(contract.training, contract.label, record.snapshot.as_of)
     frame = read_snapshot(store, record.snapshot)
-    graph = store.path(f"{candidate_uri}/{MODEL_NAME}")
+    graph = store.path(f"{folder_uri}/{MODEL_NAME}")
     model = OnnxModel(graph, record.signature)
     return Candidate(
         contract=contract,
         record=record,
         model=model,
         graph=graph,
-        golden=GoldenSet.model_validate_json(store.read(f"{candidate_uri}/{GOLDEN_NAME}")),
+        golden=GoldenSet.model_validate_json(store.read(f"{folder_uri}/{GOLDEN_NAME}")),
         train=rows_within(frame, windows.train),
         test=windows.test,
         scored=scored(contract, model, rows_within(frame, windows.test), "the candidate"),

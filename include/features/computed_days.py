@@ -4,9 +4,11 @@ import fcntl
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+
+from pydantic import TypeAdapter
 
 from include.adapters.defects import quoted
 from include.adapters.files import write_atomically
@@ -25,11 +27,16 @@ class ComputedDay:
         as_of: the moment its sources were looked at from.
         inputs: hash of the view's definition and of the state of its sources' files.
         online: whether the online store was brought up to it since.
+        online_since: wall time at which the online store was first brought up to it.
     """
 
     as_of: datetime
     inputs: str
     online: bool = False
+    online_since: datetime | None = None
+
+
+_DAY = TypeAdapter(ComputedDay)
 
 
 def dirty_days(
@@ -83,12 +90,8 @@ def read_days(settings: Settings, view: str) -> dict[date, ComputedDay]:
     path = _path(settings, view)
     if not path.is_file():
         return {}
-    return {
-        date.fromisoformat(day): ComputedDay(
-            datetime.fromisoformat(item["as_of"]), item["inputs"], item["online"]
-        )
-        for day, item in json.loads(path.read_text(encoding="utf-8")).items()
-    }
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return {date.fromisoformat(day): _DAY.validate_python(item) for day, item in content.items()}
 
 
 def record_computed(settings: Settings, view: View, days: Iterable[date], as_of: datetime) -> None:
@@ -96,17 +99,21 @@ def record_computed(settings: Settings, view: View, days: Iterable[date], as_of:
     inputs = inputs_hash(settings, view)
     with _alone(settings, view.name):
         known = read_days(settings, view.name)
-        _write(settings, view.name, known | {day: ComputedDay(as_of, inputs) for day in days})
+        since = {day: known[day].online_since for day in days if day in known}
+        computed = {day: ComputedDay(as_of, inputs, online_since=since.get(day)) for day in days}
+        _write(settings, view.name, known | computed)
 
 
-def record_online(settings: Settings, view: str, day: date) -> None:
-    """Record that the online store was brought up to a day, and with it to those before."""
-    known = read_days(settings, view)
-    _write(
-        settings,
-        view,
-        {item: replace(seen, online=seen.online or item <= day) for item, seen in known.items()},
-    )
+def record_online(settings: Settings, view: str, day: date, recorded_at: datetime) -> None:
+    """Record that the online store was brought up to a day, and with it to those before, at a wall time."""
+    with _alone(settings, view):
+        known = read_days(settings, view)
+        online = {
+            item: replace(seen, online=True, online_since=seen.online_since or recorded_at)
+            for item, seen in known.items()
+            if item <= day
+        }
+        _write(settings, view, known | online)
 
 
 def inputs_hash(settings: Settings, view: View) -> str:
@@ -154,8 +161,5 @@ def _path(settings: Settings, view: str) -> Path:
 
 
 def _write(settings: Settings, view: str, days: Mapping[date, ComputedDay]) -> None:
-    content = {
-        day.isoformat(): asdict(item) | {"as_of": item.as_of.astimezone(UTC).isoformat()}
-        for day, item in sorted(days.items())
-    }
+    content = {day.isoformat(): _DAY.dump_python(item, mode="json") for day, item in sorted(days.items())}
     write_atomically(_path(settings, view), json.dumps(content, indent=1).encode())

@@ -21,22 +21,26 @@ def materialize_online(settings: Settings, day: date) -> dict[str, int]:
 
     A value online is never replaced by an older one, so days may run in any order. Rows travel in chunks of
     `settings.online_chunk_rows` entities, so memory is bounded by a chunk (and by the keys: DuckDB holds
-    each entity's newest day). An entity's values of one view change together; killed in between, the run
-    leaves each entity as it was or as it becomes, and running again completes it.
+    each entity's newest day). In SQLite the run is one transaction: killed anywhere, it leaves the store as
+    it was, and readers see nothing of it until it is whole. In Redis an entity's values of a view change
+    together; a killed run leaves some entities old and some new, and running again completes it.
 
     Returns:
         Entities by view that have a row in the window; a model folder's own view that fails is left out.
 
     Raises:
-        DataError: a view's features were not computed for the day.
+        DataError: a view's features were not computed for the day; nothing is written.
     """
     store = open_store(settings)
-    counts = {}
-    for name, view in used_views(settings).items():
-        with confined(view.model_folder):
-            _check_computed(settings, name, day)
-            counts[name] = _write(store, store.get_feature_view(name), newest_rows(settings, view, day))
-            record_online(settings, name, day)
+    views = {name: view for name, view in used_views(settings).items() if _is_computed(settings, view, day)}
+    provider = store._get_provider()
+    with provider.online_store.one_write(store.config):
+        counts = {
+            name: _write(store, store.get_feature_view(name), newest_rows(settings, view, day))
+            for name, view in views.items()
+        }
+    for name in counts:
+        record_online(settings, name, day, datetime.now(UTC))
     return counts
 
 
@@ -73,7 +77,11 @@ def _write(store: FeatureStore, view: FeatureView, batches: Iterator[pyarrow.Rec
     return rows
 
 
-def _check_computed(settings: Settings, view: str, day: date) -> None:
-    path = offline_folder(settings, view) / f"{day.isoformat()}.parquet"
-    if not path.is_file():
-        raise DataError(f"view {view!r} is not computed for {day}: {path} is missing; compute it first")
+def _is_computed(settings: Settings, view: View, day: date) -> bool:
+    path = offline_folder(settings, view.name) / f"{day.isoformat()}.parquet"
+    with confined(view.model_folder):
+        if not path.is_file():
+            raise DataError(
+                f"view {view.name!r} is not computed for {day}: {path} is missing; compute it first"
+            )
+    return path.is_file()

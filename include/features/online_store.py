@@ -1,10 +1,15 @@
-"""Feast's SQLite online store with the two things it lacks: readers that never wait, and a memory of time."""
+"""Feast's SQLite online store with what it lacks: whole runs, readers that never wait, a memory of time."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from sqlite3 import Connection, Cursor
 
 from feast import Entity, FeatureView
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig, _table_id
 from feast.repo_config import RepoConfig
+
+WRITER_PATIENCE_SECONDS = 600
+"""How long a writer waits for another run to end."""
 
 
 class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc] # Feast has no types
@@ -38,6 +43,40 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc] # Feast
             table = _table_id(config.project, view, config.registry.enable_online_feature_view_versioning)
             connection.execute(_guard(table))
         connection.commit()
+
+    @contextmanager
+    def one_write(self, config: RepoConfig) -> Iterator[None]:
+        """Make one transaction of all that is written inside; readers go on seeing what was before.
+
+        What does not fit SQLite's page cache goes to the write-ahead log, not to memory. Another process's
+        write waits until this one ends.
+        """
+        connection = self._get_conn(config)
+        connection.execute(f"PRAGMA busy_timeout = {WRITER_PATIENCE_SECONDS * 1000}")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            self._conn = _Joined(connection)
+            try:
+                yield
+            finally:
+                self._conn = connection
+
+
+class _Joined:
+    """A connection whose statements belong to a transaction that is ended elsewhere."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Sequence[object] = ()) -> Cursor:
+        """Run a statement in the transaction."""
+        return self._connection.execute(sql, parameters)
+
+    def __enter__(self) -> None:
+        """Begin nothing: Feast wraps each batch in a transaction of its own."""
+
+    def __exit__(self, *_: object) -> None:
+        """End nothing."""
 
 
 def _guard(table: str) -> str:

@@ -5,6 +5,7 @@ that a day computed again would never reach the readers.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -46,6 +47,14 @@ class GuardedRedisOnlineStore(RedisOnlineStore):  # type: ignore[misc] # Feast h
 
     The server itself compares and writes, in one script: no other writer comes in between.
     """
+
+    @contextmanager
+    def one_write(self, config: RepoConfig) -> Iterator[None]:  # noqa: ARG002 - as the SQLite store has it
+        """Write what is written inside as it comes: Redis has no transaction that readers see through.
+
+        An entity's values change whole; a run that dies is completed by the next one.
+        """
+        yield
 
     def online_write_batch(
         self,

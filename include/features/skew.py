@@ -1,9 +1,9 @@
 """Is a served value skewed, or only stale? The comparison itself: pure, over plain values."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from include.contracts.predictions import FeatureValue
 from include.contracts.skew import FeatureSkew, SkewExample, SkewVerdict
@@ -13,18 +13,24 @@ EXAMPLES = 5
 
 
 @dataclass(frozen=True)
-class Served:
-    """What one prediction got from one view."""
+class Prediction:
+    """One prediction and the values of it that are looked at."""
 
     prediction_id: str
     model: str
+    values: Mapping[str, FeatureValue]
+
+
+@dataclass(frozen=True)
+class Served(Prediction):
+    """What one prediction got from one view."""
+
     key: int | str
     predicted_at: datetime
     stamp: datetime | None
     """Event time of the values; None where the view had no usable row."""
-    values: Mapping[str, FeatureValue]
-    newest_stamp: datetime | None
-    """Newest stamp of the view that any prediction up to this one got."""
+    recorded_at: datetime
+    """Wall time of the prediction."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,26 @@ class Row:
     values: Mapping[str, FeatureValue]
 
 
+@dataclass(frozen=True)
+class Expectation:
+    """What a prediction should have been given, by feature."""
+
+    told: Mapping[str, FeatureValue]
+    """In the state of knowledge that explains most of what was served."""
+    wanted: Mapping[str, FeatureValue]
+    """As known at the prediction."""
+    now: Mapping[str, FeatureValue]
+    """As known at the audit."""
+    is_materialised: bool = True
+    """Whether any row that could be used had been brought online by then."""
+
+
 class History:
     """A view as its sources told it at different moments.
 
     Attributes:
         ttl: age past which a row must not be used.
+        online_since: wall time at which each of the view's days was first brought online.
         changes: moments at which what is known about the entities changed, ascending.
         rows: recomputes the view as of a moment: rows by key, each key's ascending by stamp.
     """
@@ -47,31 +68,37 @@ class History:
     def __init__(
         self,
         ttl: timedelta,
+        online_since: Mapping[date, datetime],
         changes: Iterable[datetime],
         rows: Callable[[datetime], Mapping[int | str, list[Row]]],
     ) -> None:
         self.ttl = ttl
+        self.online_since = online_since
         self.changes = sorted(changes)
         self._rows = rows
         self._known: dict[int, Mapping[int | str, list[Row]]] = {}
 
     def usable(self, served: Served, as_of: datetime) -> Row | None:
         """Return the newest row at or before the prediction, as known at a moment; None past its TTL."""
-        row = next(
-            (row for row in reversed(self._of(served, as_of)) if row.stamp <= served.predicted_at), None
-        )
-        return row if row is not None and served.predicted_at - row.stamp <= self.ttl else None
+        return next(self._usable(served, as_of), None)
+
+    def was_online(self, served: Served, as_of: datetime) -> bool:
+        """Say whether a row that could be used, as known at a moment, was online before the prediction."""
+        since = (self.online_since.get(row.stamp.date()) for row in self._usable(served, as_of))
+        return any(moment is not None and moment <= served.recorded_at for moment in since)
 
     def stamped(self, served: Served, as_of: datetime) -> Row | None:
         """Return the row that has the served stamp, as known at a moment."""
         return next((row for row in self._of(served, as_of) if row.stamp == served.stamp), None)
 
-    def moments(self, served: Served) -> list[datetime]:
-        """Return a moment for each state of knowledge since the served stamp, newest first."""
-        if served.stamp is None:
-            return []
-        between = [moment for moment in self.changes if served.stamp <= moment < served.predicted_at]
-        return [served.predicted_at, *reversed(between), served.stamp]
+    def moments(self, served: Served, stamp: datetime) -> list[datetime]:
+        """Return a moment for each state of knowledge between a stamp and the prediction, newest first."""
+        between = [moment for moment in self.changes if stamp <= moment < served.predicted_at]
+        return [served.predicted_at, *reversed(between), stamp]
+
+    def _usable(self, served: Served, as_of: datetime) -> Iterator[Row]:
+        rows = (row for row in reversed(self._of(served, as_of)) if row.stamp <= served.predicted_at)
+        return (row for row in rows if served.predicted_at - row.stamp <= self.ttl)
 
     def _of(self, served: Served, as_of: datetime) -> list[Row]:
         # What arrives at a moment is seen by those who look after it.
@@ -91,29 +118,35 @@ def equal(served: FeatureValue, expected: FeatureValue) -> bool:
     return served == expected or (served != served and expected != expected)  # noqa: PLR0124 - NaN
 
 
-def judge(
-    served: Served, history: History, audited_at: datetime
-) -> dict[str, tuple[SkewVerdict, FeatureValue]]:
-    """Return a verdict and the expected value for each served feature.
+def expect(served: Served, history: History, audited_at: datetime) -> Expectation:
+    """Return what a view should have given one prediction.
 
     The values of one row belong to one stamp and one state of knowledge: they are held against the state
     that explains most of them, so that values picked from several states are skewed.
     """
-    expected = history.usable(served, served.predicted_at)
-    wanted = _values(expected, served)
+    wanted = history.usable(served, served.predicted_at)
     explanation = _explanation(served, history)
-    told = _values(explanation if _is_not_online_yet(served, expected) else explanation or expected, served)
-    now = _values(history.stamped(served, audited_at), served) if explanation else told
-    return {
-        name: (_verdict(value, told[name], wanted[name], now[name]), told[name])
-        for name, value in served.values.items()
-    }
+    told = _values(explanation or (None if _may_be_absent(served, history, wanted) else wanted), served)
+    return Expectation(
+        told=told,
+        wanted=_values(wanted, served),
+        now=_values(history.stamped(served, audited_at), served) if explanation else told,
+        is_materialised=history.was_online(served, served.predicted_at),
+    )
+
+
+def judge(
+    values: Mapping[str, FeatureValue], expected: Expectation
+) -> dict[str, tuple[SkewVerdict, FeatureValue]]:
+    """Return a verdict and the expected value for each served feature."""
+    return {name: (_verdict(name, value, expected), expected.told[name]) for name, value in values.items()}
 
 
 def summarise(
-    view: str, verdicts: Iterable[tuple[Served, Mapping[str, tuple[SkewVerdict, FeatureValue]]]]
+    view: str | None,
+    verdicts: Iterable[tuple[Prediction, Mapping[str, tuple[SkewVerdict, FeatureValue]]]],
 ) -> list[FeatureSkew]:
-    """Count one view's verdicts by model and feature, ordered by both."""
+    """Count one view's verdicts, or those of request-time features, by model and feature, ordered by both."""
     counts: defaultdict[tuple[str, str], Counter[SkewVerdict]] = defaultdict(Counter)
     examples: defaultdict[tuple[str, str], list[SkewExample]] = defaultdict(list)
     for served, found in verdicts:
@@ -132,6 +165,7 @@ def summarise(
             compared=counted.total(),
             skewed=counted[SkewVerdict.SKEW],
             delayed=counted[SkewVerdict.DELAYED],
+            not_materialised=counted[SkewVerdict.NOT_MATERIALISED],
             corrected=counted[SkewVerdict.CORRECTED],
             examples=tuple(examples[model, feature]),
         )
@@ -139,25 +173,26 @@ def summarise(
     ]
 
 
-def _verdict(value: FeatureValue, told: FeatureValue, wanted: FeatureValue, now: FeatureValue) -> SkewVerdict:
-    if not equal(value, told):
+def _verdict(name: str, value: FeatureValue, expected: Expectation) -> SkewVerdict:
+    if not equal(value, expected.told[name]):
         return SkewVerdict.SKEW
-    if not equal(value, wanted):
-        return SkewVerdict.DELAYED
-    return SkewVerdict.MATCH if equal(value, now) else SkewVerdict.CORRECTED
+    if not equal(value, expected.wanted[name]):
+        return SkewVerdict.DELAYED if expected.is_materialised else SkewVerdict.NOT_MATERIALISED
+    return SkewVerdict.MATCH if equal(value, expected.now[name]) else SkewVerdict.CORRECTED
 
 
-def _is_not_online_yet(served: Served, expected: Row | None) -> bool:
-    """Say whether nothing was served since the row was stamped after all that any prediction got."""
-    reached = served.newest_stamp
-    return served.stamp is None and expected is not None and (reached is None or reached < expected.stamp)
+def _may_be_absent(served: Served, history: History, wanted: Row | None) -> bool:
+    """Say whether in some state of knowledge since its day no row of the entity was online."""
+    if served.stamp is not None or wanted is None:
+        return False
+    return not all(history.was_online(served, moment) for moment in history.moments(served, wanted.stamp))
 
 
 def _explanation(served: Served, history: History) -> Row | None:
     """Return the served stamp's row in the state most values agree with; None if none may be served."""
     if served.stamp is None or not timedelta() <= served.predicted_at - served.stamp <= history.ttl:
         return None
-    rows = (history.stamped(served, moment) for moment in history.moments(served))
+    rows = (history.stamped(served, moment) for moment in history.moments(served, served.stamp))
     return max((row for row in rows if row), key=lambda row: _agreement(served, row), default=None)
 
 

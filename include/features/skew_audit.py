@@ -1,37 +1,33 @@
 """The skew audit: logged predictions against their features recomputed from the sources as then known."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import date, datetime, timedelta
 from hashlib import sha256
 from heapq import nsmallest
 from pathlib import Path
 
-import pyarrow
-from pyarrow import compute
-
 from include.adapters.files import write_atomically
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.prediction_log import read
-from include.adapters.sources import open_sources
 from include.config.settings import Settings
 from include.contracts.alerts import AlertContent, Severity
 from include.contracts.errors import DataError
 from include.contracts.events import SYSTEM
-from include.contracts.predictions import FeatureValue, PredictionRow, Source
-from include.contracts.routes import EntityType
+from include.contracts.predictions import PredictionRow, Source
 from include.contracts.skew import FeatureSkew, SkewReport
-from include.features.materialize import compute_rows, midnight
-from include.features.skew import History, Row, Served, judge, summarise
-from include.features.views import TIMESTAMP, View, load_views
+from include.features.materialize import midnight
+from include.features.skew import Expectation, Served, expect, judge, summarise
+from include.features.skew_history import recomputed
+from include.features.skew_requests import Audited, judge_requests, resolved
+from include.features.views import View, load_views
 
 ALERT_KIND = "feature_skew"
 SAMPLE = 20_000
 """Predictions audited at most."""
 _DAY = timedelta(days=1)
 _ENRICHED = frozenset({Source.LIVE, Source.SHADOW})
-_KEY_TYPES = {EntityType.INT64: pyarrow.int64(), EntityType.STRING: pyarrow.string()}
-_KEYS = "audited_keys"
 
 
 def audit_skew(
@@ -39,11 +35,12 @@ def audit_skew(
 ) -> SkewReport:
     """Recompute what a day's predictions should have been given, compare, and store the report.
 
-    Each value is held against the view's row as of `predicted_at`, computed from the source rows with
-    `ingested_at` < `predicted_at`. Features that no view has (request-time ones) are not compared.
+    Each value is held against its view's row as of `predicted_at`, computed from the source rows with
+    `ingested_at` < `predicted_at`; a request-time feature against its transform, run on those rows and on
+    what the request brought. Which feature is of which view says the version, as the ledger's route has it.
 
     Args:
-        settings: says where log, sources and reports lie.
+        settings: says where log, ledger, sources and reports lie.
         day: UTC day of the predictions' event time.
         as_of: moment of the audit; corrections that arrived before it are told apart.
         threshold: mismatch ratio above which a feature fails.
@@ -55,22 +52,20 @@ def audit_skew(
     Raises:
         DataError: a segment of the log is damaged.
         SourceError: a source cannot be read.
-        ContractError: a view's query fails.
+        ContractError: a view's query or a transform fails.
     """
-    views, start = load_views(settings), midnight(day)
+    start = midnight(day)
     logged, rows = _sampled(_enriched(settings.predictions_folder, start), sample)
-    features: list[FeatureSkew] = []
-    for name, view in views.items():
-        served = _served(view, rows)
-        if served:
-            history = _history(settings, view, served, as_of)
-            features += summarise(name, [(item, judge(item, history, as_of)) for item in served])
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        audited = resolved(settings, ledger, rows)
+    features = _compared(settings, audited, as_of)
     report = SkewReport(
         start=start,
         end=start + _DAY,
         as_of=as_of,
         logged=logged,
-        audited=len(rows),
+        audited=len(audited),
+        unresolved=len(rows) - len(audited),
         threshold=threshold,
         features=tuple(features),
     )
@@ -112,7 +107,7 @@ def alert_on(report: SkewReport, ledger: Ledger) -> list[str]:
 
 
 def _alert(report: SkewReport, model: str, items: list[FeatureSkew]) -> AlertContent:
-    names = ", ".join(f"{item.view}.{item.feature} {item.mismatch_ratio:.2%}" for item in items)
+    names = ", ".join(f"{item.reference} {item.mismatch_ratio:.2%}" for item in items)
     return AlertContent(
         kind=ALERT_KIND,
         subject=f"model:{model}",
@@ -120,7 +115,7 @@ def _alert(report: SkewReport, model: str, items: list[FeatureSkew]) -> AlertCon
         severity=Severity.CRITICAL,
         message=f"served features differ from their recomputation on {report.start:%Y-%m-%d}: {names}",
         figures={
-            f"{item.view}.{item.feature}": {
+            item.reference: {
                 "mismatch_ratio": item.mismatch_ratio,
                 "stale_ratio": item.stale_ratio,
                 "compared": item.compared,
@@ -151,81 +146,32 @@ def _sampled(rows: Iterable[PredictionRow], size: int) -> tuple[int, list[Predic
     return count, sorted(chosen, key=lambda row: (row.predicted_at, row.prediction_id))
 
 
-def _served(view: View, rows: Sequence[PredictionRow]) -> list[Served]:
-    """Return what the rows, ascending in time, got from a view."""
-    found, newest = [], None
-    names = [field.name for field in view.definition.fields]
-    for row in rows:
-        if view.name not in row.feature_timestamps:
-            continue
-        stamp = row.feature_timestamps[view.name]
-        newest = max((moment for moment in (newest, stamp) if moment), default=None)
-        found.append(
-            Served(
-                prediction_id=row.prediction_id,
-                model=row.model,
-                key=row.entity[view.definition.entity.name],
-                predicted_at=row.predicted_at,
-                stamp=stamp,
-                values={name: row.features[name] for name in names if name in row.features},
-                newest_stamp=newest,
-            )
+def _compared(settings: Settings, audited: Sequence[Audited], as_of: datetime) -> list[FeatureSkew]:
+    expected: dict[str, dict[str, Expectation]] = {item.row.prediction_id: {} for item in audited}
+    found: list[FeatureSkew] = []
+    for view in load_views(settings).values():
+        if served := _served(view, audited):
+            history = recomputed(settings, view, served, as_of)
+            told = [expect(item, history, as_of) for item in served]
+            for item, expectation in zip(served, told, strict=True):
+                expected[item.prediction_id][view.name] = expectation
+            judged = (judge(item.values, each) for item, each in zip(served, told, strict=True))
+            found += summarise(view.name, zip(served, judged, strict=True))
+    return found + summarise(None, judge_requests(audited, expected))
+
+
+def _served(view: View, audited: Sequence[Audited]) -> list[Served]:
+    """Return what the predictions got from a view, of the features their version names by it."""
+    return [
+        Served(
+            prediction_id=row.prediction_id,
+            model=row.model,
+            values={name: row.features[name] for name in signature.views[view.name]},
+            key=row.entity[view.definition.entity.name],
+            predicted_at=row.predicted_at,
+            stamp=row.feature_timestamps[view.name],
+            recorded_at=row.recorded_at,
         )
-    return found
-
-
-def _history(settings: Settings, view: View, served: Sequence[Served], as_of: datetime) -> History:
-    """Return the view's rows of the served entities, recomputed for each state of knowledge asked for."""
-    definition = view.definition
-    last = served[-1].predicted_at.astimezone(UTC).date()
-    stamps = [item.stamp for item in served if item.stamp]
-    is_complete = len(stamps) == len(served)
-    reach = last - definition.ttl if not is_complete else min(stamps).astimezone(UTC).date()
-    first = min(reach, last)
-    keys = pyarrow.array(sorted({item.key for item in served}, key=str), _KEY_TYPES[definition.entity.type])
-    changes = _changes(settings, view, keys, midnight(first), as_of)
-
-    def rows(moment: datetime) -> Mapping[int | str, list[Row]]:
-        with open_sources(settings, moment, definition.sources, _own(view)) as sources:
-            return _by_key(view, compute_rows(sources, view, first, last), keys)
-
-    return History(definition.ttl, changes, rows)
-
-
-def _changes(
-    settings: Settings, view: View, keys: pyarrow.Array, start: datetime, end: datetime
-) -> list[datetime]:
-    """Return the moments in [start, end) at which rows arrived that days already over are computed from."""
-    found: set[datetime] = set()
-    with open_sources(settings, end, view.definition.sources, _own(view)) as sources:
-        sources.connection.register(_KEYS, pyarrow.table({"key": keys}))
-        for name, source in sources.definitions.items():
-            arrival, event = source.ingested_at, source.event_at
-            if arrival is None:
-                continue
-            key = view.definition.entity.name
-            late = f'AND "{event}" < date_trunc(\'day\', "{arrival}")' if event else ""
-            ours = f'AND "{key}" IN (SELECT key FROM {_KEYS})' if key in source.columns else ""  # noqa: S608
-            query = f'SELECT DISTINCT "{arrival}" FROM "{name}" WHERE "{arrival}" >= ? {late} {ours}'  # noqa: S608
-            naive = start.replace(tzinfo=None)
-            arrived = sources.connection.execute(query, [naive]).fetchall()
-            found |= {moment.replace(tzinfo=UTC) for (moment,) in arrived}
-    return sorted(found)
-
-
-def _by_key(view: View, table: pyarrow.Table, keys: pyarrow.Array) -> dict[int | str, list[Row]]:
-    key = view.definition.entity.name
-    found: defaultdict[int | str, list[Row]] = defaultdict(list)
-    for row in table.filter(compute.is_in(table[key], keys)).to_pylist():
-        values = {field.name: _served_form(row[field.name]) for field in view.definition.fields}
-        found[row[key]].append(Row(row[TIMESTAMP], values))
-    return dict(found)
-
-
-def _served_form(value: FeatureValue | datetime) -> FeatureValue:
-    """Return a value as the online store gives it: a moment as whole seconds."""
-    return int(value.timestamp()) if isinstance(value, datetime) else value
-
-
-def _own(view: View) -> tuple[Path, ...]:
-    return () if view.model_folder is None else (view.model_folder,)
+        for row, signature in ((item.row, item.signature) for item in audited)
+        if view.name in signature.views
+    ]

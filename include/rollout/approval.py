@@ -51,6 +51,9 @@ def record_decision(
 ) -> Release:
     """Record an answer and move the release where it leads: approved, rejected, or waiting for more.
 
+    A yes to a comparison with a champion that has given way since is not recorded: the release ends as
+    outdated, so that the version is evaluated and asked about anew.
+
     Given again by a rerun task, the same answer changes nothing.
 
     Args:
@@ -64,7 +67,7 @@ def record_decision(
 
     Raises:
         LedgerError: there is no such release, or this person may not answer it.
-        ConflictError: what was shown is no longer what would be released; evaluate it again.
+        ConflictError: the artefact that was shown is not the one that would be released.
     """
     release = existing_release(ledger, release_id)
     approval = Approval(
@@ -80,7 +83,10 @@ def record_decision(
     )
     check_answer(release, approval)
     if release.stage is ReleaseStage.AWAITING_APPROVAL and decision is Decision.APPROVED:
-        check_unchanged(ledger, release)
+        check_artefact(ledger, release)
+        champion = champion_of(ledger, release.model)
+        if champion != release.champion_version:
+            return _outdate(ledger, release, champion, decided_by)
     ledger.record_approval(approval)
     return follow_answers(ledger, release)
 
@@ -98,7 +104,7 @@ def existing_release(ledger: Ledger, release_id: str) -> Release:
 
 
 def is_approved(ledger: Ledger, release_id: str) -> bool:
-    """Return whether a release may go on: True once approved, False once rejected.
+    """Return whether a release may go on: True once approved, False once rejected or outdated.
 
     Raises:
         LedgerError: there is no such release, its answer is not in the ledger, or it has ended.
@@ -106,7 +112,7 @@ def is_approved(ledger: Ledger, release_id: str) -> bool:
     release = existing_release(ledger, release_id)
     if release.stage in _APPROVED:
         return True
-    if release.stage is ReleaseStage.REJECTED:
+    if release.stage in {ReleaseStage.REJECTED, ReleaseStage.OUTDATED}:
         return False
     raise LedgerError(
         f"release {release_id} is {release.stage.value}: without an approval in the ledger it cannot go on"
@@ -135,17 +141,44 @@ def check_unchanged(ledger: Ledger, release: Release) -> None:
     Raises:
         ConflictError: names what changed.
     """
-    row = ledger.version(release.model, release.version)
-    if row is None or row.artefact_sha256 != release.artefact_sha256:
-        raise ConflictError(f"release {release.release_id}: the artefact of {release.version} changed")
-    route = ledger.route(release.model)
-    champion = None if route is None else route.champion.version
+    check_artefact(ledger, release)
+    champion = champion_of(ledger, release.model)
     if champion != release.champion_version:
         raise ConflictError(
             f"release {release.release_id}: {release.version} was compared with champion "
             f"{release.champion_version}, which is now {champion}; abandon this release, evaluate again "
             "and open another"
         )
+
+
+def check_artefact(ledger: Ledger, release: Release) -> None:
+    """Refuse to go on where the version is not the artefact the release was opened with.
+
+    Raises:
+        ConflictError: says which version.
+    """
+    row = ledger.version(release.model, release.version)
+    if row is None or row.artefact_sha256 != release.artefact_sha256:
+        raise ConflictError(f"release {release.release_id}: the artefact of {release.version} changed")
+
+
+def champion_of(ledger: Ledger, model: str) -> str | None:
+    """Return the semantic version that serves as champion; None before the first."""
+    route = ledger.route(model)
+    return None if route is None else route.champion.version
+
+
+def _outdate(ledger: Ledger, release: Release, champion: str | None, decided_by: str | None) -> Release:
+    return ledger.advance_release(
+        release.release_id,
+        release.revision,
+        ReleaseStage.OUTDATED,
+        actor=decided_by or SYSTEM,
+        reason=(
+            f"the yes is void: {release.version} was compared with champion {release.champion_version}, "
+            f"which is now {champion}; it is evaluated again"
+        ),
+    )
 
 
 def follow_answers(ledger: Ledger, release: Release) -> Release:

@@ -2,7 +2,7 @@
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.packages import load_manifest, load_report
+from include.adapters.packages import load_evaluation, load_manifest, load_report
 from include.contracts.errors import RegistryError
 from include.contracts.packages import Manifest, Version
 from include.contracts.releases import Release
@@ -21,7 +21,19 @@ def evidence_of(ledger: Ledger, store: ArtefactStore, release: Release) -> str:
     version = ledger.version(release.model, release.version)
     if version is None or version.artefact_sha256 != release.artefact_sha256:
         raise RegistryError(f"release {release.release_id}: its artefact is not registered any more")
-    return evidence(version, load_manifest(store, version), load_report(store, version))
+    manifest = load_manifest(store, version)
+    return evidence(version, manifest, shown_report(store, version, release))
+
+
+def shown_report(store: ArtefactStore, version: Version, release: Release) -> EvaluationReport:
+    """Return the report a release is judged by: the package's, or the one made anew for it.
+
+    Raises:
+        ArtefactError: it is missing, altered or cannot be read.
+    """
+    if release.evaluation_uri is None:
+        return load_report(store, version)
+    return load_evaluation(store, release.evaluation_uri)
 
 
 def evidence(version: Version, manifest: Manifest, report: EvaluationReport) -> str:

@@ -1,14 +1,21 @@
 """Opening a release: everything later steps need is copied into the ledger now."""
 
 from include.adapters.ledger.ledger import Ledger
-from include.contracts.errors import ContractError, RegistryError
+from include.contracts.errors import ConflictError, ContractError, RegistryError
 from include.contracts.model import Gates, ModelContract
 from include.contracts.releases import Release
+from include.contracts.reports import Assessment
 from include.rollout.approval import may_approve
 
 
 def open_release(
-    ledger: Ledger, contract: ModelContract, version: str, *, release_id: str, triggered_by: str
+    ledger: Ledger,
+    contract: ModelContract,
+    version: str,
+    *,
+    release_id: str,
+    triggered_by: str,
+    assessment: Assessment,
 ) -> Release:
     """Open a release of a version; opened again under the same id, it is the same release.
 
@@ -18,22 +25,27 @@ def open_release(
         version: semantic version to be released.
         release_id: id of the release, such as one derived from the run that asks for it; salt of the ramp.
         triggered_by: user name, or `system`.
+        assessment: the report that approvers are to be shown, and the champion it compares with.
 
     Raises:
         RegistryError: the version is unknown or serves already.
+        ConflictError: the champion is no longer the one the report compares with.
         ContractError: the plan cannot be carried out, or nobody is left to approve.
         LeaseError: another release or experiment of the model is open.
     """
-    row = ledger.version(contract.name, version)
-    if row is None:
-        known = ", ".join(item.version for item in ledger.versions(contract.name)) or "none"
-        raise RegistryError(f"{contract.name} has no version {version}; registered: {known}")
+    row = ledger.known_version(contract.name, version)
     earlier = ledger.release(release_id)
     if earlier is not None and earlier.artefact_sha256 == row.artefact_sha256:
         return earlier
     route = ledger.route(contract.name)
     if route is not None and route.champion.version == version:
         raise RegistryError(f"{contract.name} {version} is the champion already; there is nothing to release")
+    champion = None if route is None else route.champion.version
+    if champion != assessment.champion_version:
+        raise ConflictError(
+            f"{contract.name} {version} was evaluated against champion {assessment.champion_version}, "
+            f"which is now {champion}; run this again, it is evaluated anew"
+        )
     check_plan(contract)
     approvers = may_approve(
         contract.approvers.users, row.requested_by, triggered_by, contract.approvers.quorum
@@ -42,8 +54,9 @@ def open_release(
         release_id=release_id,
         model=contract.name,
         version=version,
-        champion_version=None if route is None else route.champion.version,
+        champion_version=champion,
         artefact_sha256=row.artefact_sha256,
+        evaluation_uri=assessment.evaluation_uri,
         contract_sha256=contract.sha256,
         plan=contract.rollout,
         thresholds=thresholds(contract.gates),
@@ -58,13 +71,8 @@ def check_plan(contract: ModelContract) -> None:
     """Refuse a plan this platform cannot carry out.
 
     Raises:
-        ContractError: the plan has more than one stage, or holds or bakes, or several people must agree.
+        ContractError: the plan has more than one stage, or holds or bakes.
     """
-    if contract.approvers.quorum > 1:
-        raise ContractError(
-            f"{contract.name}: approvers.quorum is {contract.approvers.quorum}; a release can ask for one "
-            "answer only so far, write 1"
-        )
     stages = contract.rollout.stages
     if len(stages) > 1:
         shares = ", ".join(f"{stage.share:g}" for stage in stages)

@@ -35,7 +35,7 @@ class Enriched:
 def enrich(
     route: ModelRoute,
     version: VersionRoute,
-    features: Mapping[str, FeatureValue],
+    features: Mapping[str, Mapping[str, FeatureValue]],
     timestamps: Mapping[str, datetime | None],
     moment: datetime,
 ) -> Enriched:
@@ -60,7 +60,7 @@ def enrich(
             stale.append(view)
         else:
             used[view] = stamp
-            taken.update((name, features.get(name)) for name in names)
+            taken.update((name, features[view].get(name)) for name in names)
             continue
         used[view] = None
         taken.update((name, None) for name in names)

@@ -17,8 +17,8 @@ class OnlineRow(Protocol):
     """An entity's features, and the timestamp of each view; None where a view has no row of it."""
 
     @property
-    def features(self) -> Mapping[str, FeatureValue]:
-        """Values by feature name."""
+    def features(self) -> Mapping[str, Mapping[str, FeatureValue]]:
+        """Values by view and feature name: two versions may read one name from different views."""
 
     @property
     def timestamps(self) -> Mapping[str, datetime | None]:

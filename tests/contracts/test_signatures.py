@@ -27,8 +27,8 @@ def test_what_transforms_read_is_fetched_too():
         ([{**HOURS, "reads": []}], "go together"),
         ([{**SPEND, "reads": READS}], "go together"),
         ([{**HOURS, "reads": [{"name": "amount"}]}], "a request brings only 'event_at'"),
-        ([SPEND, {**HOURS, "reads": [{"name": "spend", "view": "visits"}]}], "more than one feature: spend"),
-        ([{**HOURS, "reads": [{"name": "hours", "view": "visits"}]}], "more than one feature: hours"),
+        ([SPEND, {**HOURS, "reads": [{"name": "spend", "view": "visits"}]}], ": money:spend, visits:spend"),
+        ([{**HOURS, "reads": [{"name": "hours", "view": "visits"}]}], ": transform:hours, visits:hours"),
         ([{**HOURS, "view": "money"}], "exactly one of 'view' and 'transform'"),
     ],
 )

@@ -35,10 +35,15 @@ def candidate(place, frame, tracker=None, **changes):
     return SimpleNamespace(store=store, folder=folder, contract=folder.contract, uri=uri)
 
 
+def opened(made, contract):
+    """Open a candidate under a contract."""
+    record = TrainingRecord.model_validate_json(made.store.read(f"{made.uri}/training.json"))
+    return open_candidate(made.store, contract, made.uri, record)
+
+
 def judged(made, champion=None, logged=()):
     """Judge a candidate and return its report."""
-    opened = open_candidate(made.store, made.contract, made.uri)
-    return judge_candidate(made.store, opened, champion, SERVED, logged)
+    return judge_candidate(made.store, opened(made, made.contract), champion, SERVED, logged)
 
 
 def registered(made, store):
@@ -144,7 +149,7 @@ def test_a_contract_changed_since_training_is_refused(good, tmp_path):
     """Gates cannot be moved between training and evaluation."""
     changed = churn_folder(tmp_path, gates={"champion": {"tolerance": 0.5}}).contract
     with pytest.raises(ContractError, match="contract changed since candidates/run1 was trained"):
-        open_candidate(good.store, changed, good.uri)
+        opened(good, changed)
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # SQLAlchemy's word to MLflow

@@ -10,11 +10,15 @@ from functools import partial
 
 import numpy
 
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.online_features import OnlineFeatures
 from include.adapters.prediction_log import PredictionLog
 from include.config.models import ModelFolder
 from include.config.settings import Settings
 from include.config.transforms import load_transform
+from include.contracts.events import SYSTEM
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.routes import ModelRoute, RouteSnapshot
 from serving.gateway.dataplane import Dataplane
@@ -76,9 +80,20 @@ def dataplane(
             deadline_seconds=10.0,
         )
         plane = Dataplane(backends, settings.request_window, partial(transform_of, settings))
-        plane.swap_routes(RouteSnapshot(snapshot_id="1-a", routes={contract.name: route}))
+        plane.swap_routes(routed(settings, route))
         yield plane
     log.close()
+
+
+def routed(settings: Settings, route: ModelRoute) -> RouteSnapshot:
+    """Return the snapshot the ledger has of a route, put there if it is another than the last one."""
+    upgrade(settings.ledger_uri)
+    ledger = Ledger(settings.ledger_uri)
+    state, snapshot = ledger.route_state(route.model), ledger.route_snapshot()
+    if snapshot is None or state.route != route:
+        snapshot = ledger.change_route(RouteUpdate(route, state.revision), actor=SYSTEM, reason="a test's")
+    ledger.close()
+    return snapshot
 
 
 def predict(plane: Dataplane, model: str, entity: str, values: Sequence[int], moment: datetime) -> None:

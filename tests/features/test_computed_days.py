@@ -4,12 +4,13 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from include.features.computed_days import dirty_days, due_days, record_online
+from include.features.computed_days import dirty_days, due_days, read_days, record_online
 from include.features.materialize import compute_features
 from include.features.views import offline_folder
 from tests.shop import Shop, at, half_a_year, on
 
 DAY = on("2017-03-01")
+RECORDED_AT = at("2017-05-01")
 
 
 def deliver(shop, rows, late=()):
@@ -52,15 +53,15 @@ def test_a_late_purchase_changes_exactly_its_days(tmp_path):
     """It arrives on 20 April: the days after it, up to 30, are due, and recomputing changes just those."""
     shop = Shop(tmp_path, half_a_year()).narrowed()
     deliver(shop, half_a_year())
-    for day in range(1, 20):
-        moment = on("2017-04-01") + timedelta(days=day - 1)
+    for day in (1, 8, 9, 10, 19):
+        moment = on(f"2017-04-{day:02}")
         compute_features(shop.settings, moment, moment, at(moment.isoformat()))
-    record_online(shop.settings, "customer_spending", on("2017-04-19"))
+    record_online(shop.settings, "customer_spending", on("2017-04-19"), RECORDED_AT)
     before = contents(shop)
     late = (1, 77, 1, 500.0, "2017-03-10T12:00:00")
     deliver(shop, half_a_year(), [(late, "2017-04-19T18:00:00")])
     due = due_days(shop.settings, on("2017-04-20"), at("2017-04-20"))
-    touched = [on(f"2017-04-{day:02}") for day in range(1, 10)]
+    touched = [on(f"2017-04-{day:02}") for day in (1, 8, 9)]
     assert [*touched, on("2017-04-20")] == due
     compute_features(shop.settings, due[0], due[-1], at("2017-04-20"))
     after = contents(shop)
@@ -73,7 +74,7 @@ def test_nothing_is_due_twice(tmp_path):
     assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01"))
     compute_features(shop.settings, DAY, DAY, at("2017-03-01"))
     assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
-    record_online(shop.settings, "customer_spending", DAY)
+    record_online(shop.settings, "customer_spending", DAY, RECORDED_AT)
     assert [] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
     shop.write([*half_a_year(), (1, 1, 1, 9.0, "2017-02-20T12:00:00")])
     assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
@@ -83,6 +84,17 @@ def test_an_older_run_leaves_what_a_newer_one_knew(tmp_path):
     """A day computed as of a later moment is not due for a run that looks from an earlier one."""
     shop = Shop(tmp_path, half_a_year()).narrowed()
     compute_features(shop.settings, DAY, DAY, at("2017-03-05"))
-    record_online(shop.settings, "customer_spending", DAY)
+    record_online(shop.settings, "customer_spending", DAY, RECORDED_AT)
     shop.write([*half_a_year(), (1, 1, 1, 9.0, "2017-02-20T12:00:00")])
     assert [] == due_days(shop.settings, DAY, at("2017-03-01"))
+
+
+def test_the_first_time_online_is_kept(tmp_path):
+    """A day computed again stays known as online since the first time, by wall time; later ones are not."""
+    shop = Shop(tmp_path, half_a_year()).narrowed()
+    compute_features(shop.settings, DAY, DAY + timedelta(days=1), at("2017-03-05"))
+    record_online(shop.settings, "customer_spending", DAY, RECORDED_AT)
+    compute_features(shop.settings, DAY, DAY, at("2017-03-06"))
+    record_online(shop.settings, "customer_spending", DAY, RECORDED_AT + timedelta(hours=1))
+    known = read_days(shop.settings, "customer_spending")
+    assert [RECORDED_AT, None] == [known[day].online_since for day in sorted(known)]

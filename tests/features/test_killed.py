@@ -5,6 +5,7 @@ import resource
 import signal
 import sqlite3
 import sys
+from contextlib import closing
 from datetime import timedelta
 from itertools import count
 from multiprocessing import get_context
@@ -15,6 +16,7 @@ import pytest
 from include.adapters.online_features import OnlineFeatures
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
+from include.features.online_store import GuardedSqliteOnlineStore
 from include.features.views import offline_folder
 from tests.shop import CUSTOMER, SPENDING, Shop, at, half_a_year, on
 
@@ -94,37 +96,59 @@ def test_kills_meet_published_and_unpublished_days(shop):
     assert {True, False} == {killed[name] == old[name] for name in old}
 
 
+VIEWS = {"customer_spending": SPENDING, "customer_basket": ["order_count_7d"]}
+
+
 def rows(shop):
-    """Return each customer's values online."""
-    read = OnlineFeatures(shop.settings).read(
-        CUSTOMER, range(1, CUSTOMERS + 1), {"customer_spending": SPENDING}
-    )
-    return [(row.timestamps["customer_spending"], tuple(row.features.values())) for row in read]
+    """Return each customer's values online, of both views."""
+    read = OnlineFeatures(shop.settings).read(CUSTOMER, range(1, CUSTOMERS + 1), VIEWS)
+    return [(tuple(row.timestamps.values()), tuple(row.features.items())) for row in read]
 
 
-def test_a_killed_materialisation_leaves_old_or_new_entities(shop):
-    """Killed at twenty places of its writing, each customer's values are all old or all new."""
+def killed_after_chunk(place, function, *arguments):
+    """Run a function that is killed once its `place`-th chunk of online rows is written."""
+    chunks, write = count(1), GuardedSqliteOnlineStore.online_write_batch
+
+    def written(self, *given):
+        write(self, *given)
+        if next(chunks) == place:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    GuardedSqliteOnlineStore.online_write_batch = written
+    function(*arguments)
+
+
+def emptied_log(shop):
+    """Move the write-ahead log of the online store into the file, so that the log is as long as none."""
+    with closing(sqlite3.connect(shop.settings.online_store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+DEATHS = (
+    *((killed_after_chunk, place) for place in (1, 7, 14, 15, 28)),
+    *((torn_at, 4096 * pages) for pages in (1, 4, 9)),
+    (killed_at_rename, 1),
+    (killed_at_rename, 2),
+)
+"""Within a chunk's view and between views, in the middle of the commit, after it."""
+
+
+def test_a_killed_materialisation_leaves_the_old_or_the_new_store(shop):
+    """Killed at ten places, the whole online store, both views of it, is the old one or the new one."""
+    shop.read("order_count_7d", "customer_basket")
     compute_features(shop.settings, *WINDOW, AS_OF)
     small = shop.settings.model_copy(update={"online_chunk_rows": 3})
     materialize_online(small, on("2017-03-05"))
     old = rows(shop)
-    log = shop.settings.online_store.with_name(shop.settings.online_store.name + "-wal")
-    deaths = mixed = 0
     found = []
-    for step in range(20):
-        with sqlite3.connect(shop.settings.online_store) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        size = (log.stat().st_size if log.exists() else 0) + 4000 * (step + 1)
-        deaths += 0 != run_and_die(torn_at, size, materialize_online, small, WINDOW[1])
+    for death, place in DEATHS:
+        emptied_log(shop)
+        assert 0 != run_and_die(death, place, materialize_online, small, WINDOW[1]), (death, place)
         found.append(rows(shop))
     materialize_online(small, WINDOW[1])
     new = rows(shop)
-    assert old != new
-    for killed in found:
-        assert [] == [row for row, a, b in zip(killed, old, new, strict=True) if row not in (a, b)]
-        mixed += old != killed != new
-    assert deaths > 5
-    assert mixed > 0
+    assert [] == [row for row in new if row in old]
+    assert [old] * 8 + [new] * 2 == found
 
 
 def test_a_rerun_after_days_out_of_order(shop):

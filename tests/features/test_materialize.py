@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,9 @@ from tests.shop import SPENDING, TELLING, Shop, at, half_a_year, on
 AS_OF = at("2017-07-01")
 
 
-def stored(shop):
-    """Return the bytes of every offline file by name."""
-    folder = offline_folder(shop.settings, "customer_spending")
+def stored(shop, view="customer_spending"):
+    """Return the bytes of a view's offline files by name."""
+    folder = offline_folder(shop.settings, view)
     return {path.name: path.read_bytes() for path in folder.glob("*")}
 
 
@@ -62,14 +63,15 @@ def test_features_by_hand(tmp_path):
 def test_a_day_alone_and_in_a_backfill_are_the_same(tmp_path):
     """One run a day and one run for all days write the same bytes."""
     shop = Shop(tmp_path, half_a_year())
-    compute_features(shop.settings, on("2017-02-20"), on("2017-04-10"), AS_OF)
-    backfilled = stored(shop)
-    assert 50 == len(backfilled)
-    for name in backfilled:
-        (offline_folder(shop.settings, "customer_spending") / name).unlink()
+    compute_features(shop.settings, on("2017-03-24"), on("2017-04-06"), AS_OF)
+    views = ("customer_spending", "customer_basket", "customer_demographics")
+    backfilled = [stored(shop, view) for view in views]
+    assert [14] * 3 == [len(files) for files in backfilled]
+    shutil.rmtree(shop.settings.features_folder / "offline")
+    for name in backfilled[0]:
         day = on(name.removesuffix(".parquet"))
         compute_features(shop.settings, day, day, at(day.isoformat()))
-    assert backfilled == stored(shop)
+    assert backfilled == [stored(shop, view) for view in views]
 
 
 def test_rerunning_a_day_touches_nothing(tmp_path):
@@ -126,24 +128,25 @@ def test_months_part_a_range():
 
 def test_a_killed_run_leaves_old_or_new_files(tmp_path):
     """Killed in the middle of rewriting, every file is wholly what it was or wholly what it becomes."""
-    shop = Shop(tmp_path, half_a_year())
-    window = (on("2017-02-01"), on("2017-06-28"))
+    shop = Shop(tmp_path, half_a_year()).narrowed()
+    window = (on("2017-03-01"), on("2017-05-31"))
     compute_features(shop.settings, *window, AS_OF)
     old = stored(shop)
     shop.write([(c, b, p, money + 1, moment) for c, b, p, money, moment in half_a_year()])
     code = (
         "from datetime import date; from include.config.settings import settings; "
         "from include.features.materialize import compute_features, midnight; "
-        "compute_features(settings(), date(2017, 2, 1), date(2017, 6, 28), midnight(date(2017, 7, 1)))"
+        "compute_features(settings(), date(2017, 3, 1), date(2017, 5, 31), midnight(date(2017, 7, 1)))"
     )
     current = shop.settings
     environment = os.environ | {
         "PYTHONPATH": str(REPOSITORY_ROOT),
         "NINETY_HOME": str(current.home),
         "NINETY_SOURCES": json.dumps(current.sources),
+        "NINETY_MODEL_FOLDERS": json.dumps([str(path) for path in current.model_folders]),
     }
     run = subprocess.Popen([sys.executable, "-c", code], env=environment)
-    first = offline_folder(current, "customer_spending") / "2017-02-01.parquet"
+    first = offline_folder(current, "customer_spending") / "2017-03-01.parquet"
     deadline = time.monotonic() + 60
     while first.read_bytes() == old[first.name] and run.poll() is None and time.monotonic() < deadline:
         os.sched_yield()

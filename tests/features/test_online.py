@@ -25,7 +25,7 @@ def shop(tmp_path):
 def online(shop):
     """Return customer 1's day online and its spend."""
     (row,) = OnlineFeatures(shop.settings).read(CUSTOMER, [1], {"customer_spending": ["total_spend_30d"]})
-    return row.timestamps["customer_spending"], row.features["total_spend_30d"]
+    return row.timestamps["customer_spending"], row.features["customer_spending"]["total_spend_30d"]
 
 
 def test_days_out_of_order_never_lower_a_value(shop):
@@ -58,7 +58,7 @@ def test_only_rows_up_to_the_day(shop):
     assert {"customer_spending": 7, "customer_basket": 7, "customer_demographics": 2} == counts
     rows = OnlineFeatures(shop.settings).read(CUSTOMER, [1, 7], {"customer_spending": SPENDING})
     assert [at("2017-02-25"), at("2017-02-19")] == [row.timestamps["customer_spending"] for row in rows]
-    assert 30 == rows[1].features["days_since_last_purchase"]
+    assert 30 == rows[1].features["customer_spending"]["days_since_last_purchase"]
 
 
 def test_readers_never_wait_for_writers(shop):
@@ -84,16 +84,16 @@ def test_reading_equals_feasts_own(shop):
     expected = feast.to_dict()
     rows = OnlineFeatures(shop.settings).read(CUSTOMER, keys, {"customer_spending": SPENDING})
     assert {name: expected[name] for name in SPENDING} == {
-        name: [row.features[name] for row in rows] for name in SPENDING
+        name: [row.features["customer_spending"][name] for row in rows] for name in SPENDING
     }
-    assert {float, int, str} == {type(value) for value in rows[0].features.values()}
+    assert {float, int, str} == {type(value) for value in rows[0].features["customer_spending"].values()}
 
 
 def test_an_unknown_entity_has_no_values(shop):
     """An entity that was never seen is None throughout, without a timestamp."""
     materialize_online(shop.settings, on("2017-03-08"))
     (row,) = OnlineFeatures(shop.settings).read(CUSTOMER, [99], {"customer_spending": SPENDING})
-    assert dict.fromkeys(SPENDING) == row.features
+    assert {"customer_spending": dict.fromkeys(SPENDING)} == row.features
     assert {"customer_spending": None} == row.timestamps
 
 

@@ -47,7 +47,7 @@ def online(shop, customer=1):
     row = OnlineFeatures(shop.settings).read(
         CUSTOMER, [customer], {"customer_spending": ["total_spend_30d"]}
     )[0]
-    return row.timestamps["customer_spending"], row.features["total_spend_30d"]
+    return row.timestamps["customer_spending"], row.features["customer_spending"]["total_spend_30d"]
 
 
 def test_reading_equals_feasts_own(shop):
@@ -63,7 +63,7 @@ def test_reading_equals_feasts_own(shop):
     )
     rows = OnlineFeatures(shop.settings).read(CUSTOMER, keys, {"customer_spending": SPENDING})
     assert {name: expected[name] for name in SPENDING} == {
-        name: [row.features[name] for row in rows] for name in SPENDING
+        name: [row.features["customer_spending"][name] for row in rows] for name in SPENDING
     }
     assert [at("2017-03-08"), at("2017-03-08"), None] == [row.timestamps["customer_spending"] for row in rows]
 

@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.contracts.skew import SkewVerdict
-from include.features.skew import EXAMPLES, History, Row, Served, equal, judge, summarise
+from include.features.skew import EXAMPLES, History, Row, Served, equal, expect, judge, summarise
 
-MATCH, DELAYED, CORRECTED, SKEW = SkewVerdict
+MATCH, DELAYED, ABSENT, CORRECTED, SKEW = SkewVerdict
 TTL = timedelta(days=3)
 AUDITED_AT = datetime(2017, 11, 5, tzinfo=UTC)
 
@@ -20,20 +20,24 @@ def of(stamp, spend, orders=4):
     return Row(day(stamp), {"spend": spend, "orders": orders})
 
 
-def history(*states):
-    """Return a history of customer 1 by (moment something arrived or None, rows known after it)."""
+def history(*states, online=(1, 2, 3)):
+    """Return a history of customer 1 by (moment something arrived or None, rows known after it).
+
+    `online` are the days that were brought online, each at its midnight.
+    """
     known = list(states)
+    since = {day(number).date(): day(number) for number in online}
 
     def rows(as_of):
         return {1: [rows for moment, rows in known if moment is None or moment < as_of][-1]}
 
-    return History(TTL, [moment for moment, _ in known if moment is not None], rows)
+    return History(TTL, since, [moment for moment, _ in known if moment is not None], rows)
 
 
 NOON = day(3, 12)
 
 
-def served(stamp, values, at=NOON, newest=3):
+def served(stamp, values, at=NOON):
     """Return what a prediction on 3 November at noon got."""
     return Served(
         prediction_id="p1",
@@ -42,8 +46,13 @@ def served(stamp, values, at=NOON, newest=3):
         predicted_at=at,
         stamp=day(stamp) if stamp else None,
         values=dict(zip(("spend", "orders"), values, strict=True)),
-        newest_stamp=day(newest) if newest else None,
+        recorded_at=at,
     )
+
+
+def verdicts(given, known):
+    """Return what is made of each value a prediction got."""
+    return judge(given.values, expect(given, known, AUDITED_AT))
 
 
 PLAIN = history((None, [of(1, 10.0), of(2, 20.0), of(3, 30.0)]))
@@ -54,6 +63,9 @@ LATE = history(
 )
 """A purchase of 2 November arrives on the 3rd at six, another of the 1st on the 4th."""
 OLD = history((None, [of(1, 10.0)]))
+FIRST = history((None, [of(3, 30.0)]), online=(1, 2))
+LAGGING = history((None, [of(2, 20.0), of(3, 30.0)]), online=(1, 2))
+LATECOMER = history((None, []), (day(3, 6), [of(3, 30.0)]))
 
 
 @pytest.mark.parametrize(
@@ -67,10 +79,10 @@ OLD = history((None, [of(1, 10.0)]))
         pytest.param(PLAIN, served(2, (20.5, 4)), (SKEW, MATCH), id="an old row, and altered"),
         pytest.param(PLAIN, served(3, (None, 4)), (SKEW, MATCH), id="a value dropped"),
         pytest.param(PLAIN, served(None, (None, None)), (SKEW, SKEW), id="a row dropped"),
-        pytest.param(
-            PLAIN, served(None, (None, None), newest=2), (DELAYED, DELAYED), id="a day not online yet"
-        ),
-        pytest.param(PLAIN, served(None, (30.0, None), newest=2), (SKEW, DELAYED), id="values without a row"),
+        pytest.param(FIRST, served(None, (None, None)), (ABSENT, ABSENT), id="a day not online yet"),
+        pytest.param(FIRST, served(None, (30.0, None)), (SKEW, ABSENT), id="values without a row"),
+        pytest.param(LAGGING, served(None, (None, None)), (SKEW, SKEW), id="an older one was online"),
+        pytest.param(LATECOMER, served(None, (None, None)), (DELAYED, DELAYED), id="known after its day"),
         pytest.param(LATE, served(3, (30.0, 4)), (DELAYED, MATCH), id="materialised before a late purchase"),
         pytest.param(LATE, served(3, (31.0, 4)), (CORRECTED, MATCH), id="right, and corrected since"),
         pytest.param(LATE, served(3, (33.0, 4)), (SKEW, MATCH), id="what nobody could know yet"),
@@ -86,7 +98,7 @@ OLD = history((None, [of(1, 10.0)]))
 )
 def test_verdicts(known, given, expected):
     """What delay or correction explains is stale; what nothing explains is skew."""
-    found = judge(given, known, AUDITED_AT)
+    found = verdicts(given, known)
     assert expected == (found["spend"][0], found["orders"][0])
 
 
@@ -110,13 +122,13 @@ def test_equality_is_exact(one, other, expected):
 
 def test_the_expected_value_is_that_of_the_served_stamp():
     """An altered old row is held against its own day, so that the example shows what was altered."""
-    assert (SKEW, 20.0) == judge(served(2, (20.5, 4)), PLAIN, AUDITED_AT)["spend"]
+    assert (SKEW, 20.0) == verdicts(served(2, (20.5, 4)), PLAIN)["spend"]
 
 
 def test_counts_and_examples():
     """Ratios per feature over all verdicts; a few skewed predictions are named with both values."""
     wrong = served(3, (20.0, 4))
-    (orders, spend) = summarise("view", [(wrong, judge(wrong, PLAIN, AUDITED_AT))] * (EXAMPLES + 1))
+    (orders, spend) = summarise("view", [(wrong, verdicts(wrong, PLAIN))] * (EXAMPLES + 1))
     assert ("orders", 6, 0, 0.0, ()) == (
         orders.feature,
         orders.compared,

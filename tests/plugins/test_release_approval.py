@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,8 +18,7 @@ from include.adapters.packages import package_uri, publish_package
 from include.config.settings import REPOSITORY_ROOT, settings
 from include.contracts.packages import EVALUATION_NAME, Manifest
 from include.contracts.releases import Decision, Release, ReleaseStage
-from include.rollout.open import open_release
-from tests.registry.candidates import evaluation_report, model_folder, training_record
+from tests.registry.candidates import evaluation_report, model_folder, opened, training_record
 
 RUN = {"run_id": "run-1", "task_instance": SimpleNamespace(id="ti-1")}
 RELEASE = "churn-run-1"
@@ -55,7 +55,7 @@ def release(ledger: Ledger, tmp_path: Path) -> Release:
         requested_by="ada",
         actor="ada",
     )
-    return open_release(ledger, folder.contract, "1.0.0", release_id=RELEASE, triggered_by="operator")
+    return opened(ledger, folder.contract, "1.0.0", release_id=RELEASE, triggered_by="operator")
 
 
 @pytest.fixture
@@ -136,6 +136,30 @@ def test_nobody_else_approves(approval, release: Release, ledger: Ledger, user: 
         approval.operator.execute_complete(RUN, event=event("Approve", user), **kept)
     assert ledger.approvals(RELEASE) == ()
     assert release == ledger.release(RELEASE)
+
+
+def test_quorum_asks_those_who_have_not_answered(approval, ledger: Ledger, release: Release) -> None:
+    """The second question of a quorum goes to the others; an answer by the first again is no second."""
+    ledger.abandon("churn", actor="ada", reason="make room")
+    two = ledger.open_release(
+        **release.model_dump(
+            include={*signature(ledger.open_release).parameters} - {"release_id", "quorum", "plan"}
+        ),
+        plan=release.plan,
+        release_id="churn-run-2",
+        quorum=2,
+    )
+    run = {**RUN, "run_id": "run-2"}
+    first, second = release.approvers
+    for user in (first, second):
+        with pytest.raises(approval.errors.TaskAwaitingInput) as parked:
+            approval.operator.execute(run)
+        approval.operator.execute_complete(run, event=event("Approve", user), **parked.value.kwargs)
+    assert [[first, second], [second]] == [[u["id"] for u in r["assigned_users"]] for r in approval.sent]
+    assert [first, second] == [answer.decided_by for answer in ledger.approvals(two.release_id)]
+    found = ledger.release(two.release_id)
+    assert found is not None
+    assert ReleaseStage.APPROVED is found.stage
 
 
 def test_time_out_is_a_no(approval, release: Release, ledger: Ledger) -> None:

@@ -11,12 +11,16 @@ from onnx import TensorProto, helper
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.files import write_atomically
+from include.adapters.ledger.ledger import Ledger
 from include.adapters.tensors import to_tensors
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT
+from include.contracts.model import ModelContract
 from include.contracts.packages import CodeState, GoldenCase, GoldenSet, Snapshot, TrainingRecord
-from include.contracts.reports import EvaluationReport, GateKind, GateResult, Verdict
+from include.contracts.releases import Release
+from include.contracts.reports import Assessment, EvaluationReport, GateKind, GateResult, Verdict
 from include.evaluation.page import report_page
+from include.rollout.open import open_release
 
 DAY = datetime(2017, 10, 1, tzinfo=UTC)
 ROWS: tuple[dict[str, Any], ...] = tuple(
@@ -170,3 +174,20 @@ def scoring_graph(factor: float) -> bytes:
     graph = helper.make_graph(nodes, "sum", inputs, outputs, constants)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString())
+
+
+def opened(
+    ledger: Ledger, contract: ModelContract, version: str, *, release_id: str, triggered_by: str = "system"
+) -> Release:
+    """Open a release whose report compares with the present champion, as far as this test cares."""
+    champion = ledger.champion(contract.name)
+    return open_release(
+        ledger,
+        contract,
+        version,
+        release_id=release_id,
+        triggered_by=triggered_by,
+        assessment=Assessment(
+            champion_version=None if champion is None else champion.version, evaluation_uri=None
+        ),
+    )

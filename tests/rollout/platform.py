@@ -18,9 +18,8 @@ from include.contracts.versions import triton_name
 from include.registry.register import register
 from include.rollout.approval import record_decision
 from include.rollout.load import load_release
-from include.rollout.open import open_release
 from include.rollout.switch import switch_route
-from tests.registry.candidates import model_folder, write_candidate
+from tests.registry.candidates import model_folder, opened, write_candidate
 
 ANSWERED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -53,7 +52,7 @@ class Platform:
 
     def approved(self, version: Version) -> Release:
         """Open a release of a version and have it approved."""
-        release = open_release(
+        release = opened(
             self.ledger,
             self.folder.contract,
             version.version,

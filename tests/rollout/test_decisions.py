@@ -13,9 +13,11 @@ from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, ConflictError, ContractError, LedgerError, RegistryError
+from include.contracts.events import EventKind
 from include.contracts.model import ModelContract
 from include.contracts.packages import CodeState, GoldenCase, GoldenSet, Manifest, Version
 from include.contracts.releases import Decision, RampStage, Release, ReleaseStage
+from include.contracts.reports import Assessment
 from include.contracts.routes import ModelRoute
 from include.rollout.approval import follow_answers, is_approved, may_approve, record_decision
 from include.rollout.evidence import evidence
@@ -25,7 +27,7 @@ from include.rollout.reconcile import TritonPlan, plan_triton
 from include.rollout.rollback import roll_back
 from tests.adapters.ledger import changes
 from tests.adapters.ledger.changes import route_to
-from tests.registry.candidates import evaluation_report, model_folder, training_record
+from tests.registry.candidates import evaluation_report, model_folder, opened, training_record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -100,7 +102,7 @@ def ledger(settings: Settings) -> Iterator[Ledger]:
 @pytest.fixture
 def release(ledger: Ledger, contract: ModelContract, version: Version) -> Release:
     """Give a release that waits for its answer."""
-    return open_release(ledger, contract, version.version, release_id="r1", triggered_by="system")
+    return opened(ledger, contract, version.version, release_id="r1")
 
 
 def answer(
@@ -132,7 +134,7 @@ def test_release_copies_what_later_steps_need(
 def test_unknown_version_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
     """The error lists what there is."""
     with pytest.raises(RegistryError, match=r"no version 2\.0\.0; registered: 1\.0\.0"):
-        open_release(ledger, contract, "2.0.0", release_id="r1", triggered_by="system")
+        opened(ledger, contract, "2.0.0", release_id="r1")
 
 
 def test_staged_ramp_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
@@ -140,7 +142,7 @@ def test_staged_ramp_is_refused(ledger: Ledger, contract: ModelContract, version
     stages = tuple(RampStage.model_validate({"share": share, "hold": "1h"}) for share in (0.05, 1.0))
     ramp = contract.model_copy(update={"rollout": contract.rollout.model_copy(update={"stages": stages})})
     with pytest.raises(ContractError, match=r"shares 0\.05, 1; staged ramps are not supported yet"):
-        open_release(ledger, ramp, "1.0.0", release_id="r1", triggered_by="system")
+        opened(ledger, ramp, "1.0.0", release_id="r1")
     assert ledger.open_release_of("churn") is None
 
 
@@ -180,14 +182,6 @@ def test_quorum_waits_for_the_second(ledger: Ledger, version: Version) -> None:
     assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
     assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
     assert ReleaseStage.APPROVED is answer(ledger, decided_by="uma").stage
-
-
-def test_quorum_of_several_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
-    """While only one answer can be asked for, a release that needs two does not open."""
-    approvers = contract.approvers.model_copy(update={"quorum": 2})
-    two = contract.model_copy(update={"approvers": approvers})
-    with pytest.raises(ContractError, match=r"approvers\.quorum is 2; a release can ask for one answer only"):
-        open_release(ledger, two, "1.0.0", release_id="r1", triggered_by="system")
 
 
 def test_only_an_approved_release_goes_on(ledger: Ledger, release: Release) -> None:
@@ -256,11 +250,36 @@ def test_answer_written_before_a_crash_counts(ledger: Ledger, release: Release) 
 
 
 def test_changed_champion_voids_the_yes(ledger: Ledger, release: Release) -> None:
-    """Where another champion serves by the time of the click, evaluation must be run again."""
+    """Where another champion serves by the time of the click, the release ends, to be evaluated anew."""
     ledger.change_route(RouteUpdate(route_to("0.9.0"), 0), actor="olga", reason="meanwhile")
-    with pytest.raises(ConflictError, match=r"champion None, which is now 0\.9\.0"):
-        answer(ledger)
+    assert ReleaseStage.OUTDATED is answer(ledger).stage
     assert ledger.approvals("r1") == ()
+    assert ledger.open_release_of("churn") is None
+    assert not is_approved(ledger, "r1")
+    ended = ledger.events("churn", EventKind.RELEASE_ENDED)[-1]
+    assert "compared with champion None, which is now 0.9.0" in ended.payload["reason"]
+
+
+def test_no_to_a_comparison_with_an_old_champion_counts(ledger: Ledger, release: Release) -> None:
+    """A no needs no comparison."""
+    ledger.change_route(RouteUpdate(route_to("0.9.0"), 0), actor="olga", reason="meanwhile")
+    assert ReleaseStage.REJECTED is answer(ledger, Decision.REJECTED).stage
+
+
+def test_release_opens_on_a_comparison_with_the_champion(
+    ledger: Ledger, contract: ModelContract, version: Version
+) -> None:
+    """A report that compares with another champion than the present one opens no release."""
+    ledger.change_route(RouteUpdate(route_to("0.9.0"), 0), actor="olga", reason="meanwhile")
+    with pytest.raises(ConflictError, match=r"evaluated against champion None, which is now 0\.9\.0"):
+        open_release(
+            ledger,
+            contract,
+            "1.0.0",
+            release_id="r1",
+            triggered_by="system",
+            assessment=Assessment(champion_version=None, evaluation_uri=None),
+        )
 
 
 def _roll_back(settings: Settings, ledger: Ledger, contract: ModelContract, to: str) -> ModelRoute:
@@ -284,7 +303,7 @@ def test_rollback_is_no_way_round_the_approval(
     _register(ledger, "1.0.1")
     ledger.change_route(RouteUpdate(route_to("1.0.0"), 0), actor="olga", reason="start")
     if rejected:
-        open_release(ledger, contract, "1.0.1", release_id="r1", triggered_by="system")
+        opened(ledger, contract, "1.0.1", release_id="r1")
         answer(ledger, Decision.REJECTED)
     with pytest.raises(RegistryError, match=r"churn 1\.0\.1 has never been champion.*so far: 1\.0\.0$"):
         _roll_back(settings, ledger, contract, "1.0.1")

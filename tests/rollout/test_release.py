@@ -8,12 +8,11 @@ from include.contracts.events import EventKind
 from include.contracts.releases import ReleaseStage
 from include.contracts.versions import triton_name
 from include.rollout.load import load_release, load_version
-from include.rollout.open import open_release
 from include.rollout.promote import promote
 from include.rollout.reconcile import reconcile_triton
 from include.rollout.rollback import roll_back
 from include.rollout.switch import switch_route
-from tests.registry.candidates import ROWS
+from tests.registry.candidates import ROWS, opened
 from tests.rollout.platform import Platform
 
 
@@ -39,9 +38,7 @@ def test_steps_may_run_twice(platform: Platform) -> None:
     release = promote(platform.ledger, platform.switched(version), "system")
     events = platform.ledger.verify()
     contract = platform.folder.contract
-    again = open_release(
-        platform.ledger, contract, "1.0.0", release_id=release.release_id, triggered_by="system"
-    )
+    again = opened(platform.ledger, contract, "1.0.0", release_id=release.release_id)
     assert release == again
     assert release == promote(platform.ledger, again, "system")
     assert release == switch_route(platform.settings, platform.ledger, contract, again, "system")
@@ -52,9 +49,7 @@ def test_champion_is_not_released_again(platform: Platform) -> None:
     """There is nothing to release where the version serves already."""
     promote(platform.ledger, platform.switched(platform.register("a")), "system")
     with pytest.raises(RegistryError, match=r"1\.0\.0 is the champion already"):
-        open_release(
-            platform.ledger, platform.folder.contract, "1.0.0", release_id="again", triggered_by="system"
-        )
+        opened(platform.ledger, platform.folder.contract, "1.0.0", release_id="again", triggered_by="system")
 
 
 def test_wrong_answers_are_unloaded(platform: Platform) -> None:
@@ -86,9 +81,7 @@ def test_unapproved_release_is_not_loaded(platform: Platform) -> None:
     """Loading needs the approval first."""
     version = platform.register("a")
     contract = platform.folder.contract
-    release = open_release(
-        platform.ledger, contract, version.version, release_id="early", triggered_by="system"
-    )
+    release = opened(platform.ledger, contract, version.version, release_id="early", triggered_by="system")
     with pytest.raises(LedgerError, match="awaiting_approval and may not be loaded"):
         load_release(platform.settings, platform.ledger, platform.triton, release, contract.resources)
 

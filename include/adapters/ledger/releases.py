@@ -15,7 +15,7 @@ from include.contracts.releases import Decision, Release, ReleaseStage, RolloutP
 
 _S = ReleaseStage
 NEXT_STAGES: dict[ReleaseStage, frozenset[ReleaseStage]] = {
-    _S.AWAITING_APPROVAL: frozenset({_S.APPROVED, _S.REJECTED}),
+    _S.AWAITING_APPROVAL: frozenset({_S.APPROVED, _S.REJECTED, _S.OUTDATED}),
     _S.APPROVED: frozenset({_S.LOADED, _S.ROLLED_BACK}),
     _S.LOADED: frozenset({_S.RAMPING, _S.BAKING, _S.ROLLED_BACK}),
     _S.RAMPING: frozenset({_S.RAMPING, _S.BAKING, _S.ROLLED_BACK}),
@@ -42,6 +42,7 @@ class ReleaseLedger(Journal):
         quorum: int,
         requested_by: str,
         triggered_by: str,
+        evaluation_uri: str | None = None,
     ) -> Release:
         """Open a release and take the model's lease; opened again under the same id, it is returned.
 
@@ -56,6 +57,7 @@ class ReleaseLedger(Journal):
                 version=version,
                 champion_version=champion_version,
                 artefact_sha256=artefact_sha256,
+                evaluation_uri=evaluation_uri,
                 contract_sha256=contract_sha256,
                 plan=plan,
                 thresholds=thresholds,

@@ -83,6 +83,13 @@ class RouteLedger(Journal):
             document = connection.execute(query).scalar_one_or_none()
         return None if document is None else RouteSnapshot.model_validate(document)
 
+    def past_snapshot(self, snapshot_id: str) -> RouteSnapshot | None:
+        """Return a snapshot of any time by its id; None where there never was one."""
+        query = select(route_snapshots.c.snapshot).where(route_snapshots.c.snapshot_id == snapshot_id)
+        with self._reading() as connection:
+            document = connection.execute(query).scalar_one_or_none()
+        return None if document is None else RouteSnapshot.model_validate(document)
+
     def change_route(self, update: RouteUpdate, *, actor: str, reason: str) -> RouteSnapshot:
         """Replace a model's route outside a release, such as for a rollback.
 

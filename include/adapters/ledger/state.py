@@ -7,19 +7,24 @@ from sqlalchemy import Connection, RowMapping, Table, select
 
 from include.adapters.ledger.chain import StoredEvent
 from include.adapters.ledger.tables import (
+    alerts,
     api_keys,
     approvals,
     events,
+    leases,
     releases,
+    retrain_requests,
     route_snapshots,
     routes,
     versions,
 )
+from include.contracts.alerts import Alert, AlertContent
 from include.contracts.errors import ChainError
 from include.contracts.events import EventKind, LedgerEvent
 from include.contracts.keys import ApiKey
 from include.contracts.packages import Version
 from include.contracts.releases import Approval, Release
+from include.contracts.retraining import RetrainRequest
 from include.contracts.routes import ModelRoute, RouteSnapshot
 
 State = Mapping[str, object]
@@ -27,7 +32,7 @@ State = Mapping[str, object]
 
 
 def verify_state(connection: Connection) -> None:
-    """Prove versions, releases, approvals, routes, their snapshots and API keys against the chain.
+    """Prove every table of state against the chain: what its events tell is what its rows say.
 
     The chain itself must be proven first.
 
@@ -39,10 +44,13 @@ def verify_state(connection: Connection) -> None:
     for table, expected, parse in (
         (versions, _versions(told), _version),
         (releases, _releases(told), _release),
+        (leases, _leases(told), _lease),
         (approvals, _approvals(told), _approval),
         (routes, _routes(told), _route),
         (route_snapshots, _snapshots(told), _snapshot),
         (api_keys, _keys(told), _key),
+        (retrain_requests, _requests(told), _request),
+        (alerts, _alerts(told), _alert),
     ):
         _compare(table.name, expected, _held(connection, table, parse))
 
@@ -88,6 +96,18 @@ def _releases(told: Iterable[LedgerEvent]) -> State:
 
 def _release(row: RowMapping) -> tuple[str, object]:
     return row["release_id"], Release.model_validate(dict(row))
+
+
+def _leases(told: Iterable[LedgerEvent]) -> State:
+    found: dict[str, object] = {}
+    for event in _of(told, EventKind.RELEASE_OPENED, EventKind.RELEASE_ENDED):
+        release = Release.model_validate(event.payload["release"])
+        found[event.subject] = (release.model, "release", release.opened_at, release.ended_at)
+    return found
+
+
+def _lease(row: RowMapping) -> tuple[str, object]:
+    return row["holder_id"], (row["model"], row["kind"], row["opened_at"], row["closed_at"])
 
 
 def _approvals(told: Iterable[LedgerEvent]) -> State:
@@ -142,3 +162,38 @@ def _keys(told: Iterable[LedgerEvent]) -> State:
 def _key(row: RowMapping) -> tuple[str, object]:
     key = ApiKey.model_validate({name: row[name] for name in ApiKey.model_fields})
     return row["key_id"], (row["name"], key)
+
+
+def _requests(told: Iterable[LedgerEvent]) -> State:
+    kinds = (EventKind.RETRAIN_REQUESTED, EventKind.RETRAIN_CLAIMED, EventKind.RETRAIN_ENDED)
+    return {e.subject: RetrainRequest.model_validate(e.payload) for e in _of(told, *kinds)}
+
+
+def _request(row: RowMapping) -> tuple[str, object]:
+    return row["request_id"], RetrainRequest.model_validate(dict(row))
+
+
+_ALERT_MOMENTS = {
+    EventKind.ALERT_ACKNOWLEDGED: "acknowledged_at",
+    EventKind.ALERT_RESOLVED: "resolved_at",
+}
+
+
+def _alerts(told: Iterable[LedgerEvent]) -> State:
+    found: dict[str, tuple[str, Alert]] = {}
+    for event in _of(told, EventKind.ALERT_RAISED, *_ALERT_MOMENTS):
+        if event.kind is EventKind.ALERT_RAISED:
+            content = AlertContent.model_validate(event.payload)
+            raised = Alert(alert_id=event.subject, content=content, raised_at=event.recorded_at)
+            found[event.subject] = content.fingerprint, raised
+        else:
+            fingerprint, alert = found[event.subject]
+            changed = alert.model_copy(update={_ALERT_MOMENTS[event.kind]: event.recorded_at})
+            found[event.subject] = fingerprint, changed
+    return found
+
+
+def _alert(row: RowMapping) -> tuple[str, object]:
+    # When an alert was delivered is a courier's note, of which no event tells.
+    moments = {name: row[name] for name in ("alert_id", "raised_at", *_ALERT_MOMENTS.values())}
+    return row["alert_id"], (row["fingerprint"], Alert(content=row["body"], **moments))

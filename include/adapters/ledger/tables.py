@@ -110,6 +110,7 @@ releases = Table(
     Column("version", String(40), nullable=False),
     Column("champion_version", String(40)),
     Column("artefact_sha256", String(64), nullable=False),
+    Column("evaluation_uri", Text),
     Column("contract_sha256", String(64), nullable=False),
     Column("plan", Document, nullable=False),
     Column("thresholds", Document, nullable=False),

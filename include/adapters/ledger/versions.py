@@ -4,7 +4,7 @@ from sqlalchemy import Connection, RowMapping, or_, select
 
 from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.tables import versions
-from include.contracts.errors import ConflictError
+from include.contracts.errors import ConflictError, RegistryError
 from include.contracts.events import EventKind
 from include.contracts.packages import Version
 from include.contracts.versions import SemanticVersion
@@ -72,6 +72,18 @@ class VersionLedger(Journal):
         with self._reading() as connection:
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else _version(row)
+
+    def known_version(self, model: str, version: str) -> Version:
+        """Return a version.
+
+        Raises:
+            RegistryError: it is not registered; the message lists what is.
+        """
+        found = self.version(model, version)
+        if found is None:
+            known = ", ".join(item.version for item in self.versions(model)) or "none"
+            raise RegistryError(f"{model} has no version {version}; registered: {known}")
+        return found
 
     def version_by_artefact(self, model: str, artefact_sha256: str) -> Version | None:
         """Return the version of a package; None where it is not registered."""

@@ -1,14 +1,19 @@
 import sqlite3
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import make_url
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
+from include.contracts.alerts import AlertContent
 from include.contracts.errors import ChainError
 from include.contracts.keys import Verb
 from include.contracts.releases import ReleaseStage
+from include.contracts.retraining import RetrainReason
 from tests.adapters.ledger.changes import advance_to_loaded, open_release, register, route_to
+
+NOW = datetime(2017, 10, 1, tzinfo=UTC)
 
 EDITS = {
     "route": (
@@ -49,6 +54,23 @@ EDITS = {
         " revoked_at FROM api_keys LIMIT 1",
         "api_keys: the row of key-x was added",
     ),
+    "lease taken again": ("UPDATE leases SET closed_at = NULL", "leases: the row of r1 was altered"),
+    "lease removed": ("DELETE FROM leases", "leases: the row of r1 is gone"),
+    "retrain request": (
+        "UPDATE retrain_requests SET claimed_by = NULL",
+        "retrain_requests: the row of retrain-.* was altered",
+    ),
+    "retrain request removed": ("DELETE FROM retrain_requests", "retrain_requests: .* is gone"),
+    "alert": (
+        "UPDATE alerts SET body = replace(body, 'stale', 'fresh')",
+        "alerts: the row of .* was altered",
+    ),
+    "alert resolved": (
+        "UPDATE alerts SET resolved_at = raised_at WHERE resolved_at IS NULL",
+        "alerts: the row of alert-.* was altered",
+    ),
+    "alert's twin": ("UPDATE alerts SET fingerprint = 'x'", "alerts: the row of alert-.* was altered"),
+    "alert removed": ("DELETE FROM alerts", "alerts: the row of alert-.* is gone"),
     "key not json": ("UPDATE api_keys SET verbs = '['", "api_keys: a row cannot be read"),
 }
 
@@ -71,7 +93,14 @@ def test_edited_state_is_found(ledger: Ledger, url: str, kind: str) -> None:
     ledger.issue_key("kept", ["churn"], [Verb.PREDICT], "ada")
     revoked, _ = ledger.issue_key("lost", ["churn"], [Verb.PREDICT], "ada")
     ledger.revoke_key(revoked.key_id, actor="ada", reason="lost")
-    assert ledger.verify() == 12
+    ledger.abandon("churn", actor="ada", reason="drill")
+    ledger.request_retrain("churn", RetrainReason.DATA, NOW, "ada")
+    ledger.claim_retrain("churn", "run-1", "ada")
+    for subject in ("view:kept", "view:mended"):
+        alert = ledger.raise_alert(AlertContent(kind="data_quality", subject=subject, message="stale"), "ada")
+        ledger.acknowledge_alert(alert.alert_id, "olga")
+    ledger.resolve_alert(alert.alert_id, "olga", "mended")
+    assert ledger.verify() == 20
     edit, message = EDITS[kind]
     with sqlite3.connect(str(make_url(url).database)) as raw:
         for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():

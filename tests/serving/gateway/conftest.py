@@ -78,12 +78,16 @@ def route(endpoint: str, **changes: object) -> ModelRoute:
 class Row:
     """An entity's online row."""
 
-    features: Mapping[str, FeatureValue]
+    features: Mapping[str, Mapping[str, FeatureValue]]
     timestamps: Mapping[str, datetime | None]
+
+    def having(self, **features: object) -> "Row":
+        """This row with other features of its view."""
+        return Row({view: {**values, **features} for view, values in self.features.items()}, self.timestamps)
 
 
 FRESH = Row(
-    {"total_spend_30d": 120.5, "orders_30d": 4, "preferred_category": "GROCERY"},
+    {"customer_spending": {"total_spend_30d": 120.5, "orders_30d": 4, "preferred_category": "GROCERY"}},
     {"customer_spending": datetime(2017, 11, 1, tzinfo=UTC)},
 )
 NOTHING = Row({}, {"customer_spending": None})

@@ -16,6 +16,7 @@ INPUTS = [
 TTL = timedelta(days=2)
 FRESH, OLD, FUTURE = NOW - timedelta(days=1), NOW - timedelta(days=3), NOW + timedelta(seconds=1)
 VALUES = {"spend": 3.0, "visits": 4}
+BY_VIEW = {"money": {"spend": 3.0}, "traffic": {"visits": 4}}
 
 CASES = [
     # money's and traffic's event time, the refusal, the reason, the features under `default`
@@ -48,17 +49,35 @@ def test_policies(money, traffic, slug, reason, features):
         route("127.0.0.1:1", **two_views("default")),
         route("127.0.0.1:1", **two_views("reject")),
     )
-    enriched = enrich(lenient, lenient.champion, VALUES, stamps, NOW)
+    enriched = enrich(lenient, lenient.champion, BY_VIEW, stamps, NOW)
     used = {name: stamp for name, stamp in stamps.items() if stamp and NOW - TTL <= stamp <= NOW}
     assert (features, reason) == (enriched.features, enriched.reason)
     assert dict.fromkeys(stamps) | used == enriched.timestamps
     assert min(used.values(), default=None) == enriched.as_of
     if slug is None:
-        assert enriched == enrich(strict, strict.champion, VALUES, stamps, NOW)
+        assert enriched == enrich(strict, strict.champion, BY_VIEW, stamps, NOW)
     else:
         with pytest.raises(Problem) as refusal:
-            enrich(strict, strict.champion, VALUES, stamps, NOW)
+            enrich(strict, strict.champion, BY_VIEW, stamps, NOW)
         assert slug == refusal.value.kind.slug
+
+
+def test_versions_that_read_one_name_from_two_views():
+    """While a feature moves from one view to another, each version is given its own view's."""
+    moved = [{"name": "spend", "kind": "numeric", "view": view} for view in ("money", "traffic")]
+    both = route(
+        "127.0.0.1:1",
+        **two_views("reject")
+        | {
+            "champion": version_route("1.0.0", "127.0.0.1:1", inputs=moved[:1]),
+            "challenger": version_route("1.1.0", "127.0.0.1:1", inputs=moved[1:]),
+            "share": 0.5,
+            "change_id": "r1",
+        },
+    )
+    values, stamps = {"money": {"spend": 1.0}, "traffic": {"spend": 2.0}}, {"money": FRESH, "traffic": FRESH}
+    given = [enrich(both, version, values, stamps, NOW).features["spend"] for version in both.versions]
+    assert [1.0, 2.0] == given
 
 
 @pytest.mark.parametrize("case", CASES[2:5])
@@ -66,7 +85,7 @@ def test_answer_and_log_say_so(start, triton, case):
     """Refused: the problem and the row's error name it. Defaulted: `fallback` and the row's reason do."""
     money, traffic, slug, reason, features = case
     stage = start(**two_views("reject", triton[1]))
-    stage.features.rows[1] = Row(VALUES, {"money": money, "traffic": traffic})
+    stage.features.rows[1] = Row(BY_VIEW, {"money": money, "traffic": traffic})
     refused = stage.predict({"entity": {"customer_id": 1}})
     stage.reroute("2-default", **two_views("default", triton[1]))
     answer = stage.predict({"entity": {"customer_id": 1}}).json()

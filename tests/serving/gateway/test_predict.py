@@ -42,7 +42,7 @@ def test_an_answer_carries_what_it_was_made_of(stage):
         row.predicted_at,
         row.route_snapshot_id,
     )
-    assert FRESH.features == row.features
+    assert FRESH.features["customer_spending"] == row.features
 
 
 def test_many_entities_fail_one_by_one(stage):
@@ -175,7 +175,7 @@ def test_a_body_over_the_limit_is_refused_also_when_chunked(start):
 )
 def test_features_the_signature_does_not_allow_never_reach_the_model(stage, features, slug):
     """What lies in the store is checked like any other input; the feature is named, its value is not."""
-    stage.features.rows[7] = type(FRESH)({**FRESH.features, **features}, FRESH.timestamps)
+    stage.features.rows[7] = FRESH.having(**features)
     response = stage.predict({"entity": {"customer_id": 7}})
 
     assert (422, f"/docs#{slug}") == (response.status_code, response.json()["type"])
@@ -270,9 +270,7 @@ def test_a_call_has_no_more_rows_than_the_version_takes(start, triton):
 def test_one_bad_row_fails_alone(start):
     """A row the model fails on is found by halving; its neighbours are answered by the model."""
     stage = start()
-    stage.features.rows = dict.fromkeys(range(7), FRESH) | {
-        3: type(FRESH)({**FRESH.features, "orders_30d": 666}, FRESH.timestamps)
-    }
+    stage.features.rows = dict.fromkeys(range(7), FRESH) | {3: FRESH.having(orders_30d=666)}
     code = grpc.StatusCode.INVALID_ARGUMENT
     stage.triton.faults["churn__1_0_0"] = lambda numeric: code if (numeric == 666).any() else None
     answers = stage.predict({"entities": [{"customer_id": n} for n in range(7)]}).json()["predictions"]

@@ -28,7 +28,7 @@ SHORT = "def hours_since_last_purchase(columns):\n    return [1.0]\n"
 
 def bought(epoch):
     """An entity's row with its last purchase."""
-    return type(FRESH)({**FRESH.features, "last_purchase_epoch": epoch}, FRESH.timestamps)
+    return FRESH.having(last_purchase_epoch=epoch)
 
 
 @pytest.fixture

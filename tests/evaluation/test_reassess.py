@@ -1,0 +1,76 @@
+"""A registered version compared anew, on real candidates."""
+
+from hashlib import sha256
+
+import pytest
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.packages import load_evaluation, package_uri, publish_package
+from include.config.settings import Settings
+from include.contracts.errors import ArtefactError, GateError
+from include.contracts.packages import Manifest, TrainingRecord, Version
+from include.contracts.reports import Assessment
+from include.evaluation.evaluate import judge_candidate
+from include.evaluation.reassess import reassess
+from include.training.train import train_candidate
+from tests.synthetic import AS_OF, Tracker, churn_folder, customers, frozen, request
+
+
+def registered(store, folder, number, frame):
+    """Train on a frame, judge without a champion, and package under a version number."""
+    uri = train_candidate(store, Tracker(run_id=number), folder, request(frozen(store, frame)))
+    record = TrainingRecord.model_validate_json(store.read(f"{uri}/training.json"))
+    report = judge_candidate(store, folder.contract, uri, record, None)
+    files = {name: store.read(f"{uri}/{name}") for name in ("model.onnx", "golden.json")}
+    files["evaluation.json"] = report.model_dump_json().encode()
+    hashes = {name: sha256(content).hexdigest() for name, content in files.items()}
+    digest = publish_package(store, Manifest(**record.model_dump(), files=hashes), files)
+    return Version(
+        model="churn",
+        version=number,
+        artefact_sha256=digest,
+        package_uri=package_uri("churn", digest),
+        run_id=number,
+        requested_by="system",
+        registered_at=AS_OF,
+    )
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Settings, folder, an honest version, and one whose training labels meant nothing."""
+    home = tmp_path_factory.mktemp("home")
+    settings = Settings(home=home)
+    store, folder = ArtefactStore(settings.artefacts_folder), churn_folder(home / "models")
+    honest = registered(store, folder, "1.0.0", customers())
+    shuffled = customers()
+    shuffled["label"] = shuffled["label"].sample(frac=1, random_state=1).to_numpy()
+    return settings, folder, honest, registered(store, folder, "1.0.1", shuffled)
+
+
+def test_report_that_compares_with_the_champion_stands(place):
+    """Nothing is computed again where nothing changed."""
+    settings, folder, honest, _ = place
+    assert Assessment(champion_version=None, evaluation_uri=None) == reassess(settings, folder, honest, None)
+
+
+def test_new_champion_is_compared_with(place):
+    """The version is judged against who serves now; the report lies under its hash, once."""
+    settings, folder, honest, worse = place
+    found = reassess(settings, folder, honest, worse)
+    assert found == reassess(settings, folder, honest, worse)
+    store = ArtefactStore(settings.artefacts_folder)
+    report = load_evaluation(store, found.evaluation_uri)
+    assert ("1.0.1", "1.0.1") == (found.champion_version, report.champion_version)
+    assert report.metrics["roc_auc"] > report.champion_metrics["roc_auc"] + 0.1
+    path = store.path(found.evaluation_uri)
+    path.write_bytes(path.read_bytes().replace(b"1.0.1", b"1.0.2"))
+    with pytest.raises(ArtefactError, match="was altered"):
+        load_evaluation(store, found.evaluation_uri)
+
+
+def test_version_worse_than_the_champion_is_stopped(place):
+    """Good enough once is not good enough for ever; the gate and its figures are named."""
+    settings, folder, honest, worse = place
+    with pytest.raises(GateError, match=r"churn 1\.0\.1 against champion 1\.0\.0: .*champion roc_auc"):
+        reassess(settings, folder, worse, honest)
