@@ -4,9 +4,11 @@ import shutil
 from datetime import timedelta
 
 from include.adapters.ledger.ledger import Ledger
+from include.adapters.prediction_log import read
 from include.commands.platform import Platform, Replay, bring_to_production, running
 from include.commands.processes import refuse_second_start
 from include.commands.progress import Progress
+from include.commands.provenance import Provenances
 from include.commands.showing import show_prediction
 from include.commands.terminal import end_on_signals, run_command
 from include.commands.traffic import Traffic, replay
@@ -17,7 +19,7 @@ MODEL = "churn"
 APPROVER = "approver"
 _DAYS = 3
 _REQUESTS = 1_000
-_STEPS = 5 + 2 * _DAYS
+_STEPS = 6 + 2 * _DAYS
 
 
 def main() -> None:
@@ -39,9 +41,27 @@ def demo() -> None:
     with running(platform):
         bring_to_production(platform, Replay(), APPROVER)
         days = replay_days(platform)
+        with platform.progress.step("trace every prediction back"):
+            traced = trace_all(platform)
         show_prediction(platform, days[-1])
         events = Ledger(platform.settings.ledger_uri).verify()
-    print_summary(platform, days, events)
+    print_summary(platform, days, traced, events)
+
+
+def trace_all(platform: Platform) -> int:
+    """Follow the chain behind every prediction of the log; return how many there are.
+
+    Raises:
+        PlatformError: the chain of one is not complete.
+    """
+    found = Provenances(platform.settings)
+    traced = 0
+    for row in read(platform.settings.predictions_folder):
+        gaps = found.of(row).gaps
+        if gaps:
+            raise PlatformError(f"prediction {row.prediction_id} cannot be traced: {'; '.join(gaps)}")
+        traced += 1
+    return traced
 
 
 def replay_days(platform: Platform) -> list[Traffic]:
@@ -59,13 +79,14 @@ def replay_days(platform: Platform) -> list[Traffic]:
     return days
 
 
-def print_summary(platform: Platform, days: list[Traffic], events: int) -> None:
+def print_summary(platform: Platform, days: list[Traffic], traced: int, events: int) -> None:
     """Print what was done and how long it took."""
     print("\nsummary")
     for title, seconds in platform.progress.durations.items():
         print(f"  {seconds:7.1f} s  {title}")
     answered, slowest = sum(day.ok for day in days), max(day.p99_ms for day in days)
     print(f"  {answered} predictions, all answered; p99 {slowest:.0f} ms at worst")
+    print(f"  {traced} logged, the chain behind each complete: data, code, evaluation, approval, traffic")
     print(f"  {events} ledger events, chain whole; {platform.progress.elapsed():.0f} s in all")
 
 

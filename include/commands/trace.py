@@ -1,22 +1,23 @@
-"""`make trace ID=…`: how a prediction came to be, back to data, code, evaluation and person."""
+"""`make trace ID=…`: how a prediction came to be, back to data, code, evaluation, person; and its reasons."""
 
 import sys
 from collections.abc import Iterator
 from datetime import datetime
 
-from include.adapters.artefacts import ArtefactStore
-from include.adapters.ledger.ledger import Ledger
-from include.adapters.packages import load_manifest, load_report
+from include.adapters.ledger.routes import RouteChange
 from include.adapters.prediction_log import find
+from include.commands.provenance import Answered, Origin, Provenance, Provenances
 from include.commands.terminal import run_command
 from include.config.settings import Settings, settings
-from include.contracts.errors import ArtefactError, RegistryError
-from include.contracts.packages import Manifest, Version
-from include.contracts.predictions import PredictionRow
-from include.contracts.releases import Approval
+from include.contracts.errors import ArtefactError, ModelError
+from include.contracts.packages import PAGE_NAME
+from include.contracts.predictions import PredictionRow, Status
 from include.contracts.reports import EvaluationReport
+from include.registry.model_card import card_uri
 
 _WIDTH = 14
+_SHOWN = 10
+"""Inputs of an explanation that get a line of their own."""
 
 
 def main() -> None:
@@ -29,7 +30,6 @@ def trace(settings: Settings, prediction_id: str) -> str:
 
     Raises:
         ArtefactError: there is no such prediction, or its package was altered.
-        RegistryError: the ledger does not know the version that answered.
     """
     try:
         row = find(settings.predictions_folder, prediction_id)
@@ -39,17 +39,22 @@ def trace(settings: Settings, prediction_id: str) -> str:
         raise ArtefactError(
             f"no prediction {prediction_id!r} in {settings.predictions_folder}; usage: make trace ID=<id>"
         )
-    if row.served_version is None:
-        return "\n".join(_prediction(row))
-    ledger, store = Ledger(settings.ledger_uri), ArtefactStore(settings.artefacts_folder)
-    version = ledger.version(row.model, row.served_version)
-    if version is None:
-        raise RegistryError(
-            f"the ledger knows no {row.model} {row.served_version}, which answered {prediction_id}"
-        )
-    manifest, report = load_manifest(store, version), load_report(store, version)
-    approvals = _approvals(ledger, version)
-    return "\n".join((*_prediction(row), *_version(version, manifest), *_evaluation(report), *approvals))
+    return "\n".join(_lines(settings, Provenances(settings).of(row)))
+
+
+def _lines(settings: Settings, found: Provenance) -> Iterator[str]:
+    yield from _prediction(found.row)
+    if found.origin is not None:
+        yield from _explanation(found.row, found.origin)
+        yield from _version(settings, found.origin)
+        yield from _evaluation(found.origin.report)
+        yield from _approvals(found.origin)
+    yield from _traffic(found)
+    if found.gaps:
+        yield "the chain is not complete"
+        yield from (_line("missing", gap) for gap in found.gaps)
+    else:
+        yield "the chain is complete"
 
 
 def _prediction(row: PredictionRow) -> Iterator[str]:
@@ -58,10 +63,7 @@ def _prediction(row: PredictionRow) -> Iterator[str]:
     yield _line("asked at", f"{_moment(row.predicted_at)} (recorded {_moment(row.recorded_at)})")
     yield _line("answer", f"{_figures(row.outputs)} in {1000 * row.latency_seconds:.1f} ms")
     yield _line("fallback", row.fallback_reason.value if row.fallback_reason else "none")
-    yield _line(
-        "variant",
-        f"{row.assigned_variant} of {row.release_or_experiment_id}, bucket {row.bucket}, share {row.share}",
-    )
+    yield _line("variant", _variant(row))
     yield _line("route", row.route_snapshot_id)
     for view, stamp in row.feature_timestamps.items():
         yield _line("features", f"{view} as of {_moment(stamp)}" if stamp else f"{view}: none")
@@ -69,17 +71,52 @@ def _prediction(row: PredictionRow) -> Iterator[str]:
         yield f"  {'':{_WIDTH}} {name} = {value}"
 
 
-def _version(version: Version, manifest: Manifest) -> Iterator[str]:
+def _variant(row: PredictionRow) -> str:
+    if row.assigned_variant is None:
+        return "none was assigned"
+    if row.bucket is None or row.share is None:
+        return f"{row.assigned_variant}, no change of traffic under way"
+    return (
+        f"{row.assigned_variant}: the unit lies at {row.bucket:.6f} under {row.release_or_experiment_id}, "
+        f"whose new version had [0, {row.share:g})"
+    )
+
+
+def _explanation(row: PredictionRow, origin: Origin) -> Iterator[str]:
+    if row.outputs is None or row.status not in {Status.OK, Status.FALLBACK}:
+        return
+    values = row.features | row.request_features
+    yield "why this score"
+    try:
+        found = origin.explainer.explain(values, row.outputs)
+    except (ArtefactError, KeyError, ModelError) as error:
+        yield _line("unexplained", str(error))
+        return
+    yield _line("method", found.method)
+    yield _line(found.output, f"{found.score:.4f}; usual is {found.base:.4f}")
+    for share in found.shares[:_SHOWN]:
+        yield _line(f"{share.contribution:+.4f}", f"{share.feature} = {share.value} (± {share.error:.4f})")
+    rest = found.shares[_SHOWN:]
+    if rest:
+        yield _line(f"{sum(share.contribution for share in rest):+.4f}", f"{len(rest)} other inputs together")
+    verdict = "adds up to the score" if found.adds_up else "does NOT add up to the score"
+    yield _line("sum", f"{verdict}, to {found.gap:.1e}")
+
+
+def _version(settings: Settings, origin: Origin) -> Iterator[str]:
+    version, manifest = origin.version, origin.manifest
     snapshot, code = manifest.snapshot, manifest.code
     yield f"version {version.model} {version.version}"
     yield _line("artefact", version.artefact_sha256)
-    yield _line("training data", snapshot.sha256)
+    yield _line("training data", f"{snapshot.sha256}, {origin.data_gap or 'read again, the hash is right'}")
     yield _line(
         "", f"{snapshot.rows:,} rows of [{snapshot.start:%Y-%m-%d}, {snapshot.end:%Y-%m-%d}), {snapshot.uri}"
     )
     yield _line("commit", f"{code.commit}{' (with uncommitted changes)' if code.dirty else ''}")
     yield _line("requested by", f"{version.requested_by}, registered {_moment(version.registered_at)}")
-    yield _line("MLflow run", version.run_id)
+    yield _line("MLflow run", f"{settings.mlflow_url}/#/runs/{version.run_id}")
+    yield _line("report", str(settings.artefacts_folder / version.package_uri / PAGE_NAME))
+    yield _line("model card", str(settings.artefacts_folder / card_uri(version.model, version.version)))
 
 
 def _evaluation(report: EvaluationReport) -> Iterator[str]:
@@ -89,24 +126,38 @@ def _evaluation(report: EvaluationReport) -> Iterator[str]:
         yield _line(gate.verdict.value, gate.detail)
 
 
-def _approvals(ledger: Ledger, version: Version) -> Iterator[str]:
-    found = [
-        answer
-        for release in ledger.releases(version.model)
-        if release.version == version.version
-        for answer in ledger.approvals(release.release_id)
-    ]
+def _approvals(origin: Origin) -> Iterator[str]:
     yield "approval"
-    for answer in found:
-        yield _line(answer.decision.value, _answer(answer))
-    if not found:
+    for answer in origin.answers:
+        yield _line(answer.approval.decision.value, _answer(answer))
+    if not origin.answers:
         yield _line("none", "no release of this version was ever answered")
 
 
-def _answer(answer: Approval) -> str:
-    reason = f", {answer.reason!r}" if answer.reason else ""
-    who = answer.decided_by or "nobody: time ran out"
-    return f"by {who} at {_moment(answer.decided_at)}{reason}; was shown {answer.evidence_sha256[:12]}"
+def _answer(answer: Answered) -> str:
+    given = answer.approval
+    reason = f", {given.reason!r}" if given.reason else ""
+    who = given.decided_by or "nobody: time ran out"
+    against = (
+        f"champion {answer.report.champion_version}" if answer.report.champion_version else "no champion"
+    )
+    shown = f"was shown {given.evidence_sha256[:12]}, compared with {against}"
+    return f"by {who} at {_moment(given.decided_at)}{reason}; {shown}"
+
+
+def _traffic(found: Provenance) -> Iterator[str]:
+    yield "changes of traffic"
+    for change in found.changes:
+        yield _line("this one" if change == found.routed_by else "", _change(change))
+
+
+def _change(change: RouteChange) -> str:
+    route = change.route
+    shares = [f"{route.champion.version} {1 - route.share:.0%}"]
+    if route.challenger is not None:
+        shares.append(f"{route.challenger.version} {route.share:.0%}")
+    why = f": {change.reason}" if change.reason else f", release {route.change_id}" if route.change_id else ""
+    return f"{_moment(change.recorded_at)} {', '.join(shares)} by {change.actor}{why} ({change.snapshot_id})"
 
 
 def _moment(moment: datetime) -> str:

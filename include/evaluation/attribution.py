@@ -83,7 +83,10 @@ class Explainer:
         self._seed = manifest.seed
 
     def explain(
-        self, features: Mapping[str, FeatureValue], outputs: tuple[float, ...], permutations: int = PERMUTATIONS
+        self,
+        features: Mapping[str, FeatureValue],
+        outputs: tuple[float, ...],
+        permutations: int = PERMUTATIONS,
     ) -> Explanation:
         """Return what each input did to a score; for several classes, to that of the likeliest one.
 

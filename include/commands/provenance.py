@@ -1,0 +1,175 @@
+"""Where a prediction came from: the whole chain behind it, and what is missing of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.routes import RouteChange
+from include.adapters.packages import load_evaluation, load_manifest, load_report
+from include.adapters.snapshots import read_snapshot
+from include.config.settings import Settings
+from include.contracts.assignment import bucket
+from include.contracts.errors import ArtefactError
+from include.contracts.packages import Manifest, Version
+from include.contracts.predictions import PredictionRow
+from include.contracts.releases import Approval, Decision, Release
+from include.contracts.reports import EvaluationReport
+from include.evaluation.attribution import Explainer
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An approver's answer to a release, and the report that was shown for it."""
+
+    release: Release
+    approval: Approval
+    report: EvaluationReport
+
+
+class Origin:
+    """How a version came to be; read and proven once, however many predictions it gave.
+
+    Args:
+        ledger: what the platform knows.
+        store: holds packages, training sets and reports.
+        version: the version.
+    """
+
+    def __init__(self, ledger: Ledger, store: ArtefactStore, version: Version) -> None:
+        """Read and prove the package.
+
+        Raises:
+            ArtefactError: it was altered.
+        """
+        self._store = store
+        self.version = version
+        self.manifest: Manifest = load_manifest(store, version)
+        self.report: EvaluationReport = load_report(store, version)
+        self.answers: tuple[Answered, ...] = tuple(_answers(ledger, store, version, self.report))
+
+    @cached_property
+    def data_gap(self) -> str | None:
+        """Why the training set cannot be read again by its hash; None where it can."""
+        try:
+            read_snapshot(self._store, self.manifest.snapshot)
+        except ArtefactError as error:
+            return str(error)
+        return None
+
+    @cached_property
+    def explainer(self) -> Explainer:
+        """Takes the version's scores apart.
+
+        Raises:
+            ArtefactError: package or training set are missing or altered.
+        """
+        return Explainer(self._store, self.version, self.manifest)
+
+    def approved_before(self, moment: datetime) -> bool:
+        """Say whether somebody had approved the version by a moment of wall time."""
+        return any(
+            answer.approval.decision is Decision.APPROVED and answer.approval.decided_at <= moment
+            for answer in self.answers
+        )
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything behind one prediction."""
+
+    row: PredictionRow
+    changes: tuple[RouteChange, ...]
+    """Every change of the model's traffic, oldest first."""
+    routed_by: RouteChange | None
+    """The change under which it was answered."""
+    origin: Origin | None
+    """Of the version that answered; None where none did."""
+    gaps: tuple[str, ...]
+    """What of the chain is missing or does not fit; none means it is complete."""
+
+
+class Provenances:
+    """Finds the chain behind predictions.
+
+    Args:
+        settings: where ledger and artefact store are.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._ledger = Ledger(settings.ledger_uri)
+        self._store = ArtefactStore(settings.artefacts_folder)
+        self._origins: dict[tuple[str, str], Origin | None] = {}
+        self._changes: dict[str, tuple[RouteChange, ...]] = {}
+
+    def of(self, row: PredictionRow) -> Provenance:
+        """Return the chain behind a row of the prediction log.
+
+        Raises:
+            ArtefactError: the package of the version that answered was altered.
+        """
+        changes = self._changes_of(row)
+        routed_by = _routed_by(row, changes)
+        origin = None if row.served_version is None else self._origin(row.model, row.served_version)
+        return Provenance(row, changes, routed_by, origin, tuple(_gaps(row, routed_by, origin)))
+
+    def _changes_of(self, row: PredictionRow) -> tuple[RouteChange, ...]:
+        known = self._changes.get(row.model, ())
+        if not any(change.snapshot_id == row.route_snapshot_id for change in known):
+            self._changes[row.model] = self._ledger.route_history(row.model)
+        return self._changes[row.model]
+
+    def _origin(self, model: str, version: str) -> Origin | None:
+        if (model, version) not in self._origins:
+            found = self._ledger.version(model, version)
+            self._origins[model, version] = (
+                None if found is None else Origin(self._ledger, self._store, found)
+            )
+        return self._origins[model, version]
+
+
+def _answers(
+    ledger: Ledger, store: ArtefactStore, version: Version, own: EvaluationReport
+) -> Iterator[Answered]:
+    for release in ledger.releases(version.model):
+        if release.version == version.version:
+            report = load_evaluation(store, release.evaluation_uri) if release.evaluation_uri else own
+            for approval in ledger.approvals(release.release_id):
+                yield Answered(release, approval, report)
+
+
+def _routed_by(row: PredictionRow, changes: tuple[RouteChange, ...]) -> RouteChange | None:
+    """Return the model's last change up to the row's snapshot, which another model's may have made."""
+    number = _number(row.route_snapshot_id)
+    return next((change for change in reversed(changes) if _number(change.snapshot_id) <= number), None)
+
+
+def _number(snapshot_id: str) -> int:
+    """Return a snapshot's place in their order, which its id starts with; 0 for what is no such id."""
+    head = snapshot_id.partition("-")[0]
+    return int(head) if head.isdecimal() else 0
+
+
+def _gaps(row: PredictionRow, routed_by: RouteChange | None, origin: Origin | None) -> Iterator[str]:
+    if routed_by is None:
+        yield f"no change of traffic led to route {row.route_snapshot_id}"
+    salt = row.release_or_experiment_id
+    if salt is not None and row.bucket is not None and row.bucket != bucket(salt, row.unit):
+        yield f"its bucket {row.bucket} is not that of its unit under {salt}"
+    if row.served_version is None:
+        return
+    if origin is None:
+        yield f"the ledger knows no {row.model} {row.served_version}"
+        return
+    if row.artefact_sha256 != origin.version.artefact_sha256:
+        yield f"it was answered by another artefact than that of {row.served_version}"
+    if routed_by is not None and row.served_version not in {v.version for v in routed_by.route.versions}:
+        yield f"{row.served_version} was not routed at the time"
+    if origin.data_gap:
+        yield origin.data_gap
+    if not origin.manifest.code.commit:
+        yield "the commit is unknown"
+    if not origin.approved_before(row.recorded_at):
+        yield f"nobody had approved {row.served_version} by then"

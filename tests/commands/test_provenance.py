@@ -1,0 +1,210 @@
+"""The chain behind a prediction, whole and with each of its links broken."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+import pytest
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.onnx_model import OnnxModel
+from include.adapters.packages import load_manifest
+from include.adapters.prediction_log import PredictionLog
+from include.adapters.tracking import Tracking
+from include.commands.provenance import Provenances
+from include.commands.trace import trace
+from include.config.settings import Settings
+from include.contracts.assignment import bucket
+from include.contracts.errors import ArtefactError
+from include.contracts.identifiers import uuid7
+from include.contracts.packages import Version
+from include.contracts.predictions import PredictionRow, Source, Status
+from include.contracts.releases import Decision, ReleaseStage
+from include.registry.register import register
+from include.rollout.approval import record_decision
+from include.rollout.switch import full_route
+from tests.registry.candidates import DAY, ROWS, model_folder, opened, write_candidate
+from tests.synthetic import frozen
+
+RELEASE = "churn-release-1"
+
+
+@dataclass
+class Made:
+    """A version in production, and a prediction it gave."""
+
+    settings: Settings
+    version: Version
+    row: PredictionRow
+
+    def gaps(self, **changes: object) -> tuple[str, ...]:
+        """Return what is missing of the chain behind the row with some fields changed."""
+        return Provenances(self.settings).of(msgspec.structs.replace(self.row, **changes)).gaps
+
+
+def _rows() -> pd.DataFrame:
+    frame = pd.DataFrame([row for row in ROWS for _ in range(4)])
+    moments = pd.Series([DAY - timedelta(days=20)] * len(frame))
+    return frame.assign(
+        unit=[str(number) for number in range(len(frame))],
+        event_at=moments,
+        known_at=moments + timedelta(days=14),
+        label=1.0,
+    )
+
+
+def _released(settings: Settings, root: Path) -> Version:
+    """Register a version, have it approved, and give it all traffic."""
+    upgrade(settings.ledger_uri)
+    ledger, store = Ledger(settings.ledger_uri), ArtefactStore(settings.artefacts_folder)
+    folder = model_folder(root)
+    uri = write_candidate(store, folder, "run-1", snapshot=frozen(store, _rows()))
+    down = Tracking(settings, uri="http://127.0.0.1:9")
+    version = register(settings, ledger, down, folder, uri, actor="ada")
+    release = opened(ledger, folder.contract, version.version, release_id=RELEASE)
+    release = record_decision(
+        ledger,
+        RELEASE,
+        Decision.APPROVED,
+        decided_by="approver",
+        decided_at=release.opened_at,
+        evidence_sha256="e" * 64,
+    )
+    release = ledger.advance_release(RELEASE, release.revision, ReleaseStage.LOADED, actor="system")
+    manifest = load_manifest(store, version)
+    route = full_route(
+        folder.contract, manifest, version, endpoints=("127.0.0.1:9",), before=None, change_id=RELEASE
+    )
+    ledger.advance_release(
+        RELEASE, release.revision, ReleaseStage.BAKING, actor="system", route=RouteUpdate(route, 0)
+    )
+    ledger.close()
+    return version
+
+
+def _log(settings: Settings, row: PredictionRow) -> None:
+    log = PredictionLog(settings.predictions_folder, 1_000_000)
+    log.append([row])
+    log.close()
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
+    """Give a version that was registered, approved, routed, and asked once."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    settings = Settings(home=tmp_path / "home")
+    version = _released(settings, tmp_path / "models")
+    ledger, store = Ledger(settings.ledger_uri), ArtefactStore(settings.artefacts_folder)
+    change = ledger.route_history("churn")[-1]
+    graph = store.path(version.package_uri) / "model.onnx"
+    model = OnnxModel(graph, load_manifest(store, version).signature)
+    (score,) = model.predict({name: [value] for name, value in ROWS[0].items()})[0].tolist()
+    row = PredictionRow(
+        prediction_id=str(uuid7(DAY)),
+        request_id=None,
+        body_sha256="b",
+        model="churn",
+        entity={"customer_id": 7},
+        unit="7",
+        assigned_variant="champion",
+        served_version="1.0.0",
+        artefact_sha256=version.artefact_sha256,
+        route_snapshot_id=change.snapshot_id,
+        release_or_experiment_id=RELEASE,
+        bucket=bucket(RELEASE, "7"),
+        share=0.0,
+        predicted_at=DAY,
+        recorded_at=change.recorded_at,
+        features=dict(ROWS[0]),
+        feature_timestamps={"customer_spending": DAY},
+        request_features={},
+        outputs=(score,),
+        status=Status.OK,
+        fallback_reason=None,
+        source=Source.LIVE,
+        latency_seconds=0.001,
+        key_id="k",
+    )
+    _log(settings, row)
+    yield Made(settings, version, row)
+    ledger.close()
+
+
+def test_chain_of_a_prediction_is_complete(made: Made) -> None:
+    """From the row to variant, version, data, report, approver and every change of traffic."""
+    found = Provenances(made.settings).of(made.row)
+    assert found.gaps == ()
+    assert found.origin is not None
+    assert made.version == found.origin.version
+    assert ["approver"] == [answer.approval.decided_by for answer in found.origin.answers]
+    assert found.routed_by == found.changes[0]
+
+
+def test_trace_tells_the_chain_and_takes_the_score_apart(made: Made) -> None:
+    """What each input did, and that it adds up to the logged score."""
+    text = trace(made.settings, made.row.prediction_id)
+    for part in (
+        "why this score",
+        "Shapley values by permutation sampling",
+        "total_spend_30d = 1.0 (±",
+        "adds up to the score",
+        "read again, the hash is right",
+        "by approver at",
+        "the chain is complete",
+        "the unit lies at 0.",
+        "1.0.0 100% by system, release churn-release-1",
+    ):
+        assert part in text
+
+
+def test_score_of_another_artefact_does_not_add_up(made: Made) -> None:
+    """Where the logged score is not what the artefact gives, the sum says so."""
+    other = msgspec.structs.replace(made.row, prediction_id=str(uuid7(DAY)), outputs=(0.123,))
+    _log(made.settings, other)
+    assert "does NOT add up" in trace(made.settings, other.prediction_id)
+
+
+GAPS = [
+    ({"bucket": 0.5}, "its bucket 0.5 is not that of its unit"),
+    ({"unit": "8"}, "is not that of its unit under churn-release-1"),
+    ({"served_version": "9.9.9"}, "the ledger knows no churn 9.9.9"),
+    ({"artefact_sha256": "other"}, "answered by another artefact than that of 1.0.0"),
+    ({"route_snapshot_id": "0-none"}, "no change of traffic led to route 0-none"),
+    ({"route_snapshot_id": "lost"}, "no change of traffic led to route lost"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), GAPS)
+def test_broken_link_is_named(made: Made, changes: dict[str, object], message: str) -> None:
+    """A row that does not fit what the ledger tells says where."""
+    assert any(message in gap for gap in made.gaps(**changes))
+
+
+def test_answer_before_the_approval_is_a_gap(made: Made) -> None:
+    """An approval that came later approved nothing."""
+    early = made.row.recorded_at - timedelta(days=1)
+    assert ("nobody had approved 1.0.0 by then",) == made.gaps(recorded_at=early)
+
+
+def test_lost_training_set_is_a_gap(made: Made) -> None:
+    """Data that cannot be read again by its hash is named; an altered package is an error."""
+    store = ArtefactStore(made.settings.artefacts_folder)
+    manifest = load_manifest(store, made.version)
+    store.path(manifest.snapshot.uri).unlink()
+    (gap,) = made.gaps()
+    assert "is not in the artefact store" in gap
+    model = store.path(made.version.package_uri) / "model.onnx"
+    model.write_bytes(model.read_bytes() + b" ")
+    with pytest.raises(ArtefactError, match=r"model\.onnx was altered"):
+        made.gaps()
+
+
+def test_refused_attempt_has_a_chain_without_a_version(made: Made) -> None:
+    """Nothing answered, so nothing beyond route and assignment is asked for."""
+    assert made.gaps(served_version=None, artefact_sha256=None, outputs=None, status=Status.REFUSED) == ()
