@@ -20,6 +20,7 @@ from include.commands.airflow_api import AirflowApi
 from include.commands.environment import settings_environment
 from include.commands.life_cycle import LifeCycle
 from include.commands.platform import Platform, Replay
+from include.commands.provenance import Provenances
 from include.commands.trace import trace
 from include.commands.traffic import entities_of, replay
 from include.commands.unix_processes import read_processes, send
@@ -284,8 +285,19 @@ def test_a_second_version_is_released_and_rolled_back(platform, customer):
 def test_commands_tell_the_truth_about_a_running_platform(platform, customer):
     """`make trace` and `make verify-ledger`, typed as the README says."""
     prediction = post(platform, customer, days=21).json()
-    assert prediction["prediction_id"] in make(platform, "trace", f"ID={prediction['prediction_id']}")
+    told = make(platform, "trace", f"ID={prediction['prediction_id']}")
+    assert "adds up to the score" in told
+    assert "the chain is complete" in told
+    assert prediction["version"] in make(platform, "served", "MODEL=churn")
     assert "the ledger is whole" in make(platform, "verify-ledger")
+
+
+def test_every_logged_prediction_is_traced_to_its_end(platform):
+    """Whatever answered it, whichever version was rolled back since: the chain behind each row is complete."""
+    found = Provenances(platform.settings)
+    rows = list(read(platform.settings.predictions_folder))
+    assert len(rows) > 100
+    assert {} == {row.prediction_id: gaps for row in rows if (gaps := found.of(row).gaps)}
 
 
 def test_a_rerun_day_changes_no_feature_file(platform):
