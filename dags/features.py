@@ -10,7 +10,8 @@
 
 The run's logical date is day `d`; its features cover each view's window before `d`. A run computes its own
 day, unless nothing changed since, and the days whose rows arrived late. Set `from_day` in the run's conf to
-compute every day from there to `d`, or use Airflow's own backfill for any range.
+compute every day from there to `d` in one run. Airflow's own backfill makes one run a day of its range, also
+while history is replayed and nothing runs by itself: `make backfill FROM=2017-06-01 TO=2017-06-10`.
 """
 
 import logging
@@ -19,6 +20,7 @@ from datetime import date, timedelta
 from airflow.sdk import DAG, Asset, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from daily_backfill import DailyBackfillTimetable
 from model_dags import schedule
 from stage_task import as_of, stage_task
 
@@ -28,10 +30,11 @@ _log = logging.getLogger(__name__)
 
 with DAG(
     "features_materialize",
-    schedule=schedule("0 * * * *"),
+    schedule=DailyBackfillTimetable(schedule("0 * * * *")),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+    # A backfill has a limit of its own for its runs; each step still runs once at a time.
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "max_active_tis_per_dag": 1},
     params={
         "from_day": Param(
             None, type=["null", "string"], format="date", description="First day, if not only what is due"

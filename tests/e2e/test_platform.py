@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -27,6 +27,9 @@ from include.config.settings import REPOSITORY_ROOT
 from include.contracts.canonical import canonical_json
 from include.contracts.errors import PlatformError
 from include.contracts.releases import Decision, ReleaseStage
+from include.features.catalogue import freshness
+from include.features.materialize import compute_features
+from include.features.views import offline_folder, used_views
 
 pytestmark = pytest.mark.e2e
 NOON = datetime.combine(Replay().as_of, datetime.min.time(), UTC) + timedelta(hours=12)
@@ -296,6 +299,29 @@ def test_a_rerun_day_changes_no_feature_file(platform):
     assert before == {
         path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*.parquet")
     }
+
+
+def test_a_backfill_is_one_run_a_day_and_replaces_nothing_newer(platform, tmp_path):
+    """`make backfill` while nothing has a schedule: the bytes that one run of all days would write."""
+    days = [date(2017, 1, 28), date(2017, 1, 29), date(2017, 1, 30)]
+    online = stamps_online(platform)
+    said = make(platform, "-s", "backfill", f"FROM={days[0]}", f"TO={days[-1]}")
+    assert [f"{day}: success" for day in days] == said.splitlines()
+    runs = platform.airflow("operator").backfill_runs("features_materialize", days[0], days[-1])
+    assert [f"{day}T00:00:00Z" for day in days] == [run["logical_date"] for run in runs]
+    once = platform.settings.model_copy(update={"home": tmp_path})
+    compute_features(once, days[0], days[-1], datetime.combine(days[-1], datetime.min.time(), UTC))
+    for view in used_views(once):
+        for day in days:
+            paths = [offline_folder(home, view) / f"{day}.parquet" for home in (once, platform.settings)]
+            assert paths[0].read_bytes() == paths[1].read_bytes(), paths[1]
+    assert online == stamps_online(platform)
+
+
+def stamps_online(platform: Platform) -> dict[str, datetime | None]:
+    """Return the newest online stamp of each view that models use."""
+    views = used_views(platform.settings)
+    return {name: freshness(platform.settings, view).online for name, view in views.items()}
 
 
 def test_the_ledger_is_whole(platform):
