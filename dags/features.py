@@ -56,12 +56,13 @@ with DAG(
         from include.config.settings import settings
         from include.contracts.quality import Batch
         from include.data.validate import validate_sources
+        from include.features.broken_views import alerting
         from include.features.computed_days import due_days
 
         last = as_of().date()
         given = date.fromisoformat(params["from_day"]) if params["from_day"] else None
-        first = given or min(due_days(settings(), last, as_of()), default=last)
         ledger = Ledger(settings().ledger_uri)
+        first = given or min(due_days(settings(), last, as_of(), alerting(ledger)), default=last)
         reports = validate_sources(settings(), ledger, Batch(first, last, as_of()), datetime.now(UTC))
         for name, report in reports.items():
             _log.info("%s: %s", name, report)
@@ -72,12 +73,15 @@ with DAG(
     @stage_task
     def compute_features(days: list[str]) -> dict[str, int]:
         """Compute the days into staging; returns rows by view."""
+        from include.adapters.ledger.ledger import Ledger
         from include.config.settings import settings
+        from include.features.broken_views import alerting
         from include.features.materialize import stage_features
 
         if not days:
             raise AirflowSkipException("no day is due: nothing arrived since they were computed")
-        return stage_features(settings(), [date.fromisoformat(day) for day in days], as_of())
+        tell = alerting(Ledger(settings().ledger_uri))
+        return stage_features(settings(), [date.fromisoformat(day) for day in days], as_of(), tell=tell)
 
     @stage_task
     def validate_views(days: list[str]) -> dict[str, int]:
@@ -92,10 +96,16 @@ with DAG(
     @stage_task
     def materialize_online() -> dict[str, int]:
         """Bring the online store up to the run's day; returns rows by view."""
+        from include.adapters.ledger.ledger import Ledger
         from include.config.settings import settings
+        from include.features.broken_views import settle_broken
         from include.features.online import materialize_online
+        from include.features.views import BrokenView
 
-        return materialize_online(settings(), as_of().date())
+        broken: list[BrokenView] = []
+        counts = materialize_online(settings(), as_of().date(), broken.append)
+        settle_broken(settings(), Ledger(settings().ledger_uri), broken)
+        return counts
 
     due = validate_sources()
     online = materialize_online.override(outlets=[FEATURES])()

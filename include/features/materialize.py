@@ -18,7 +18,16 @@ from include.contracts.errors import ContractError, DataError
 from include.contracts.quality import Batch
 from include.contracts.sources import ColumnType
 from include.features.computed_days import record_computed
-from include.features.views import DAYS, TIMESTAMP, View, confined, offline_folder, used_views
+from include.features.views import (
+    DAYS,
+    TIMESTAMP,
+    Tell,
+    View,
+    confined,
+    log_broken,
+    offline_folder,
+    used_views,
+)
 
 _SQL_TYPES = {
     ColumnType.INT64: "BIGINT",
@@ -59,18 +68,25 @@ def compute_features(
 
 
 def stage_features(
-    settings: Settings, days: Sequence[date], as_of: datetime, only: Collection[str] | None = None
+    settings: Settings,
+    days: Sequence[date],
+    as_of: datetime,
+    only: Collection[str] | None = None,
+    tell: Tell = log_broken,
 ) -> dict[str, int]:
-    """Compute views for days into the staging folder, where nobody reads; see `compute_features`."""
+    """Compute views for days into the staging folder, where nobody reads; see `compute_features`.
+
+    `tell` gets each view of a model's own folder that fails.
+    """
     if not days:
         raise DataError("there are no days to compute; the first must not lie after the last")
     if as_of < midnight(max(days)):
         raise DataError(f"as of {as_of} the day before {max(days)} is not over yet; compute an earlier day")
     shutil.rmtree(staging_folder(settings, days, as_of), ignore_errors=True)
     counts = {}
-    for name, view in used_views(settings).items():
+    for name, view in used_views(settings, tell).items():
         if only is None or name in only:
-            with confined(view.model_folder):
+            with confined(view.model_folder, name, tell):
                 counts[name] = _stage_view(settings, view, days, as_of)
     return counts
 
