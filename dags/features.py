@@ -53,6 +53,7 @@ with DAG(
         from datetime import UTC, datetime
 
         from include.adapters.ledger.ledger import Ledger
+        from include.adapters.quarantine import remove_old
         from include.config.settings import settings
         from include.contracts.quality import Batch
         from include.data.validate import validate_sources
@@ -63,7 +64,9 @@ with DAG(
         given = date.fromisoformat(params["from_day"]) if params["from_day"] else None
         ledger = Ledger(settings().ledger_uri)
         first = given or min(due_days(settings(), last, as_of(), alerting(ledger)), default=last)
-        reports = validate_sources(settings(), ledger, Batch(first, last, as_of()), datetime.now(UTC))
+        now = datetime.now(UTC)
+        _log.info("%s batches left quarantine for their age", remove_old(settings(), now))
+        reports = validate_sources(settings(), ledger, Batch(first, last, as_of()), now)
         for name, report in reports.items():
             _log.info("%s: %s", name, report)
         if given is None:

@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     online_chunk_rows: int = Field(default=20_000, ge=1)
     """Entities brought to the online store at once; memory is bounded by them."""
 
+    quarantine_days: int = Field(default=30, ge=1)
+    """Days a batch stays in quarantine; the newest of a source or view stays until another one comes."""
+
     segment_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the prediction log starts a new segment."""
 

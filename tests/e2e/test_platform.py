@@ -289,6 +289,7 @@ def test_commands_tell_the_truth_about_a_running_platform(platform, customer):
     prediction = post(platform, customer, days=21).json()
     assert prediction["prediction_id"] in make(platform, "trace", f"ID={prediction['prediction_id']}")
     assert "the ledger is whole" in make(platform, "verify-ledger")
+    assert "already running" in make(platform, "start")
 
 
 def test_a_rerun_day_changes_no_feature_file(platform):
