@@ -22,7 +22,13 @@ BENCHMARKS = REPOSITORY_ROOT / "docs" / "benchmarks"
 
 
 def write_record(
-    name: str, title: str, figures: Mapping[str, Figure], libraries: Sequence[str], folder: Path = BENCHMARKS
+    name: str,
+    title: str,
+    figures: Mapping[str, Figure],
+    libraries: Sequence[str],
+    folder: Path = BENCHMARKS,
+    *,
+    notes: str = "",
 ) -> Path:
     """Write the figures, with where they come from, as JSON and as a Markdown table; return the JSON's path.
 
@@ -32,6 +38,7 @@ def write_record(
         figures: what was measured, each under a name that ends in its unit where it has one.
         libraries: distributions whose versions matter.
         folder: where to write; it is made if missing.
+        notes: Markdown between the picture and the table.
 
     Raises:
         subprocess.CalledProcessError: git cannot name the commit.
@@ -40,7 +47,7 @@ def write_record(
     record = {**figures, **provenance(libraries)}
     path = folder / f"{name}.json"
     write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
-    write_atomically(folder / f"{name}.md", markdown(title, name, record).encode())
+    write_atomically(folder / f"{name}.md", markdown(title, name, record, notes).encode())
     return path
 
 
@@ -55,11 +62,12 @@ def provenance(libraries: Sequence[str], root: Path = REPOSITORY_ROOT) -> dict[s
     return facts | {f"{library}_version": version(library) for library in libraries}
 
 
-def markdown(title: str, name: str, record: Mapping[str, Figure]) -> str:
-    """Return the page for people: a table of the figures above the picture."""
+def markdown(title: str, name: str, record: Mapping[str, Figure], notes: str = "") -> str:
+    """Return the page for people: the picture, what is to be said about it, a table of the figures."""
     rows = [f"| {key} | {_text(value)} |" for key, value in record.items()]
+    said = [notes, ""] if notes else []
     return "\n".join(
-        [f"# {title}", "", f"![{title}]({name}.png)", "", "| figure | value |", "|---|---|", *rows, ""]
+        [f"# {title}", "", f"![{title}]({name}.png)", "", *said, "| figure | value |", "|---|---|", *rows, ""]
     )
 
 
