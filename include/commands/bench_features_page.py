@@ -17,11 +17,11 @@ _LIBRARIES = ("feast", "duckdb", "pyarrow", "pandas")
 _SIGN = "of_part_"
 """`<part>` stands behind it in the name of what a part says about itself."""
 _ABOUT = ("commit", "commit_dirty", "load_average_before", "figures")
-_NOTES = f"""Medians of runs that took turns, each in a process of its own; `_runs` says how many. A figure that
-ends in `{AT_LEAST}` is a lower bound: that run was stopped when it reached its limit of time or memory.
-`_cpu_seconds` is what the process itself used. Other work slows the wall clock down: each part says how busy the
-machine was before (`load_average_before`, to be read beside its number of cores), and at which commit it was
-measured. Peak memory is that of the whole process, libraries included."""
+_NOTES = f"""Medians of runs that took turns, each in a process of its own; `_runs` says how many. A figure
+that ends in `{AT_LEAST}` is a lower bound: that run was stopped when it reached its limit of time or memory.
+`_cpu_seconds` is what the process itself used. Other work slows the wall clock down: each part says how busy
+the machine was before (`load_average_before`, to be read beside its number of cores), and at which commit it
+was measured. Peak memory is that of the whole process, libraries included."""
 
 
 def read_figures(folder: Path = BENCHMARKS) -> dict[str, dict[str, Figure]]:
@@ -128,7 +128,7 @@ def picture(figures: Mapping[str, Figure]) -> Picture:
     known = {name: found for name, found in bars.items() if found is not None}
     drawn_bars = joined.barh(list(known), [seconds for seconds, _ in known.values()])
     joined.bar_label(drawn_bars, [f"{text} s" for _, text in known.values()], padding=3)
-    joined.set(xscale="log", xlabel="seconds", title="Point-in-time join")
+    joined.set(xscale="log" if known else "linear", xlabel="seconds", title="Point-in-time join")
     joined.margins(x=0.25)
     joined.invert_yaxis()
     sizes = sorted(

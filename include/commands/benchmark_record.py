@@ -18,6 +18,9 @@ from include.config.settings import REPOSITORY_ROOT
 Figure = float | int | str | bool
 """What may stand in a record."""
 
+_RECORDS = ":(exclude)docs/benchmarks"
+"""Records do not make a tree dirty: a benchmark writes one after the other."""
+
 BENCHMARKS = REPOSITORY_ROOT / "docs" / "benchmarks"
 
 
@@ -57,7 +60,9 @@ def provenance(libraries: Sequence[str], root: Path = REPOSITORY_ROOT) -> dict[s
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "python_version": platform.python_version(),
         "commit": _git(root, "rev-parse", "HEAD"),
-        "commit_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        "commit_dirty": bool(
+            _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", _RECORDS)
+        ),
     }
     return facts | {f"{library}_version": version(library) for library in libraries}
 
