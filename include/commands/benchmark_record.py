@@ -56,13 +56,12 @@ def write_record(
 
 def provenance(libraries: Sequence[str], root: Path = REPOSITORY_ROOT) -> dict[str, Figure]:
     """Return the machine, the versions and the commit, under flat names."""
+    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", _RECORDS)
     facts: dict[str, Figure] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "python_version": platform.python_version(),
         "commit": _git(root, "rev-parse", "HEAD"),
-        "commit_dirty": bool(
-            _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", _RECORDS)
-        ),
+        "commit_dirty": bool(status),
     }
     return facts | {f"{library}_version": version(library) for library in libraries}
 
