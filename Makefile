@@ -38,8 +38,8 @@ check: setup ## Lint, formatting, types, import rules, locks: what CI and the ho
 features: ## List every feature: owner, freshness, which models use it (PAGE=1 writes docs/features.md)
 	@$(PYTHON) -m include.commands.features $(if $(PAGE),--page)
 
-bench-features: setup ## Measure the feature store; writes docs/benchmarks/features.*
-	@$(PYTHON) -m include.commands.bench_features --install
+bench-features: setup ## Measure the feature store; writes docs/benchmarks/features.* (ONLY="joins year" measures parts)
+	@$(PYTHON) -m include.commands.bench_features --install $(if $(ONLY),--only $(ONLY))
 
 format: ## Format the code
 	@.venv/bin/ruff check --fix-only .
