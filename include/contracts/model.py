@@ -231,6 +231,8 @@ class Schedules(BaseModel):
 
     labels: str = "0 4 * * *"
     train: str = "0 5 * * 1"
+    batch_score: str | None = None
+    """None: batches are scored only when asked for."""
 
 
 class ModelContract(BaseModel):
