@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet
 import pytest
 
 from include.adapters.artefacts import ArtefactStore
@@ -86,6 +87,20 @@ def test_a_prediction_is_answered_logged_and_traceable(platform, customer):
         "requested by",
     ):
         assert part in text
+
+
+def test_a_batch_scores_as_the_gateway_answers(platform, customer):
+    """The same customer at the same moment: one artefact, in process and in Triton; the batch is traceable."""
+    answer = post(platform, customer).json()
+    operator = platform.airflow("operator")
+    conf = {"as_of": NOON.isoformat(), "entities": list(customer["entity"].values())}
+    run = operator.trigger("churn_batch_score", conf)
+    operator.wait("churn_batch_score", run, lambda *_: None, WAIT_SECONDS)
+    [scored] = pyarrow.parquet.read_table(operator.result("churn_batch_score", run, "publish")).to_pylist()
+    assert pytest.approx(answer["score"], abs=1e-6) == scored["score"]
+    assert (answer["version"], answer["fallback"]) == (scored["version"], scored["fallback"])
+    assert datetime.fromisoformat(answer["features_as_of"]) == scored["features_as_of"]
+    assert "source batch" in trace(platform.settings, scored["prediction_id"])
 
 
 def test_the_served_version_beats_the_baseline_on_unseen_time(platform):
