@@ -90,7 +90,7 @@ def test_a_prediction_is_answered_logged_and_traceable(platform, customer):
 
 
 def test_a_batch_scores_as_the_gateway_answers(platform, customer):
-    """The same customer at the same moment: one artefact, in process and in Triton; the batch is traceable."""
+    """The same customer at the same moment: one artefact, in process and in Triton; both are traceable."""
     answer = post(platform, customer).json()
     operator = platform.airflow("operator")
     conf = {"as_of": NOON.isoformat(), "entities": list(customer["entity"].values())}

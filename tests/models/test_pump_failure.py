@@ -150,7 +150,7 @@ def test_serving_gives_what_training_saw(life):
 
 
 def test_a_batch_gives_what_training_saw(life):
-    """Every unit's features, transforms run and all, equal the training set's; its score is the artefact's."""
+    """Every unit's features, computed ones included, equal the training set's; the artefact scores them."""
     settings, contract = life.settings, life.folder.contract
     store = ArtefactStore(settings.artefacts_folder)
     frozen = pyarrow.parquet.read_table(store.path(life.snapshot.uri)).to_pandas()
@@ -171,18 +171,17 @@ def test_a_batch_gives_what_training_saw(life):
 def test_a_batch_past_the_features_age_scores_missing_values_and_says_so(life):
     """Under the policy `default` the version answers, and the row carries the reason."""
     moment = AS_OF + timedelta(days=365)
-    batch_of(life, moment, ["p-1"], stale_policy="default")
+    batch_of(life, moment, ["p-1"])
     [row] = read(life.settings.predictions_folder, moment, moment + MICROSECOND)
 
     assert (Status.FALLBACK, FallbackReason.STALE_FEATURES) == (row.status, row.fallback_reason)
     assert ("1.0.0", {None}) == (row.served_version, set(row.feature_timestamps.values()))
 
 
-def batch_of(life: Life, moment: datetime, entities: list[str] | None = None, **policy: str) -> None:
+def batch_of(life: Life, moment: datetime, entities: list[str] | None = None) -> None:
     """Score a batch with the registered version."""
     ledger = Ledger(life.settings.ledger_uri)
     plan = plan_batch(life.settings, ledger, life.folder.contract, moment, life.version.version)
-    plan = plan.model_validate(plan.model_dump() | policy)
     scoring_set = freeze_scoring_set(life.settings, plan, entities)
     score_batch(life.settings, ledger, plan, scoring_set, lambda: AS_OF)
     ledger.close()
