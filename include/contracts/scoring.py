@@ -1,6 +1,7 @@
 """Batch scoring: by which version, as of when, under which policy; and what its steps hand on."""
 
 from datetime import UTC
+from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,7 +35,7 @@ class ScoringPlan(BaseModel):
     """Routes at the time of planning."""
     as_of: UtcDatetime
 
-    @property
+    @cached_property
     def batch_id(self) -> str:
         """Name of the batch, the `request_id` of its rows."""
         return f"batch:{self.model}:{self.version}:{self.as_of.astimezone(UTC).isoformat()}"

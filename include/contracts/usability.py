@@ -1,6 +1,6 @@
 """Which features of an entity a version may see at a moment: one rule for the gateway and for batches."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -55,7 +55,7 @@ class UsableFeatures:
 
 
 def usable_features(
-    signature: Signature,
+    views: Mapping[str, Sequence[str]],
     ttl_seconds: Mapping[str, float],
     features: Mapping[str, Mapping[str, FeatureValue]],
     timestamps: Mapping[str, datetime | None],
@@ -66,7 +66,7 @@ def usable_features(
     A view stamped after the moment is absent: replayed history never sees its future.
 
     Args:
-        signature: names the views and their features.
+        views: features the version reads by view, as its signature names them.
         ttl_seconds: TTL by view; a view without one does not age.
         features: values by view and name.
         timestamps: event time of the entity's row by view.
@@ -76,7 +76,7 @@ def usable_features(
     used: dict[str, datetime | None] = {}
     stale: list[str] = []
     absent: list[str] = []
-    for view, names in signature.views.items():
+    for view, names in views.items():
         stamp = timestamps.get(view)
         if stamp is None or stamp > moment:
             absent.append(view)

@@ -70,6 +70,7 @@ class Scorer:
 
     def __init__(self, plan: ScoringPlan, graph: Path, load: Callable[[str], Transform]) -> None:
         self._plan = plan
+        self._views = plan.signature.views
         self._model = OnnxModel(graph, plan.signature)
         self._transforms = {
             item.name: as_trained(load(str(item.transform)), plan.version, plan.transform_sha256)
@@ -86,9 +87,8 @@ class Scorer:
 
     def _attempt(self, row: Row) -> Attempt:
         plan = self._plan
-        stamps = {view: _utc(row[stamp_column(view)]) for view in plan.signature.views}
-        features = {name: row[name] for names in plan.signature.views.values() for name in names}
-        usable = usable_features(plan.signature, plan.feature_ttl_seconds, features, stamps, plan.as_of)
+        stamps = {view: _utc(row[stamp_column(view)]) for view in self._views}
+        usable = usable_features(self._views, plan.feature_ttl_seconds, row, stamps, plan.as_of)
         attempt = Attempt(row[plan.entity.name], usable)
         if plan.stale_policy is StalePolicy.REJECT and usable.refusal is not None:
             attempt.refuse(*usable.refusal)

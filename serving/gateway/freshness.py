@@ -49,7 +49,8 @@ def enrich(
         Problem: under the policy `reject`, 404 for an entity without any features, 422 for one whose
             features are stale or partly absent.
     """
-    usable = usable_features(version.signature, route.feature_ttl_seconds, features, timestamps, moment)
+    views = version.signature.views
+    usable = usable_features(views, route.feature_ttl_seconds, features, timestamps, moment)
     if route.stale_policy is StalePolicy.REJECT and usable.refusal is not None:
         flaw, detail = usable.refusal
         raise Problem(_KINDS[flaw], detail)
