@@ -88,7 +88,8 @@ class Scorer:
     def _attempt(self, row: Row) -> Attempt:
         plan = self._plan
         stamps = {view: _utc(row[stamp_column(view)]) for view in self._views}
-        usable = usable_features(self._views, plan.feature_ttl_seconds, row, stamps, plan.as_of)
+        by_view = dict.fromkeys(self._views, row)
+        usable = usable_features(self._views, plan.feature_ttl_seconds, by_view, stamps, plan.as_of)
         attempt = Attempt(row[plan.entity.name], usable)
         if plan.stale_policy is StalePolicy.REJECT and usable.refusal is not None:
             attempt.refuse(*usable.refusal)
