@@ -127,6 +127,15 @@ class Threshold(BaseModel):
             raise ValueError(f"gate on {self.metric.value!r} needs exactly one of 'minimum' and 'maximum'")
         return self
 
+    @property
+    def bound(self) -> float:
+        """The one bound there is."""
+        return (self.minimum if self.minimum is not None else self.maximum) or 0.0
+
+    def __str__(self) -> str:
+        """Return `at least 0.7700`."""
+        return f"at {'least' if self.minimum is not None else 'most'} {self.bound:.4f}"
+
 
 class Baseline(BaseModel):
     """A trivial rule the model must beat: one feature, ranked (or scaled) as it is."""

@@ -59,6 +59,8 @@ class GateReason(StrEnum):
     CHAMPION_NOT_COMPARABLE = "champion_not_comparable"
     """The champion reads features that the benchmark's rows lack."""
     WORSE_ON_A_SLICE = "worse_on_a_slice"
+    TOO_FEW_ROWS = "too_few_rows"
+    """Or rows of one class only."""
     NO_SLICE_LARGE_ENOUGH = "no_slice_large_enough"
     COLUMN_NOT_FROZEN = "column_not_frozen"
     """The training set was frozen before its contract named the slice."""
@@ -101,7 +103,7 @@ class Benchmark(BaseModel):
     model_config = _STRICT
 
     definition_sha256: str
-    """Hash of how the windows are cut, their bounds and slices; the same for every evaluation of a contract."""
+    """Hash of how windows and slices are cut, and of their bounds."""
     snapshot_sha256: str
     rows_sha256: str
     """Hash of unit, event time and label of the rows judged, in order."""
@@ -251,6 +253,15 @@ class Perturbation(StrEnum):
     """The contract's maximum, else a huge number."""
 
 
+class ProbeOutcome(StrEnum):
+    """What became of the spoilt rows' scores."""
+
+    FINITE = "finite"
+    NOT_FINITE = "not_finite"
+    CRASHED = "crashed"
+    """The graph failed, so there are none."""
+
+
 class RobustnessProbe(BaseModel):
     """One input spoilt in a share of the rows."""
 
@@ -259,11 +270,10 @@ class RobustnessProbe(BaseModel):
     feature: str
     perturbation: Perturbation
     affected_rows: int
-    finite: bool
-    """Whether every score was; False, too, where the graph failed."""
+    outcome: ProbeOutcome
     metric: str
     value: float | None
-    """The metric over all rows, the spoilt ones among them; None where scores are not finite."""
+    """The metric over all rows, the spoilt ones among them; like the figures below, None unless finite."""
     degradation: float | None
     """By what part of itself the metric got worse; negative where it got better."""
     mean_score_change: float | None

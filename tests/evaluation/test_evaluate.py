@@ -10,11 +10,23 @@ from include.adapters.tracking import Tracking
 from include.config.settings import Settings
 from include.contracts.errors import ContractError
 from include.contracts.packages import Manifest, TrainingRecord, Version
-from include.contracts.reports import EvaluationReport, GateKind, Verdict
+from include.contracts.reports import EvaluationReport, GateKind, GateReason, TritonMeasurement, Verdict
 from include.evaluation import evaluate as stage
-from include.evaluation.evaluate import evaluate, judge_candidate
+from include.evaluation.evaluate import evaluate, judge_candidate, open_candidate
 from include.training.train import train_candidate
 from tests.synthetic import AS_OF, Tracker, churn_folder, customers, frozen, request
+
+
+SERVED = TritonMeasurement(
+    requests=300,
+    latency_p50_ms=0.5,
+    latency_p95_ms=0.8,
+    latency_p99_ms=1.0,
+    batch_rows=256,
+    batches=30,
+    rows_per_second=100_000.0,
+    largest_difference=0.0,
+)
 
 
 def candidate(place, frame, tracker=None, **changes):
@@ -24,10 +36,10 @@ def candidate(place, frame, tracker=None, **changes):
     return SimpleNamespace(store=store, folder=folder, contract=folder.contract, uri=uri)
 
 
-def judged(made, champion=None):
+def judged(made, champion=None, logged=()):
     """Judge a candidate and return its report."""
-    record = TrainingRecord.model_validate_json(made.store.read(f"{made.uri}/training.json"))
-    return judge_candidate(made.store, made.contract, made.uri, record, champion)
+    opened = open_candidate(made.store, made.contract, made.uri)
+    return judge_candidate(made.store, opened, champion, SERVED, logged)
 
 
 def registered(made, store):
@@ -106,7 +118,7 @@ def test_a_candidate_that_lost_a_feature_fails_against_the_champion(good, tmp_pa
     blind = candidate(tmp_path, customers(), **changes)
     report = judged(blind, registered(good, blind.store))
     assert Verdict.FAIL is verdicts(report)[GateKind.CHAMPION, "roc_auc"]
-    assert "against 0." in report.failures[-1].detail
+    assert "against 0." in report.failures[0].detail
 
 
 def test_a_champion_with_features_nobody_has_any_more_is_no_pass(good, tmp_path):
@@ -116,7 +128,7 @@ def test_a_champion_with_features_nobody_has_any_more_is_no_pass(good, tmp_path)
     slim = candidate(tmp_path, customers().drop(columns="total_spend_30d"), **changes)
     report = judged(slim, registered(good, slim.store))
     assert Verdict.FAIL is verdicts(report)[GateKind.CHAMPION, "roc_auc"]
-    assert "lack total_spend_30d" in report.failures[-1].detail
+    assert "lack total_spend_30d" in report.failures[0].detail
 
 
 def test_a_graph_that_is_not_the_trained_one_fails_parity(good, tmp_path):
@@ -132,9 +144,8 @@ def test_a_graph_that_is_not_the_trained_one_fails_parity(good, tmp_path):
 def test_a_contract_changed_since_training_is_refused(good, tmp_path):
     """Gates cannot be moved between training and evaluation."""
     changed = churn_folder(tmp_path, gates={"champion": {"tolerance": 0.5}}).contract
-    record = TrainingRecord.model_validate_json(good.store.read(f"{good.uri}/training.json"))
     with pytest.raises(ContractError, match="contract changed since candidates/run1 was trained"):
-        judge_candidate(good.store, changed, good.uri, record, None)
+        open_candidate(good.store, changed, good.uri)
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # SQLAlchemy's word to MLflow
