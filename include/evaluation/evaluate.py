@@ -14,7 +14,7 @@ from include.adapters.snapshots import read_snapshot, rows_within
 from include.adapters.tracking import Tracking
 from include.config.models import ModelFolder
 from include.config.settings import Settings
-from include.contracts.errors import ContractError
+from include.contracts.errors import ContractError, ModelError
 from include.contracts.model import ModelContract
 from include.contracts.packages import (
     EVALUATION_NAME,
@@ -36,7 +36,7 @@ from include.evaluation.figures import figures
 from include.evaluation.gates import baseline_gate, parity_gate, threshold_gate
 from include.evaluation.plots import calibration, curves, histograms
 from include.evaluation.robustness import robustness_gate, robustness_probes
-from include.evaluation.scored import Scored, largest_difference, scored
+from include.evaluation.scored import FAR_OFF, Scored, largest_difference, scored
 from include.evaluation.skew_replay import logged_answers, replay, replay_gate
 from include.evaluation.slices import slice_figures, slice_gates
 from include.evaluation.triton import NotServed, measure_in_triton, triton_gates
@@ -183,5 +183,8 @@ def _parity(candidate: Candidate) -> float | None:
     names = [item.name for item in record.signature.inputs]
     columns = {name: [case.features[name] for case in golden.cases] for name in names}
     expected = np.array([case.outputs for case in golden.cases])
-    gap = largest_difference(candidate.model.predict(columns), expected)
+    try:
+        gap = largest_difference(candidate.model.predict(columns), expected)
+    except ModelError:
+        gap = FAR_OFF
     return max(record.metrics[PARITY_METRIC], gap)

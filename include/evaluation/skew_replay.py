@@ -21,6 +21,7 @@ from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.reports import GateKind, GateReason, GateResult, SkewReplay, Verdict
 from include.contracts.signatures import Signature
 from include.evaluation.champion import Champion
+from include.evaluation.scored import FAR_OFF
 
 ROWS = 2_000
 LOOKED_AT = 200_000
@@ -99,7 +100,7 @@ def _differences(
 ) -> npt.NDArray[np.float64]:
     """Return each row's largest difference, relative to outputs beyond 1; huge where it has no score."""
     gaps = np.abs(scores - answered).max(axis=1) / np.maximum(1.0, np.abs(answered).max(axis=1))
-    return np.where(np.isfinite(gaps), gaps, np.finfo(np.float32).max)
+    return np.where(np.isfinite(gaps), gaps, FAR_OFF)
 
 
 def _scores(model: OnnxModel, names: Sequence[str], rows: Sequence[PredictionRow]) -> npt.NDArray[np.float64]:

@@ -58,7 +58,7 @@ def single_feature_skill(contract: ModelContract, rows: pd.DataFrame) -> dict[st
         item.name: max(
             _skill(contract.task, target, scores)
             for target in targets
-            for scores in _readings(rows[item.name], target, is_number=item.kind is FeatureKind.NUMERIC)
+            for scores in _readings(rows[item.name], target, item.kind, contract.task)
         )
         for item in contract.features.inputs
     }
@@ -71,12 +71,13 @@ def _targets(contract: ModelContract, labels: Array) -> list[Array]:
     return [(labels == each).astype(np.float64) for each in np.unique(labels)]
 
 
-def _readings(values: pd.Series, target: Array, *, is_number: bool) -> list[Array]:
-    if not is_number:
+def _readings(values: pd.Series, target: Array, kind: FeatureKind, task: Task) -> list[Array]:
+    if kind is FeatureKind.CATEGORICAL:
         return [_other_half_means(values.fillna("").to_numpy(str), target)]
     numbers = values.to_numpy(np.float64)
     known = np.nan_to_num(numbers, nan=float(np.nanmedian(numbers)) if np.isfinite(numbers).any() else 0.0)
-    return [rankdata(known), known, _other_half_means(_bucket(numbers), target)]
+    ranks = [rankdata(known)] if task is Task.REGRESSION else []
+    return [known, *ranks, _other_half_means(_bucket(numbers), target)]
 
 
 def _bucket(numbers: Array) -> Texts:
