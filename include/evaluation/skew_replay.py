@@ -62,8 +62,8 @@ def replay(
     names = tuple(item.name for item in signature.inputs)
     complete = [place for place, row in enumerate(rows) if row.features.keys() >= set(names)]
     scores = _scores(candidate, names, [rows[place] for place in complete])
-    finite = np.isfinite(scores).all(axis=1) if complete else np.zeros(0, np.bool_)
-    changes = np.abs(scores[finite] - answered[complete][finite]) if finite.any() else np.zeros(0)
+    finite = np.isfinite(scores).all(axis=1)
+    changes = np.abs(scores[finite] - answered[np.array(complete, np.int64)][finite])
     return SkewReplay(
         version=champion.version.version,
         rows=len(rows),
@@ -105,6 +105,8 @@ def _differences(
 
 def _scores(model: OnnxModel, names: Sequence[str], rows: Sequence[PredictionRow]) -> npt.NDArray[np.float64]:
     """Return scores [n, outputs]; NaN for all where the graph fails."""
+    if not rows:
+        return np.zeros((0, 1))
     columns = {name: [row.features.get(name) for row in rows] for name in names}
     try:
         return model.predict(columns).astype(np.float64)

@@ -7,7 +7,7 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.tracking import Tracking
 from include.config.settings import Settings
 from include.contracts.errors import ContractError
-from include.contracts.reports import EvaluationReport, GateKind, Verdict
+from include.contracts.reports import EvaluationReport, GateKind, GateReason, Verdict
 from include.evaluation import evaluate as stage
 from include.evaluation.evaluate import evaluate, judge_candidate, open_candidate
 from include.training.train import train_candidate

@@ -10,14 +10,14 @@ import pytest
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.triton_candidates import PREFIX, loaded_candidate, remove_leftovers
-from include.config.settings import REPOSITORY_ROOT
+from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.reports import GateKind, GateReason, Verdict
 from include.evaluation.evaluate import open_candidate
 from include.evaluation.triton import measure, measure_in_triton, triton_gates
 from include.training.train import train_candidate
 from tests.evaluation.served import SERVED
-from tests.rollout.conftest import settings, triton  # noqa: F401 - a real Triton of this module's own
 from tests.synthetic import Tracker, churn_folder, customers, frozen, request
+from tests.triton import running_triton, triton_ports
 
 KILLED = """
 import sys, time
@@ -38,6 +38,19 @@ with loaded_candidate(
 
 
 @pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """Settings with a home and ports of the module's own."""
+    return Settings(home=tmp_path_factory.mktemp("home"), **triton_ports())
+
+
+@pytest.fixture(scope="module")
+def triton(settings):
+    """A real Triton."""
+    with running_triton(settings) as control:
+        yield control
+
+
+@pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     """A trained candidate, opened."""
     place = tmp_path_factory.mktemp("candidate")
@@ -46,18 +59,18 @@ def opened(tmp_path_factory):
     return open_candidate(store, folder.contract, uri)
 
 
-def measured(settings, opened):  # noqa: F811
+def measured(settings, opened):
     """Measure a candidate in the running Triton."""
     return measure_in_triton(settings, opened.scored, opened.record, opened.graph)
 
 
-def temporary(settings, triton):  # noqa: F811
+def temporary(settings, triton):
     """Return what candidates there are, loaded or staged."""
     staged = {path.name for path in settings.triton_repository.glob(f"{PREFIX}*")}
     return staged | {name for name in triton.loaded() if name.startswith(PREFIX)}
 
 
-def test_a_candidate_is_measured_and_gone(settings, triton, opened):  # noqa: F811
+def test_a_candidate_is_measured_and_gone(settings, triton, opened):
     """Requests, percentiles in order, full batches, the same scores; then nothing is left."""
     found = measured(settings, opened)
     assert (300, 256, 30) == (found.requests, found.batch_rows, found.batches)
@@ -67,7 +80,7 @@ def test_a_candidate_is_measured_and_gone(settings, triton, opened):  # noqa: F8
     assert set() == temporary(settings, triton)
 
 
-def test_what_a_killed_evaluation_left_is_removed(settings, triton, opened):  # noqa: F811
+def test_what_a_killed_evaluation_left_is_removed(settings, triton, opened):
     """While it lives nobody touches it; killed, the next to look takes it away."""
     process = subprocess.Popen(
         [
@@ -94,7 +107,7 @@ def test_what_a_killed_evaluation_left_is_removed(settings, triton, opened):  # 
     assert set() == temporary(settings, triton)
 
 
-def test_a_graph_triton_refuses_fails_the_gate(settings, triton, opened, tmp_path):  # noqa: F811
+def test_a_graph_triton_refuses_fails_the_gate(settings, triton, opened, tmp_path):
     """Triton is there and cannot load it: that is a verdict, and nothing is left."""
     graph = tmp_path / "model.onnx"
     graph.write_bytes(b"no graph")
@@ -104,7 +117,7 @@ def test_a_graph_triton_refuses_fails_the_gate(settings, triton, opened, tmp_pat
     assert set() == temporary(settings, triton)
 
 
-def test_an_error_while_measuring_leaves_nothing(settings, triton, opened):  # noqa: F811
+def test_an_error_while_measuring_leaves_nothing(settings, triton, opened):
     """Whatever ends the measurement, the candidate goes."""
     measuring = loaded_candidate(
         settings.triton_repository,
@@ -125,7 +138,7 @@ def test_an_error_while_measuring_leaves_nothing(settings, triton, opened):  # n
     assert set() == temporary(settings, triton)
 
 
-def test_without_triton_nothing_is_measured(settings, opened):  # noqa: F811
+def test_without_triton_nothing_is_measured(settings, opened):
     """A laptop: the gates say so, naming the endpoint."""
     away = settings.model_copy(update={"triton_grpc_port": 1})
     found = measured(away, opened)
