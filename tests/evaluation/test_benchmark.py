@@ -1,4 +1,5 @@
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -35,7 +36,7 @@ def test_the_windows_part_the_event_times(tmp_path):
     bounds = window_bounds(test, judged.contract.label.delay, 4)
     assert (test.start, AS_OF - timedelta(days=14)) == (bounds[0][0], bounds[-1][1])
     assert {timedelta(days=7)} == {end - start for start, end in bounds}
-    assert all(first[1] == second[0] for first, second in zip(bounds, bounds[1:], strict=False))
+    assert all(first[1] == second[0] for first, second in pairwise(bounds))
 
 
 def test_every_row_is_in_one_window(tmp_path):

@@ -32,27 +32,33 @@ def scored(place, labels, scores, **changes):
 
 
 @pytest.fixture
-def binary(tmp_path):
+def binary(tmp_path_factory):
     """Calibrated scores."""
     scores = DICE.beta(2, 4, ROWS)
-    return scored(tmp_path, (DICE.random(ROWS) < scores).astype(float), scores[:, None])
+    return scored(tmp_path_factory.mktemp("it"), (DICE.random(ROWS) < scores).astype(float), scores[:, None])
 
 
 @pytest.fixture
-def regression(tmp_path):
+def regression(tmp_path_factory):
     """Predictions of noisy targets."""
     scores = DICE.lognormal(3, 1, ROWS)
     labels = scores + DICE.normal(0, 5, ROWS)
-    return scored(tmp_path, labels, scores[:, None], task="regression", gates=gates("r2", minimum=0.1))
+    return scored(
+        tmp_path_factory.mktemp("it"),
+        labels,
+        scores[:, None],
+        task="regression",
+        gates=gates("r2", minimum=0.1),
+    )
 
 
 @pytest.fixture
-def multiclass(tmp_path):
+def multiclass(tmp_path_factory):
     """Three classes, of which one never comes."""
     scores = DICE.dirichlet((3, 2, 1), ROWS)
     labels = (DICE.random(ROWS) < scores[:, 1]).astype(float)
     return scored(
-        tmp_path,
+        tmp_path_factory.mktemp("it"),
         labels,
         scores,
         task="multiclass",
