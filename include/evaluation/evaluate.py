@@ -75,22 +75,30 @@ def evaluate(
         DataError: the candidate's scores are not finite, or the prediction log is damaged.
     """
     store = ArtefactStore(settings.artefacts_folder)
-    candidate = open_candidate(store, folder.contract, candidate_uri)
-    served = measure_in_triton(settings, candidate.scored, candidate.record, candidate.graph)
-    logged = logged_answers(settings, champion, candidate.record.snapshot.as_of) if champion else []
+    record = TrainingRecord.model_validate_json(store.read(f"{candidate_uri}/{TRAINING_NAME}"))
+    candidate = open_candidate(store, folder.contract, candidate_uri, record)
+    served = measure_in_triton(settings, candidate.scored, record, candidate.graph)
+    logged = logged_answers(settings, champion, record.snapshot.as_of) if champion else []
     report = judge_candidate(store, candidate, champion, served, logged)
     store.write(f"{candidate_uri}/{EVALUATION_NAME}", report.model_dump_json(indent=2).encode())
-    Tracking(settings).log_metrics(candidate.record.run_id, figures(report))
+    Tracking(settings).log_metrics(record.run_id, figures(report))
     return report
 
 
-def open_candidate(store: ArtefactStore, contract: ModelContract, candidate_uri: str) -> Candidate:
-    """Read a candidate and score its test rows.
+def open_candidate(
+    store: ArtefactStore, contract: ModelContract, candidate_uri: str, record: TrainingRecord
+) -> Candidate:
+    """Open a candidate, or a version's package, and score its test rows.
+
+    Args:
+        store: where it lies.
+        contract: the model's.
+        candidate_uri: folder with the graph and its golden predictions.
+        record: how it came to be.
 
     Raises:
         ContractError, ArtefactError, DataError: as `evaluate`.
     """
-    record = TrainingRecord.model_validate_json(store.read(f"{candidate_uri}/{TRAINING_NAME}"))
     if record.contract_sha256 != contract.sha256:
         raise ContractError(f"{contract.name}: the contract changed since {candidate_uri} was trained")
     windows = training_windows(contract.training, contract.label, record.snapshot.as_of)

@@ -4,8 +4,10 @@ from hashlib import sha256
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.packages import package_uri, publish_package
+from include.contracts.model import ModelContract
 from include.contracts.packages import Manifest, TrainingRecord, Version
 from include.contracts.reports import TritonMeasurement
+from include.evaluation.evaluate import Candidate, open_candidate
 from tests.synthetic import AS_OF
 
 SERVED = TritonMeasurement(
@@ -36,3 +38,9 @@ def register_champion(source: ArtefactStore, uri: str, store: ArtefactStore) -> 
         requested_by="system",
         registered_at=AS_OF,
     )
+
+
+def opened_candidate(store: ArtefactStore, contract: ModelContract, uri: str) -> Candidate:
+    """Open a candidate by the record beside it."""
+    record = TrainingRecord.model_validate_json(store.read(f"{uri}/training.json"))
+    return open_candidate(store, contract, uri, record)

@@ -9,9 +9,9 @@ from include.config.settings import Settings
 from include.contracts.errors import ContractError
 from include.contracts.reports import EvaluationReport, GateKind, GateReason, Verdict
 from include.evaluation import evaluate as stage
-from include.evaluation.evaluate import evaluate, judge_candidate, open_candidate
+from include.evaluation.evaluate import evaluate, judge_candidate
 from include.training.train import train_candidate
-from tests.evaluation.served import SERVED, register_champion
+from tests.evaluation.served import SERVED, opened_candidate, register_champion
 from tests.synthetic import Tracker, churn_folder, customers, frozen, request
 
 
@@ -24,7 +24,7 @@ def candidate(place, frame, tracker=None, **changes):
 
 def judged(made, champion=None, logged=()):
     """Judge a candidate and return its report."""
-    opened = open_candidate(made.store, made.contract, made.uri)
+    opened = opened_candidate(made.store, made.contract, made.uri)
     return judge_candidate(made.store, opened, champion, SERVED, logged)
 
 
@@ -125,7 +125,7 @@ def test_a_contract_changed_since_training_is_refused(good, tmp_path):
     """Gates cannot be moved between training and evaluation."""
     changed = churn_folder(tmp_path, gates={"champion": {"tolerance": 0.5}}).contract
     with pytest.raises(ContractError, match="contract changed since candidates/run1 was trained"):
-        open_candidate(good.store, changed, good.uri)
+        opened_candidate(good.store, changed, good.uri)
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # SQLAlchemy's word to MLflow

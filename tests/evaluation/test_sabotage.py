@@ -22,11 +22,11 @@ from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.errors import DataError
 from include.contracts.reports import EvaluationReport, GateKind, GateReason
-from include.evaluation.evaluate import judge_candidate, open_candidate
+from include.evaluation.evaluate import judge_candidate
 from include.evaluation.triton import measure
 from include.training.golden import golden_set
 from include.training.train import train_candidate
-from tests.evaluation.served import SERVED, register_champion
+from tests.evaluation.served import SERVED, opened_candidate, register_champion
 from tests.synthetic import Tracker, churn_folder, customers, frozen, request
 
 GUIDE = REPOSITORY_ROOT / "docs" / "evaluation.md"
@@ -266,7 +266,7 @@ def spoilt(good: Made, sabotage: Sabotage, place: Path) -> Made:
 
 def judged(candidate: Made, good: Made, sabotage: Sabotage) -> EvaluationReport:
     """Judge a candidate, the honest one being the champion."""
-    opened = open_candidate(candidate.store, candidate.folder.contract, candidate.uri)
+    opened = opened_candidate(candidate.store, candidate.folder.contract, candidate.uri)
     served = SERVED
     if sabotage.graph is sleepy:
         served = measure(
@@ -302,7 +302,7 @@ def test_a_sabotage_is_caught(sabotage, good, tmp_path, monkeypatch):
 
 def test_the_honest_candidate_is_not(good):
     """What catches all of these lets the model they were made of through."""
-    opened = open_candidate(good.store, good.folder.contract, good.uri)
+    opened = opened_candidate(good.store, good.folder.contract, good.uri)
     champion = register_champion(good.store, good.uri, good.store)
     report = judge_candidate(good.store, opened, champion, SERVED, ())
     assert () == (*report.failures, *report.unmeasured)

@@ -11,10 +11,9 @@ from include.contracts.identifiers import uuid7
 from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.reports import GateReason, Verdict
 from include.evaluation.champion import open_champion
-from include.evaluation.evaluate import open_candidate
 from include.evaluation.skew_replay import logged_answers, replay, replay_gate
 from include.training.train import train_candidate
-from tests.evaluation.served import register_champion
+from tests.evaluation.served import opened_candidate, register_champion
 from tests.synthetic import AS_OF, Tracker, churn_folder, customers, frozen, request
 
 
@@ -25,7 +24,7 @@ def world(tmp_path_factory):
     store, folder = ArtefactStore(place / "artefacts"), churn_folder(place)
     uri = train_candidate(store, Tracker(), folder, request(frozen(store, customers())))
     champion = open_champion(store, register_champion(store, uri, store))
-    return open_candidate(store, folder.contract, uri), champion
+    return opened_candidate(store, folder.contract, uri), champion
 
 
 def answers(world, count=40, **changes):

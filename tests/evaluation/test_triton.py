@@ -12,10 +12,9 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.triton_candidates import PREFIX, loaded_candidate, remove_leftovers
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.reports import GateKind, GateReason, Verdict
-from include.evaluation.evaluate import open_candidate
 from include.evaluation.triton import measure, measure_in_triton, triton_gates
 from include.training.train import train_candidate
-from tests.evaluation.served import SERVED
+from tests.evaluation.served import SERVED, opened_candidate
 from tests.synthetic import Tracker, churn_folder, customers, frozen, request
 from tests.triton import running_triton, triton_ports
 
@@ -56,7 +55,7 @@ def opened(tmp_path_factory):
     place = tmp_path_factory.mktemp("candidate")
     store, folder = ArtefactStore(place / "artefacts"), churn_folder(place)
     uri = train_candidate(store, Tracker(), folder, request(frozen(store, customers())))
-    return open_candidate(store, folder.contract, uri)
+    return opened_candidate(store, folder.contract, uri)
 
 
 def measured(settings, opened):
