@@ -23,13 +23,15 @@ from include.training.train import Request
 
 AS_OF = datetime(2017, 11, 1, tzinfo=UTC)
 CODE = CodeState(commit="0" * 40, dirty=False, fingerprint="1" * 64, lock_sha256="2" * 64)
+DEMOGRAPHICS = ("age", "income", "household_composition")
 CATEGORIES = ("DAIRY", "GROCERY", "MEAT")
 
 
 def customers(units: int = 250, weeks: int = 36, seed: int = 1) -> pd.DataFrame:
     """Return weekly rows whose chance to churn rises with recency and falls with frequency.
 
-    One number in fifty is missing, and so is one category in fifty.
+    One number in fifty is missing, and so is one category in fifty. A third of the units told nothing of
+    themselves; the others are of age, income and household A or B.
     """
     dice = np.random.default_rng(seed)
     moments = [AS_OF - timedelta(days=14 + 7 * week) for week in range(weeks)]
@@ -51,7 +53,9 @@ def customers(units: int = 250, weeks: int = 36, seed: int = 1) -> pd.DataFrame:
             "preferred_category": np.where(dice.random(rows) < 0.02, None, category),
         }
     )
-    return frame.assign(known_at=frame["event_at"] + timedelta(days=14))
+    told = np.array([None, "A", "B"], object)[np.arange(rows) % units % 3]
+    slices = {f"slice:customer_demographics.{name}": told for name in DEMOGRAPHICS}
+    return frame.assign(known_at=frame["event_at"] + timedelta(days=14), **slices)
 
 
 def frozen(store: ArtefactStore, frame: pd.DataFrame, as_of: datetime = AS_OF) -> Snapshot:

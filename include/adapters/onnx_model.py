@@ -8,7 +8,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from include.adapters.tensors import CATEGORICAL, NUMERIC, SCORE
-from include.contracts.errors import ArtefactError
+from include.contracts.errors import ArtefactError, ModelError
 from include.contracts.signatures import Signature
 
 Numeric = npt.NDArray[np.float32]
@@ -55,13 +55,21 @@ class OnnxModel:
         Raises:
             KeyError: a feature of the signature has no column.
             ValueError: a numeric feature holds what is no number.
+            ModelError: the graph failed on these values.
         """
         return self.predict_arrays(*feature_arrays(columns, self._signature))
 
     def predict_arrays(self, numeric: Numeric, categorical: Categorical) -> npt.NDArray[np.float32]:
-        """Return the scores [n, outputs] of what `feature_arrays` made."""
+        """Return the scores [n, outputs] of what `feature_arrays` made.
+
+        Raises:
+            ModelError: the graph failed on these values.
+        """
         tensors = {NUMERIC: numeric, CATEGORICAL: categorical}
-        scores = self._session.run([SCORE], {name: tensors[name] for name in self._inputs})[0]
+        try:
+            scores = self._session.run([SCORE], {name: tensors[name] for name in self._inputs})[0]
+        except Exception as error:
+            raise ModelError(f"the graph failed on {len(numeric)} rows: {error}") from error
         return np.asarray(scores, np.float32)
 
 

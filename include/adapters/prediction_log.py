@@ -1,8 +1,9 @@
 """The prediction log: every attempt to predict, appended before it is answered."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -85,6 +86,35 @@ def ids_of_request(folder: Path, request_id: str, moment: datetime) -> frozenset
         for asked in map(_decode_asked, read_payloads(path))
         if (asked.request_id, asked.predicted_at) == (request_id, moment)
     )
+
+
+def latest(
+    folder: Path,
+    start: datetime,
+    end: datetime,
+    wanted: Callable[[PredictionRow], bool],
+    *,
+    most: int,
+    looked_at: int,
+) -> list[PredictionRow]:
+    """Return up to `most` wanted rows with `predicted_at` in [start, end), the latest segments first.
+
+    Work is bounded: after `looked_at` rows, wanted or not, no further segment is opened.
+
+    Raises:
+        DataError: a segment is damaged before its tail.
+    """
+    found: list[PredictionRow] = []
+    seen = 0
+    for path in reversed(segments(folder, start, end)):
+        payloads = list(read_payloads(path))
+        rows = (_decode(payload) for payload in reversed(payloads))
+        fitting = (row for row in rows if start <= row.predicted_at < end and wanted(row))
+        found += islice(fitting, most - len(found))
+        seen += len(payloads)
+        if len(found) >= most or seen >= looked_at:
+            break
+    return found
 
 
 def find(folder: Path, prediction_id: str) -> PredictionRow | None:

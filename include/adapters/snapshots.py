@@ -19,7 +19,7 @@ LABEL = "label"
 
 
 def read_snapshot(store: ArtefactStore, snapshot: Snapshot) -> pd.DataFrame:
-    """Return a snapshot's rows: unit, event_at, known_at, label and one column a feature.
+    """Return a snapshot's rows: unit, event_at, known_at, label, one column a feature and one a slice.
 
     Raises:
         ArtefactError: the file is missing, or its rows are not those that were frozen.
@@ -47,3 +47,8 @@ def rows_within(frame: pd.DataFrame, window: Window) -> pd.DataFrame:
     starts = (frame[EVENT_AT] >= window.start) & (frame[EVENT_AT] < window.end)
     chosen = frame[starts & (frame[KNOWN_AT] <= window.end)]
     return chosen.sort_values([EVENT_AT, UNIT], kind="stable").reset_index(drop=True)
+
+
+def rows_sha256(rows: pd.DataFrame) -> str:
+    """Return the hash of which rows these are, in order: unit, event time and label."""
+    return content_sha256(pa.Table.from_pandas(rows[[UNIT, EVENT_AT, LABEL]], preserve_index=False))

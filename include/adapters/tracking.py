@@ -13,6 +13,9 @@ from include.contracts.packages import Version
 PACKAGE_PATH = "package"
 """Folder of a run's artefacts that holds the package."""
 
+_MOST_METRICS = 1000
+"""MLflow takes no more in one call."""
+
 _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -56,7 +59,8 @@ class Tracking:
         with self._speaking("log metrics"):
             now = get_current_time_millis()
             entries = [Metric(name, float(value), now, step or 0) for name, value in metrics.items()]
-            self._client.log_batch(run_id, metrics=entries)
+            for start in range(0, len(entries), _MOST_METRICS):
+                self._client.log_batch(run_id, metrics=entries[start : start + _MOST_METRICS])
 
     def log_folder(self, run_id: str, folder: Path, path: str) -> None:
         """Upload a folder's files to a run's artefacts under a path."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from include.adapters.tensors import DATATYPES, SCORE, to_tensors
+from include.adapters.tensors import DATATYPES, SCORE, Tensors, to_tensors
 from include.contracts.errors import ServingError
 from include.contracts.predictions import FeatureValue
 from include.contracts.signatures import Signature
@@ -54,7 +54,11 @@ class TritonControl:
         self, name: str, signature: Signature, rows: Sequence[Mapping[str, FeatureValue]]
     ) -> npt.NDArray[np.float32]:
         """Return the scores of rows, float32 [rows, outputs]."""
-        inputs = [_input(key, tensor) for key, tensor in to_tensors(signature, rows).items()]
+        return self.infer_tensors(name, to_tensors(signature, rows))
+
+    def infer_tensors(self, name: str, tensors: Tensors) -> npt.NDArray[np.float32]:
+        """Return the scores of a batch of tensors, float32 [B, outputs]."""
+        inputs = [_input(key, tensor) for key, tensor in tensors.items()]
         with self._speaking(f"answer as {name}"):
             result = self._client.infer(name, inputs, client_timeout=TIMEOUT_SECONDS)
         scores = result.as_numpy(SCORE)

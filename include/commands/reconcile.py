@@ -10,10 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.tracking import Tracking
+from include.adapters.triton_candidates import remove_leftovers
 from include.adapters.triton_control import TritonControl
 from include.config.models import ModelFolder, model_folders
 from include.config.settings import Settings, settings
-from include.contracts.errors import NinetyError
+from include.contracts.errors import NinetyError, ServingError
 from include.registry.reconcile import reconcile_registry
 from include.rollout.reconcile import reconcile_triton
 
@@ -40,6 +41,7 @@ def reconcile_all(settings: Settings, unwanted: dict[str, frozenset[str]]) -> di
         unwanted: what each model's last reconciliation returned.
     """
     try:
+        _remove_leftovers(settings)
         return {
             name: reconcile(settings, folder, unwanted.get(name, frozenset()))
             for name, folder in model_folders(settings.model_folders).items()
@@ -47,6 +49,16 @@ def reconcile_all(settings: Settings, unwanted: dict[str, frozenset[str]]) -> di
     except Exception:  # serving must not end with its caretaker; the next time may go well
         LOG.exception("reconciling failed; trying again in %.0f s", PERIOD_SECONDS)
         return unwanted
+
+
+def _remove_leftovers(settings: Settings) -> None:
+    """Take away candidates that a killed evaluation left in Triton."""
+    try:
+        with closing(TritonControl(settings.triton_endpoint)) as triton:
+            if gone := remove_leftovers(settings.triton_repository, triton):
+                LOG.info("removed what an evaluation left in Triton: %s", ", ".join(gone))
+    except ServingError as error:
+        LOG.error("%s", error)  # noqa: TRY400 - the message says it all
 
 
 def reconcile(

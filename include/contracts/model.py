@@ -104,6 +104,8 @@ class Training(BaseModel):
     test: Duration
     """Length of the last window, which the model has not seen."""
     minimum_rows: int = Field(default=1_000, ge=1)
+    leak_bound: float = Field(default=0.95, gt=0.5, le=1)
+    """Training stops where one feature alone predicts the label better: ROC-AUC, or R2 of a regression."""
     allow_dirty: bool = False
     """Whether a version may be registered from a tree with uncommitted changes."""
     seed: int = 7
@@ -124,6 +126,15 @@ class Threshold(BaseModel):
         if (self.minimum is None) == (self.maximum is None):
             raise ValueError(f"gate on {self.metric.value!r} needs exactly one of 'minimum' and 'maximum'")
         return self
+
+    @property
+    def bound(self) -> float:
+        """The one bound there is."""
+        return (self.minimum if self.minimum is not None else self.maximum) or 0.0
+
+    def __str__(self) -> str:
+        """Return `at least 0.7700`."""
+        return f"at {'least' if self.minimum is not None else 'most'} {self.bound:.4f}"
 
 
 class Baseline(BaseModel):
@@ -148,6 +159,30 @@ class ChampionGate(BaseModel):
     """By how much the candidate may be worse."""
 
 
+class BenchmarkGate(BaseModel):
+    """The test window in parts, each with bounds of its own."""
+
+    model_config = _STRICT
+
+    windows: int = Field(default=4, ge=1)
+    """How many parts of equal length the test window's event times are cut into."""
+    thresholds: tuple[Threshold, ...] = ()
+    """Bounds every part must reach; looser than the whole's, since a part holds fewer rows."""
+
+
+class RobustnessGate(BaseModel):
+    """How much may be lost where an input is missing, unknown or extreme."""
+
+    model_config = _STRICT
+
+    affected_share: float = Field(default=0.1, gt=0, le=1)
+    """Share of the test rows that each probe spoils."""
+    maximum_degradation: float = Field(default=0.05, gt=0)
+    """By what part of itself the champion gate's metric may get worse by missing or unknown values."""
+    maximum_degradation_extreme: float = Field(default=0.25, gt=0)
+    """The same for the smallest and largest values the contract lets through."""
+
+
 class Gates(BaseModel):
     """What a candidate must reach to be registered."""
 
@@ -156,6 +191,16 @@ class Gates(BaseModel):
     thresholds: tuple[Threshold, ...] = Field(min_length=1)
     baseline: Baseline
     champion: ChampionGate
+    benchmark: BenchmarkGate = BenchmarkGate()
+    slices: tuple[Threshold, ...] = ()
+    """Bounds that no slice of at least its `minimum_rows` may be shown to miss."""
+    robustness: RobustnessGate = RobustnessGate()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric a gate names."""
+        bounded = (*self.thresholds, *self.benchmark.thresholds, *self.slices)
+        return (*(each.metric for each in bounded), self.baseline.metric, self.champion.metric)
 
 
 class Slice(BaseModel):
@@ -166,6 +211,11 @@ class Slice(BaseModel):
     view: str
     column: str
     minimum_rows: int = Field(default=100, ge=1)
+
+    @property
+    def frozen_as(self) -> str:
+        """Name of its column in a training set; no feature can have it."""
+        return f"slice:{self.view}.{self.column}"
 
 
 class Objectives(BaseModel):
@@ -280,11 +330,7 @@ class ModelContract(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelContract":
-        named = [t.metric for t in self.gates.thresholds] + [
-            self.gates.baseline.metric,
-            self.gates.champion.metric,
-        ]
-        for metric in named:
+        for metric in self.gates.metrics:
             if self.task not in metric.tasks:
                 raise ValueError(
                     f"gates: metric {metric.value!r} is not defined for a {self.task.value} model"

@@ -1,20 +1,20 @@
-"""Evaluation stage: a candidate on the window it has not seen, against bounds, baseline and champion."""
+"""Evaluation stage: a candidate on the window it has not seen, held against every gate of its contract."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.onnx_model import OnnxModel
-from include.adapters.packages import load_manifest
-from include.adapters.snapshots import LABEL, UNIT, read_snapshot, rows_within
+from include.adapters.snapshots import read_snapshot, rows_within
 from include.adapters.tracking import Tracking
 from include.config.models import ModelFolder
 from include.config.settings import Settings
-from include.contracts.errors import ArtefactError, ContractError, DataError
+from include.contracts.errors import ContractError, ModelError
 from include.contracts.model import ModelContract
 from include.contracts.packages import (
     EVALUATION_NAME,
@@ -26,34 +26,36 @@ from include.contracts.packages import (
     TrainingRecord,
     Version,
 )
-from include.contracts.reports import EvaluationReport, GateResult
-from include.contracts.windows import training_windows
+from include.contracts.predictions import PredictionRow
+from include.contracts.reports import EvaluationReport, GateResult, TritonMeasurement
+from include.contracts.windows import Window, training_windows
 from include.evaluation.baseline import baseline_metrics
-from include.evaluation.gates import (
-    baseline_gate,
-    champion_gate,
-    incomparable_champion,
-    no_champion,
-    parity_gate,
-    threshold_gate,
-)
-from include.stats.bootstrap import paired_difference
-from include.stats.metrics import compute_metrics, weighted_metric
+from include.evaluation.benchmark import benchmark, window_figures, window_gates
+from include.evaluation.champion import against_champion, open_champion
+from include.evaluation.figures import figures
+from include.evaluation.gates import baseline_gate, parity_gate, threshold_gate
+from include.evaluation.plots import calibration, curves, histograms
+from include.evaluation.robustness import robustness_gate, robustness_probes
+from include.evaluation.scored import FAR_OFF, Scored, largest_difference, scored
+from include.evaluation.skew_replay import logged_answers, replay, replay_gate
+from include.evaluation.slices import slice_figures, slice_gates
+from include.evaluation.triton import NotServed, measure_in_triton, triton_gates
 
 log = logging.getLogger(__name__)
 
-Array = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
-class Judged:
-    """The test rows with the candidate's scores on them."""
+class Candidate:
+    """A candidate opened, with its test rows scored."""
 
     contract: ModelContract
-    rows: pd.DataFrame
-    labels: Array
-    scores: Array
-    metrics: dict[str, float]
+    record: TrainingRecord
+    model: OnnxModel
+    graph: Path
+    golden: GoldenSet
+    train: pd.DataFrame
+    test: Window
+    scored: Scored
 
 
 def evaluate(
@@ -62,7 +64,7 @@ def evaluate(
     """Evaluate a candidate and write the report beside it; a gate that fails is a verdict, no error.
 
     Args:
-        settings: where the artefact store is.
+        settings: where artefact store, Triton, prediction log and MLflow are.
         folder: the model's folder, as it was when the candidate was trained.
         candidate_uri: what training returned.
         champion: the version in production, if there is one.
@@ -70,119 +72,127 @@ def evaluate(
     Raises:
         ContractError: the contract has changed since the candidate was trained.
         ArtefactError: candidate, champion or training set are missing, altered or unreadable.
-        DataError: the candidate's scores are not finite.
+        DataError: the candidate's scores are not finite, or the prediction log is damaged.
     """
     store = ArtefactStore(settings.artefacts_folder)
     record = TrainingRecord.model_validate_json(store.read(f"{candidate_uri}/{TRAINING_NAME}"))
-    report = judge_candidate(store, folder.contract, candidate_uri, record, champion)
+    candidate = open_candidate(store, folder.contract, candidate_uri, record)
+    served = measure_in_triton(settings, candidate.scored, record, candidate.graph)
+    logged = logged_answers(settings, champion, record.snapshot.as_of) if champion else []
+    report = judge_candidate(store, candidate, champion, served, logged)
     store.write(f"{candidate_uri}/{EVALUATION_NAME}", report.model_dump_json(indent=2).encode())
-    figures = {f"test_{name}": value for name, value in report.metrics.items()}
-    Tracking(settings).log_metrics(record.run_id, figures)
+    Tracking(settings).log_metrics(record.run_id, figures(report))
     return report
 
 
-def judge_candidate(
-    store: ArtefactStore,
-    contract: ModelContract,
-    candidate_uri: str,
-    record: TrainingRecord,
-    champion: Version | None,
-) -> EvaluationReport:
-    """Do what `evaluate` does, writing nothing."""
+def open_candidate(
+    store: ArtefactStore, contract: ModelContract, candidate_uri: str, record: TrainingRecord
+) -> Candidate:
+    """Open a candidate, or a version's package, and score its test rows.
+
+    Args:
+        store: where it lies.
+        contract: the model's.
+        candidate_uri: folder with the graph and its golden predictions.
+        record: how it came to be.
+
+    Raises:
+        ContractError, ArtefactError, DataError: as `evaluate`.
+    """
     if record.contract_sha256 != contract.sha256:
         raise ContractError(f"{contract.name}: the contract changed since {candidate_uri} was trained")
     windows = training_windows(contract.training, contract.label, record.snapshot.as_of)
     frame = read_snapshot(store, record.snapshot)
-    model = OnnxModel(store.path(f"{candidate_uri}/{MODEL_NAME}"), record.signature)
-    judged = _judge(contract, model, rows_within(frame, windows.test))
-    baseline = baseline_metrics(contract, rows_within(frame, windows.train), judged.rows)
-    champion_metrics, against_champion = _against_champion(store, judged, champion)
-    golden = GoldenSet.model_validate_json(store.read(f"{candidate_uri}/{GOLDEN_NAME}"))
-    parity = parity_gate(_parity(model, record, golden))
-    gates = (*_own_gates(judged, baseline), against_champion, parity)
+    graph = store.path(f"{candidate_uri}/{MODEL_NAME}")
+    model = OnnxModel(graph, record.signature)
+    return Candidate(
+        contract=contract,
+        record=record,
+        model=model,
+        graph=graph,
+        golden=GoldenSet.model_validate_json(store.read(f"{candidate_uri}/{GOLDEN_NAME}")),
+        train=rows_within(frame, windows.train),
+        test=windows.test,
+        scored=scored(contract, model, rows_within(frame, windows.test), "the candidate"),
+    )
+
+
+def judge_candidate(
+    store: ArtefactStore,
+    candidate: Candidate,
+    champion: Version | None,
+    served: TritonMeasurement | NotServed,
+    logged: Sequence[PredictionRow],
+) -> EvaluationReport:
+    """Take all figures and hold them against the gates, writing nothing.
+
+    Args:
+        store: holds the champion's package.
+        candidate: what to judge.
+        champion: the version in production, if there is one.
+        served: what Triton showed.
+        logged: answers of the champion to score again.
+    """
+    contract, judged = candidate.contract, candidate.scored
+    opened = open_champion(store, champion) if champion else None
+    against = against_champion(judged, opened)
+    baseline = baseline_metrics(contract, candidate.train, judged.rows)
+    windows = window_figures(candidate.test, judged, against.scored)
+    slices = slice_figures(judged)
+    probes = robustness_probes(judged, candidate.model, candidate.record.signature)
+    replayed = replay(opened, candidate.model, candidate.record.signature, logged) if opened else None
+    gates = (
+        *(threshold_gate(each, judged.metrics, len(judged.rows)) for each in contract.gates.thresholds),
+        *window_gates(contract, windows),
+        _baseline_gate(judged, baseline),
+        against.gate,
+        *slice_gates(judged, slices),
+        robustness_gate(contract.gates.robustness, probes),
+        parity_gate(_parity(candidate)),
+        *triton_gates(contract, served),
+        replay_gate(replayed),
+    )
     for gate in gates:
         log.info("%s: %s gate: %s: %s", contract.name, gate.kind.value, gate.verdict.value, gate.detail)
     return EvaluationReport(
         model=contract.name,
-        as_of=record.snapshot.as_of,
-        test_start=windows.test.start,
-        test_end=windows.test.end,
+        as_of=candidate.record.snapshot.as_of,
+        test_start=candidate.test.start,
+        test_end=candidate.test.end,
         test_rows=len(judged.rows),
         metrics=judged.metrics,
         baseline_metrics=baseline,
         champion_version=champion.version if champion else None,
-        champion_metrics=champion_metrics,
+        champion_metrics=against.scored.metrics if against.scored else {},
+        benchmark=benchmark(contract, candidate.record.snapshot, judged.rows),
+        windows=windows,
+        comparisons=against.comparisons,
+        slices=slices,
+        calibration=calibration(judged),
+        curves=curves(judged),
+        histograms=histograms(judged),
+        robustness=probes,
+        triton=None if isinstance(served, NotServed) else served,
+        skew_replay=replayed,
         gates=gates,
     )
 
 
-def _judge(contract: ModelContract, model: OnnxModel, rows: pd.DataFrame) -> Judged:
-    if rows.empty:
-        raise DataError(f"{contract.name}: the test window has no rows")
-    labels = rows[LABEL].to_numpy(np.float64)
-    scores = model.predict(rows).astype(np.float64)
-    return Judged(contract, rows, labels, scores, _metrics(contract, labels, scores, "the candidate"))
+def _baseline_gate(judged: Scored, baseline: dict[str, float]) -> GateResult:
+    gate = judged.contract.gates.baseline
+    return baseline_gate(gate, judged.metrics[gate.metric.value], baseline[gate.metric.value])
 
 
-def _metrics(contract: ModelContract, labels: Array, scores: Array, whose: str) -> dict[str, float]:
-    try:
-        return compute_metrics(contract.task, labels, scores)
-    except ValueError as error:
-        raise DataError(
-            f"{contract.name}: {whose} cannot be judged on {len(labels)} test rows: {error}"
-        ) from error
-
-
-def _own_gates(judged: Judged, baseline: dict[str, float]) -> tuple[GateResult, ...]:
-    gates = judged.contract.gates
-    name = gates.baseline.metric.value
-    return (
-        *(threshold_gate(each, judged.metrics, len(judged.rows)) for each in gates.thresholds),
-        baseline_gate(gates.baseline, judged.metrics[name], baseline[name]),
-    )
-
-
-def _against_champion(
-    store: ArtefactStore, judged: Judged, champion: Version | None
-) -> tuple[dict[str, float], GateResult]:
-    gate = judged.contract.gates.champion
-    if champion is None:
-        return {}, no_champion(gate)
-    manifest = load_manifest(store, champion)
-    lacking = tuple(item.name for item in manifest.signature.inputs if item.name not in judged.rows)
-    if lacking:
-        return {}, incomparable_champion(gate, champion.version, lacking)
-    model = OnnxModel(store.path(f"{champion.package_uri}/{MODEL_NAME}"), manifest.signature)
-    scores = model.predict(judged.rows).astype(np.float64)
-    if scores.shape != judged.scores.shape:
-        raise ArtefactError(
-            f"champion {champion.version} gives {scores.shape[1]} outputs, "
-            f"the candidate {judged.scores.shape[1]}"
-        )
-    metrics = _metrics(judged.contract, judged.labels, scores, f"champion {champion.version}")
-    task, name = judged.contract.task, gate.metric.value
-    paired = paired_difference(
-        weighted_metric(gate.metric, task, judged.labels, judged.scores),
-        weighted_metric(gate.metric, task, judged.labels, scores),
-        judged.rows[UNIT].to_numpy(object),
-        seed=judged.contract.training.seed,
-    )
-    return metrics, champion_gate(
-        gate,
-        paired,
-        value=judged.metrics[name],
-        champion_value=metrics[name],
-        champion=champion.version,
-        rows=len(judged.rows),
-    )
-
-
-def _parity(model: OnnxModel, record: TrainingRecord, golden: GoldenSet) -> float | None:
+def _parity(candidate: Candidate) -> float | None:
     """Return the difference training measured, or that of the golden predictions now if it is larger."""
+    record, golden = candidate.record, candidate.golden
     if PARITY_METRIC not in record.metrics:
         return None
     names = [item.name for item in record.signature.inputs]
     columns = {name: [case.features[name] for case in golden.cases] for name in names}
     expected = np.array([case.outputs for case in golden.cases])
-    gap = float(np.abs(model.predict(columns) - expected).max())
-    return max(record.metrics[PARITY_METRIC], gap / max(1.0, float(np.abs(expected).max())))
+    try:
+        gap = largest_difference(candidate.model.predict(columns), expected)
+    except ModelError:
+        gap = FAR_OFF
+    return max(record.metrics[PARITY_METRIC], gap)

@@ -1,29 +1,31 @@
 """Gates: pure functions from figures to verdicts."""
 
-import math
-
 from include.contracts.model import Baseline, ChampionGate, Threshold
-from include.contracts.packages import PARITY_TOLERANCE
-from include.contracts.reports import GateKind, GateResult, Verdict
+from include.contracts.packages import PARITY_METRIC, PARITY_TOLERANCE
+from include.contracts.reports import GateKind, GateReason, GateResult, Verdict
 from include.stats.bootstrap import PairedDifference
 
 
+def missed(threshold: Threshold, value: float) -> GateReason | None:
+    """Say how a figure misses a bound, if it does; reaching it is enough, and what is no number misses it."""
+    if threshold.minimum is not None:
+        return None if value >= threshold.minimum else GateReason.BELOW_MINIMUM
+    return None if value <= threshold.bound else GateReason.ABOVE_MAXIMUM
+
+
 def threshold_gate(threshold: Threshold, metrics: dict[str, float], rows: int) -> GateResult:
-    """Compare a metric with its bound; reaching it is enough."""
+    """Compare a metric with its bound."""
     name = threshold.metric.value
     value = metrics[name]
-    if threshold.minimum is not None:
-        bound, reached, word = threshold.minimum, value >= threshold.minimum, "least"
-    else:
-        bound = threshold.maximum if threshold.maximum is not None else math.nan
-        reached, word = value <= bound, "most"
+    reason = missed(threshold, value)
     return GateResult(
         kind=GateKind.THRESHOLD,
         metric=name,
-        verdict=_verdict(reached),
+        verdict=_verdict(reason is None),
+        reason=reason or GateReason.REACHED,
         value=value,
-        bound=bound,
-        detail=f"{name} {value:.4f} on {rows} test rows; must be at {word} {bound:.4f}",
+        bound=threshold.bound,
+        detail=f"{name} {value:.4f} on {rows} test rows; must be {threshold}",
     )
 
 
@@ -32,10 +34,12 @@ def baseline_gate(baseline: Baseline, value: float, baseline_value: float) -> Ga
     name = baseline.metric.value
     better = 1 if baseline.metric.larger_is_better else -1
     bound = baseline_value + better * baseline.margin
+    is_better = better * (value - bound) >= 0
     return GateResult(
         kind=GateKind.BASELINE,
         metric=name,
-        verdict=_verdict(better * (value - bound) >= 0),
+        verdict=_verdict(is_better),
+        reason=GateReason.REACHED if is_better else GateReason.NOT_BETTER_THAN_BASELINE,
         value=value,
         bound=bound,
         detail=(
@@ -72,15 +76,17 @@ def champion_gate(
     name = gate.metric.value
     better = 1 if gate.metric.larger_is_better else -1
     worst = paired.lower if gate.metric.larger_is_better else -paired.upper
+    is_shown = worst >= -gate.tolerance
     return GateResult(
         kind=GateKind.CHAMPION,
         metric=name,
-        verdict=_verdict(worst >= -gate.tolerance),
+        verdict=_verdict(is_shown),
+        reason=GateReason.REACHED if is_shown else GateReason.NOT_SHOWN_AS_GOOD_AS_CHAMPION,
         value=value,
         bound=champion_value - better * gate.tolerance,
         detail=(
             f"{name} {value:.4f} against {champion_value:.4f} of champion {champion} on the same "
-            f"{rows} rows: better by {better * paired.difference:+.4f}, with {paired.confidence:.0%} "
+            f"{rows} rows: better by {better * paired.difference + 0.0:+.4f}, with {paired.confidence:.0%} "
             f"confidence by more than {worst:+.4f}; must be no lower than {-gate.tolerance:+.4f}"
         ),
     )
@@ -92,6 +98,7 @@ def no_champion(gate: ChampionGate) -> GateResult:
         kind=GateKind.CHAMPION,
         metric=gate.metric.value,
         verdict=Verdict.NOT_APPLICABLE,
+        reason=GateReason.NO_CHAMPION,
         value=None,
         bound=None,
         detail="no champion yet to compare with",
@@ -104,6 +111,7 @@ def incomparable_champion(gate: ChampionGate, champion: str, lacking: tuple[str,
         kind=GateKind.CHAMPION,
         metric=gate.metric.value,
         verdict=Verdict.FAIL,
+        reason=GateReason.CHAMPION_NOT_COMPARABLE,
         value=None,
         bound=None,
         detail=(
@@ -116,10 +124,13 @@ def incomparable_champion(gate: ChampionGate, champion: str, lacking: tuple[str,
 def parity_gate(difference: float | None) -> GateResult:
     """Ask whether the packaged graph computes what was trained; a figure never taken is a failure."""
     taken = "was never measured" if difference is None else f"is {difference:.1e}"
+    is_same = difference is not None and difference <= PARITY_TOLERANCE
+    missed_by = GateReason.NEVER_MEASURED if difference is None else GateReason.OUTPUTS_DIFFER
     return GateResult(
         kind=GateKind.PARITY,
-        metric="parity_difference",
-        verdict=_verdict(difference is not None and difference <= PARITY_TOLERANCE),
+        metric=PARITY_METRIC,
+        verdict=_verdict(is_same),
+        reason=GateReason.REACHED if is_same else missed_by,
         value=difference,
         bound=PARITY_TOLERANCE,
         detail=(

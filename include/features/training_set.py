@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pyarrow
+from feast import FeatureStore
 from pyarrow import compute
 
 from include.adapters.artefacts import ArtefactStore
@@ -30,7 +31,8 @@ def freeze_training_set(settings: Settings, contract: ModelContract, as_of: date
     `training.history` before `as_of`. A row whose features are all missing is kept: so are such units served.
 
     Columns of the Parquet: unit (string), event_at, known_at, label (float64), then the features by name:
-    numeric ones float64, categorical ones string, both nullable. Ordered by event_at and unit.
+    numeric ones float64, categorical ones string, both nullable; then the contract's slices as
+    `slice:<view>.<column>`, string and nullable, which no model reads. Ordered by event_at and unit.
 
     Returns:
         The snapshot; the same rows give the same hash and the same URI.
@@ -40,7 +42,9 @@ def freeze_training_set(settings: Settings, contract: ModelContract, as_of: date
         ContractError: the contract names what the feature store does not have.
     """
     labels = _selected(contract, read_labels(settings, contract.name, as_of), as_of)
-    rows = _table(contract, labels, _features(settings, contract, labels))
+    store = open_store(settings)
+    features, slices = _features(store, contract, labels), _slices(store, contract, labels)
+    rows = _table(contract, labels, features, slices)
     digest = content_sha256(rows)
     uri = f"snapshots/{contract.name}/{digest}.parquet"
     store = ArtefactStore(settings.artefacts_folder)
@@ -86,12 +90,8 @@ def _selected(contract: ModelContract, labels: pyarrow.Table, as_of: datetime) -
     ).sort_by([("event_at", "ascending"), ("unit", "ascending")])
 
 
-def _features(settings: Settings, contract: ModelContract, labels: pyarrow.Table) -> pyarrow.Table:
-    store = open_store(settings)
-    key = contract.entity
-    entity_rows = pyarrow.table(
-        {key.name: labels["unit"].cast(_KEY_TYPES[key.type]), TIMESTAMP: labels["event_at"]}
-    )
+def _features(store: FeatureStore, contract: ModelContract, labels: pyarrow.Table) -> pyarrow.Table:
+    entity_rows = _entity_rows(contract, labels)
     if contract.signature.transformed:
         # A training row is a request at its own moment.
         entity_rows = entity_rows.append_column(MOMENT, _seconds(labels["event_at"]))
@@ -99,13 +99,37 @@ def _features(settings: Settings, contract: ModelContract, labels: pyarrow.Table
     return store.get_historical_features(entity_rows.to_pandas(), service).to_arrow()
 
 
+def _slices(store: FeatureStore, contract: ModelContract, labels: pyarrow.Table) -> pyarrow.Table:
+    """Return the columns that part the rows for evaluation, as text, each as of the row's own moment."""
+    if not contract.slices:
+        return pyarrow.table({TIMESTAMP: labels["event_at"]})
+    names = dict.fromkeys((part.view, part.column) for part in contract.slices)
+    found = store.get_historical_features(
+        _entity_rows(contract, labels).to_pandas(),
+        [f"{view}:{column}" for view, column in names],
+        full_feature_names=True,
+    ).to_arrow()
+    columns = {TIMESTAMP: found[TIMESTAMP]}
+    for part in contract.slices:
+        columns[part.frozen_as] = found[f"{part.view}__{part.column}"].cast(pyarrow.string())
+    return pyarrow.table(columns)
+
+
+def _entity_rows(contract: ModelContract, labels: pyarrow.Table) -> pyarrow.Table:
+    key = contract.entity
+    return pyarrow.table({key.name: labels["unit"].cast(_KEY_TYPES[key.type]), TIMESTAMP: labels["event_at"]})
+
+
 def _seconds(moments: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     microseconds = moments.cast(pyarrow.timestamp("us", "UTC")).cast(pyarrow.int64())
     return compute.divide(microseconds.cast(pyarrow.float64()), 1e6)
 
 
-def _table(contract: ModelContract, labels: pyarrow.Table, features: pyarrow.Table) -> pyarrow.Table:
-    if not features[TIMESTAMP].cast(labels["event_at"].type).equals(labels["event_at"]):
+def _table(
+    contract: ModelContract, labels: pyarrow.Table, features: pyarrow.Table, slices: pyarrow.Table
+) -> pyarrow.Table:
+    moments = labels["event_at"]
+    if not all(joined[TIMESTAMP].cast(moments.type).equals(moments) for joined in (features, slices)):
         raise DataError(f"{contract.name}: the offline store did not keep the order of the entity rows")
     columns = {
         "unit": labels["unit"],
@@ -115,4 +139,5 @@ def _table(contract: ModelContract, labels: pyarrow.Table, features: pyarrow.Tab
     }
     for item in contract.features.inputs:
         columns[item.name] = features[item.name].cast(_FEATURE_TYPES[item.kind])
+    columns |= {part.frozen_as: slices[part.frozen_as] for part in contract.slices}
     return pyarrow.table(columns)

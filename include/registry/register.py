@@ -24,7 +24,7 @@ from include.contracts.packages import (
     TrainingRecord,
     Version,
 )
-from include.contracts.reports import EvaluationReport
+from include.contracts.reports import SCHEMA_VERSION, EvaluationReport, GateResult
 from include.contracts.versions import SemanticVersion
 from include.registry.next_version import next_version
 from include.registry.reconcile import project_version
@@ -59,7 +59,7 @@ def register(
         actor: user name, or `system`.
 
     Raises:
-        GateError: the candidate missed a gate; each is named with its figures.
+        GateError: the candidate missed a gate, or one was not measured; each is named with its figures.
         RegistryError: something a version must carry is missing, or the tree was dirty.
         ConflictError: another run registered the same version number at this moment; run it again.
     """
@@ -83,17 +83,24 @@ def check_candidate(contract: ModelContract, record: TrainingRecord, report: Eva
     """Refuse a candidate that may not become a version.
 
     Raises:
-        GateError: it missed a gate.
-        RegistryError: it is another model's, of unknown origin, or its tree was dirty.
+        GateError: it missed a gate, or one was not measured.
+        RegistryError: it is another model's, of unknown origin, its tree was dirty or its report is old.
     """
     if {record.model, report.model} != {contract.name}:
         raise RegistryError(
             f"the candidate is of {record.model!r}, its report of {report.model!r}; both must be of "
             f"{contract.name!r}"
         )
+    if report.schema_version < SCHEMA_VERSION:
+        raise RegistryError(
+            f"{contract.name}: not registered, its report is of version {report.schema_version} and lacks "
+            "gates that are asked for now; evaluate it again"
+        )
     if not report.passed:
-        gates = "\n".join(f"  {gate.kind.value} {gate.metric}: {gate.detail}" for gate in report.failures)
-        raise GateError(f"{contract.name}: not registered, these gates were missed:\n{gates}")
+        raise GateError(
+            f"{contract.name}: not registered.{_told('missed', report.failures)}"
+            f"{_told('not measured', report.unmeasured)}"
+        )
     code = record.code
     unknown = [name for name in ("commit", "fingerprint", "lock_sha256") if not getattr(code, name)]
     if unknown or not record.run_id:
@@ -104,6 +111,12 @@ def check_candidate(contract: ModelContract, record: TrainingRecord, report: Eva
             f"{contract.name}: trained from a tree with uncommitted changes on {code.commit[:12]}; commit "
             "and train again, or set training.allow_dirty in its contract"
         )
+
+
+def _told(verdict: str, gates: tuple[GateResult, ...]) -> str:
+    """Return a line a gate, with its figures."""
+    lines = (f"\n  {gate.kind.value} {gate.metric}: {gate.detail}" for gate in gates)
+    return f" These gates were {verdict}:{''.join(lines)}" if gates else ""
 
 
 def _write(ledger: Ledger, store: ArtefactStore, manifest: Manifest, digest: str, actor: str) -> Version:

@@ -1,10 +1,11 @@
-"""Paired bootstrap: how sure one may be that one model is better than another on the same rows."""
+"""Bootstrap over units: how sure one may be of a metric, and that one model is better than another."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from include.stats.intervals import Estimate
 from include.stats.metrics import Array, Weighted
 
 RESAMPLES = 500
@@ -53,28 +54,48 @@ def paired_difference(
     """
     unit_of_row = np.unique(units.astype(str), return_inverse=True)[1]
     rows = np.ones(len(units))
-    differences = _resampled(first, second, unit_of_row, resamples, np.random.default_rng(seed))
+    differences = _resampled(
+        lambda weights: first(weights) - second(weights), unit_of_row, resamples, np.random.default_rng(seed)
+    )
     lower, upper = np.quantile(differences, [1 - confidence, confidence])
     return PairedDifference(
         first(rows) - second(rows), float(lower), float(upper), confidence, len(differences)
     )
 
 
+def bootstrap_estimate(
+    metric: Weighted, units: npt.NDArray[np.object_], *, seed: int, resamples: int = RESAMPLES
+) -> Estimate:
+    """Return a metric with the standard error that drawing units anew gives it.
+
+    Args:
+        metric: as a function of row weights, from `weighted_metric`.
+        units: the unit of each row [n].
+        seed: same rows and seed, same error.
+        resamples: how many.
+
+    Raises:
+        ValueError: no resample had a defined value.
+    """
+    unit_of_row = np.unique(units.astype(str), return_inverse=True)[1]
+    drawn = _resampled(metric, unit_of_row, resamples, np.random.default_rng(seed))
+    return Estimate(metric(np.ones(len(units))), float(drawn.std()))
+
+
 def _resampled(
-    first: Weighted,
-    second: Weighted,
+    metric: Weighted,
     unit_of_row: npt.NDArray[np.int64],
     resamples: int,
     generator: np.random.Generator,
 ) -> Array:
     count = int(unit_of_row.max()) + 1
-    differences = np.empty(resamples)
+    values = np.empty(resamples)
     for index in range(resamples):
         drawn = np.bincount(generator.integers(count, size=count), minlength=count)
         weights = drawn[unit_of_row].astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
-            differences[index] = first(weights) - second(weights)
-    defined = differences[np.isfinite(differences)]
+            values[index] = metric(weights)
+    defined = values[np.isfinite(values)]
     if not len(defined):
-        raise ValueError(f"none of {resamples} resamples of {count} units had a defined difference")
+        raise ValueError(f"none of {resamples} resamples of {count} units had a defined value")
     return defined

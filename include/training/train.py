@@ -43,6 +43,7 @@ from include.stats.metrics import compute_metrics
 from include.training.calibration import calibrated_head
 from include.training.export import export, parity
 from include.training.golden import golden_set
+from include.training.leakage import check_leaks
 from include.training.loop import Examples, LoopSettings, Progress, fit, reproducible
 from include.training.network import load_network
 from include.training.pipeline import Head, Pipeline, apply
@@ -142,6 +143,7 @@ def train_candidate(store: ArtefactStore, tracker: RunTracker, folder: ModelFold
 def _rows(store: ArtefactStore, contract: ModelContract, snapshot: Snapshot) -> Split:
     windows = training_windows(contract.training, contract.label, snapshot.as_of)
     rows = split(read_snapshot(store, snapshot), windows, contract)
+    check_leaks(contract, rows.train)
     log.info(
         "%s as of %s: training on %d rows (%s), validating on %d (%s)",
         contract.name,

@@ -37,6 +37,7 @@ from include.training.train import train
 from serving.gateway.freshness import enrich
 from serving.gateway.request_features import RequestFeatures
 from serving.gateway.server import transform_of
+from tests.triton import running_triton, triton_ports
 
 # MLflow's store over SQLite speaks of SQLAlchemy's loader strategies.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -85,8 +86,8 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     home = tmp_path_factory.mktemp("pumps")
     shutil.copytree(Path(__file__).parent / "pump_failure", home / "models" / "pump_failure")
     write_readings(home / "models" / "pump_failure" / "sources" / "readings.parquet")
-    settings = Settings(home=home / "var", model_folders=(home / "models",))
-    with pytest.MonkeyPatch.context() as patch:
+    settings = Settings(home=home / "var", model_folders=(home / "models",), **triton_ports())
+    with pytest.MonkeyPatch.context() as patch, running_triton(settings):
         uri = f"sqlite:///{home / 'mlflow.sqlite3'}"
         patch.setattr(Settings, "mlflow_url", property(lambda _: uri))
         return live(settings, model_folder(settings.model_folders, "pump_failure"))
