@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test features bench bench-features check format lock stop trace served rollback abandon bench-stats verify-ledger
+.PHONY: help setup run start demo test features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats verify-ledger
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,10 @@ setup: ## Install the three environments; only what changed is redone
 run: export NINETY_REPLAY := true
 run: setup ## Start everything, bring the model to production, stay up (APPROVE=<user> answers the approval)
 	@$(PYTHON) -m include.commands.run $(if $(APPROVE),--approve $(APPROVE))
+
+start: export NINETY_REPLAY := false
+start: setup ## Start every process with live schedules, no replay; leave alone what runs already
+	@$(PYTHON) -m include.commands.start
 
 demo: export NINETY_REPLAY := true
 demo: setup ## The same unattended on replayed traffic of 2017; ends with a summary
@@ -34,8 +38,8 @@ check: setup ## Lint, formatting, types, import rules, locks: what CI and the ho
 features: ## List every feature: owner, freshness, which models use it (PAGE=1 writes docs/features.md)
 	@$(PYTHON) -m include.commands.features $(if $(PAGE),--page)
 
-bench-features: setup ## Measure the feature store; writes docs/benchmarks/features.*
-	@$(PYTHON) -m include.commands.bench_features --install
+bench-features: setup ## Measure the feature store; writes docs/benchmarks/features.* (ONLY="joins year" measures parts)
+	@$(PYTHON) -m include.commands.bench_features --install $(if $(ONLY),--only $(ONLY))
 
 format: ## Format the code
 	@.venv/bin/ruff check --fix-only .
@@ -44,9 +48,15 @@ format: ## Format the code
 lock: ## Resolve requirements.txt into requirements.lock, for each environment
 	@$(PYTHON) -m include.commands.lock
 
-stop: ## Stop what `make run` started; nothing stays behind
+stop: ## Stop what `make run` or `make start` started; nothing stays behind
 	@test -x $(PYTHON) || { echo "nothing runs here: 'make setup' was never run"; exit 1; }
 	@$(PYTHON) -m include.commands.stop
+
+backfill: ## Compute the features of a range of days, one Airflow run a day: FROM=<day> TO=<day>
+	@$(PYTHON) -m include.commands.backfill "$(FROM)" "$(TO)"
+
+airflow: ## Airflow's own command line on the platform's database: ARGS="dags list"
+	@$(PYTHON) -m include.commands.airflow $(ARGS)
 
 trace: ## Tell how a prediction came to be: ID=<prediction_id>
 	@$(PYTHON) -m include.commands.trace "$(ID)"

@@ -10,7 +10,8 @@
 
 The run's logical date is day `d`; its features cover each view's window before `d`. A run computes its own
 day, unless nothing changed since, and the days whose rows arrived late. Set `from_day` in the run's conf to
-compute every day from there to `d`, or use Airflow's own backfill for any range.
+compute every day from there to `d` in one run. Airflow's own backfill makes one run a day of its range, also
+while history is replayed and nothing runs by itself: `make backfill FROM=2017-06-01 TO=2017-06-10`.
 """
 
 import logging
@@ -19,6 +20,7 @@ from datetime import date, timedelta
 from airflow.sdk import DAG, Asset, Param
 from airflow.sdk.exceptions import AirflowSkipException
 
+from daily_backfill import DailyBackfillTimetable
 from model_dags import schedule
 from stage_task import as_of, stage_task
 
@@ -28,10 +30,11 @@ _log = logging.getLogger(__name__)
 
 with DAG(
     "features_materialize",
-    schedule=schedule("0 * * * *"),
+    schedule=DailyBackfillTimetable(schedule("0 * * * *")),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+    # A backfill has a limit of its own for its runs; each step still runs once at a time.
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "max_active_tis_per_dag": 1},
     params={
         "from_day": Param(
             None, type=["null", "string"], format="date", description="First day, if not only what is due"
@@ -50,16 +53,20 @@ with DAG(
         from datetime import UTC, datetime
 
         from include.adapters.ledger.ledger import Ledger
+        from include.adapters.quarantine import remove_old
         from include.config.settings import settings
         from include.contracts.quality import Batch
         from include.data.validate import validate_sources
+        from include.features.broken_views import alerting
         from include.features.computed_days import due_days
 
         last = as_of().date()
         given = date.fromisoformat(params["from_day"]) if params["from_day"] else None
-        first = given or min(due_days(settings(), last, as_of()), default=last)
         ledger = Ledger(settings().ledger_uri)
-        reports = validate_sources(settings(), ledger, Batch(first, last, as_of()), datetime.now(UTC))
+        first = given or min(due_days(settings(), last, as_of(), alerting(ledger)), default=last)
+        now = datetime.now(UTC)
+        _log.info("%s batches left quarantine for their age", remove_old(settings(), now))
+        reports = validate_sources(settings(), ledger, Batch(first, last, as_of()), now)
         for name, report in reports.items():
             _log.info("%s: %s", name, report)
         if given is None:
@@ -69,12 +76,15 @@ with DAG(
     @stage_task
     def compute_features(days: list[str]) -> dict[str, int]:
         """Compute the days into staging; returns rows by view."""
+        from include.adapters.ledger.ledger import Ledger
         from include.config.settings import settings
+        from include.features.broken_views import alerting
         from include.features.materialize import stage_features
 
         if not days:
             raise AirflowSkipException("no day is due: nothing arrived since they were computed")
-        return stage_features(settings(), [date.fromisoformat(day) for day in days], as_of())
+        tell = alerting(Ledger(settings().ledger_uri))
+        return stage_features(settings(), [date.fromisoformat(day) for day in days], as_of(), tell=tell)
 
     @stage_task
     def validate_views(days: list[str]) -> dict[str, int]:
@@ -89,10 +99,16 @@ with DAG(
     @stage_task
     def materialize_online() -> dict[str, int]:
         """Bring the online store up to the run's day; returns rows by view."""
+        from include.adapters.ledger.ledger import Ledger
         from include.config.settings import settings
+        from include.features.broken_views import settle_broken
         from include.features.online import materialize_online
+        from include.features.views import BrokenView
 
-        return materialize_online(settings(), as_of().date())
+        broken: list[BrokenView] = []
+        counts = materialize_online(settings(), as_of().date(), broken.append)
+        settle_broken(settings(), Ledger(settings().ledger_uri), broken)
+        return counts
 
     due = validate_sources()
     online = materialize_online.override(outlets=[FEATURES])()

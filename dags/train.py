@@ -3,8 +3,9 @@
 1. `freeze_training_set`: features as they were at each moment, joined with the labels known by the
    run's moment, frozen under the hash of their content.
 2. `train`: the network with its preprocessing, exported as one ONNX graph.
-3. `evaluate`: on a window of time the model has not seen: thresholds, a trivial baseline, the champion.
-4. `register`: a semantic version, unless a gate failed; the log says which, with figures.
+3. `evaluate`: on windows of time the model has not seen: thresholds, a trivial baseline, the champion,
+   slices, spoilt inputs, time to answer in Triton, and production's logged answers (`docs/evaluation.md`).
+4. `register`: a semantic version, unless a gate failed or was not measured; the log says which, with figures.
 5. `request_release`: opens `<model>_release`, which asks a human. Unset `release` to stop before it.
 """
 

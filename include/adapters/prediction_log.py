@@ -19,7 +19,14 @@ class _Identified(msgspec.Struct):
     prediction_id: str
 
 
+class _Asked(msgspec.Struct):
+    prediction_id: str
+    predicted_at: datetime
+    request_id: str | None
+
+
 _decode = msgspec.msgpack.Decoder(PredictionRow).decode
+_decode_asked = msgspec.msgpack.Decoder(_Asked).decode
 _decode_id = msgspec.msgpack.Decoder(_Identified).decode
 
 
@@ -65,6 +72,20 @@ def read(folder: Path, start: datetime | None = None, end: datetime | None = Non
             row = _decode(payload)
             if (start is None or start <= row.predicted_at) and (end is None or row.predicted_at < end):
                 yield row
+
+
+def ids_of_request(folder: Path, request_id: str, moment: datetime) -> frozenset[str]:
+    """Return the prediction ids a request has in the log at a moment of event time.
+
+    Raises:
+        DataError: a segment of that day is damaged before its tail.
+    """
+    return frozenset(
+        asked.prediction_id
+        for path in segments(folder, moment, moment)
+        for asked in map(_decode_asked, read_payloads(path))
+        if (asked.request_id, asked.predicted_at) == (request_id, moment)
+    )
 
 
 def latest(

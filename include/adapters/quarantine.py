@@ -1,6 +1,7 @@
 """Quarantine: rows that were set aside, each with its reason, and what was said about their batch."""
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -32,3 +33,19 @@ def keep(settings: Settings, name: str, batch: str, rows: pyarrow.Table, result:
     text = json.dumps(result, indent=2, sort_keys=True, default=str)
     write_atomically(path.with_suffix(".json"), text.encode())
     return path
+
+
+def remove_old(settings: Settings, now: datetime) -> int:
+    """Remove the batches kept longer than `settings.quarantine_days`; return how many.
+
+    The newest of each source and view stays, however old it is. Age is wall time: when the batch was kept.
+    """
+    limit = (now - timedelta(days=settings.quarantine_days)).timestamp()
+    old: list[Path] = []
+    for folder in settings.quarantine_folder.glob("*/"):
+        kept = sorted(folder.glob("*.parquet"), key=lambda path: (path.stat().st_mtime, path.name))
+        old += [path for path in kept[:-1] if path.stat().st_mtime < limit]
+    for path in old:
+        path.with_suffix(".json").unlink(missing_ok=True)
+        path.unlink()
+    return len(old)

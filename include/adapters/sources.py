@@ -48,6 +48,10 @@ class Sources:
         """Close the connection."""
         self.connection.close()
 
+    def beside(self) -> "Sources":
+        """Return the same sources on a connection of its own, for another thread."""
+        return Sources(_in_utc(self.connection.cursor()), self.definitions, self.as_of)
+
     def coverage(self) -> dict[str, tuple[datetime, datetime]]:
         """Return the first and last event time of each source that has event times and rows."""
         return self._extremes({name: item.event_at for name, item in self.definitions.items()})
@@ -141,9 +145,8 @@ def examine_sources(
     Raises:
         SourceError: a source has no definition, cannot be read, or lacks a column.
     """
-    connection = duckdb.connect()
+    connection = _in_utc(duckdb.connect())
     try:
-        connection.execute("SET TimeZone = 'UTC'")
         definitions = {}
         for name in sorted(names):
             located = locate_source(settings, name, model_folders)
@@ -153,6 +156,10 @@ def examine_sources(
         connection.close()
         raise
     return Sources(connection, definitions, as_of)
+
+
+def _in_utc(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    return connection.execute("SET TimeZone = 'UTC'")
 
 
 def arrived(source: SourceDefinition, as_of: datetime) -> str:
@@ -194,11 +201,11 @@ def _create_clean_view(
         return
     keys = ", ".join(quoted(name) for name in source.checks.key)
     connection.execute(
-        f"CREATE TEMP TABLE {quoted(source.name + '__first')} AS SELECT {columns} FROM ({good}) "  # noqa: S608
+        f"CREATE TABLE {quoted(source.name + '__first')} AS SELECT {columns} FROM ({good}) "  # noqa: S608
         f"SEMI JOIN {quoted(source.name + REPEATED)} USING ({keys}) QUALIFY {order_of_arrival(source)} = 1"
     )
     connection.execute(
-        f"CREATE TEMP VIEW {quoted(source.name)} AS SELECT {columns} FROM ({good}) "  # noqa: S608
+        f"CREATE VIEW {quoted(source.name)} AS SELECT {columns} FROM ({good}) "  # noqa: S608
         f"ANTI JOIN {quoted(source.name + REPEATED)} USING ({keys}) "
         f"UNION ALL SELECT * FROM {quoted(source.name + '__first')}"
     )
@@ -219,7 +226,7 @@ def _has_repeated(connection: duckdb.DuckDBPyConnection, located: LocatedSource,
     keys = ", ".join(quoted(name) for name in source.checks.key)
     try:
         connection.execute(
-            f"CREATE TEMP TABLE {quoted(source.name + REPEATED)} AS "  # noqa: S608 - names are validated
+            f"CREATE TABLE {quoted(source.name + REPEATED)} AS "  # noqa: S608 - names are validated
             f"SELECT {keys} FROM ({good}) GROUP BY ALL HAVING count(*) > 1"
         )
     except duckdb.Error as error:

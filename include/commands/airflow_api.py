@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, date, datetime
+from datetime import time as clock
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ _TRANSIENT = frozenset({502, 503, 504})
 _ATTEMPTS = 10
 _TIMEOUT_SECONDS = 30.0
 _DONE = frozenset({"success", "failed"})
+_PAGE = 100
 
 
 class AirflowApi:
@@ -44,6 +46,62 @@ class AirflowApi:
         """
         body = {"logical_date": logical_date.isoformat() if logical_date else None, "conf": conf}
         return str(self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+
+    def backfill(self, dag_id: str, first: date, last: date) -> None:
+        """Ask for a run of each day from `first` to `last`; days that were run before are run again.
+
+        Raises:
+            PlatformError: Airflow refused it, for instance because another backfill of the DAG is under way.
+        """
+        body = {
+            "dag_id": dag_id,
+            "from_date": _midnight(first),
+            "to_date": _midnight(last),
+            "reprocess_behavior": "completed",
+            "max_active_runs": 1,
+        }
+        self._send("POST", "/api/v2/backfills", json=body)
+
+    def backfill_runs(self, dag_id: str, first: date, last: date) -> list[dict[str, Any]]:
+        """Return the backfill runs of the days from `first` to `last`, oldest day first."""
+        found: list[dict[str, Any]] = []
+        while True:
+            query = {
+                "run_type": "backfill",
+                "logical_date_gte": _midnight(first),
+                "logical_date_lte": _midnight(last),
+                "order_by": "logical_date",
+                "limit": _PAGE,
+                "offset": len(found),
+            }
+            answer = self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns", params=query)
+            found += answer["dag_runs"]
+            if len(found) >= answer["total_entries"]:
+                return found
+
+    def wait_for_backfill(
+        self, dag_id: str, first: date, last: date, watch: Callable[[str, str], None], timeout_seconds: float
+    ) -> None:
+        """Wait until the backfill runs of a range have succeeded, calling `watch(day, state)` as each ends.
+
+        Raises:
+            PlatformError: runs failed, with their tasks' errors, or time ran out.
+        """
+        seen: set[str] = set()
+        deadline = time.monotonic() + timeout_seconds
+        while time.monotonic() < deadline:
+            runs = self.backfill_runs(dag_id, first, last)
+            for run in runs:
+                if run["state"] in _DONE and run["dag_run_id"] not in seen:
+                    seen.add(run["dag_run_id"])
+                    watch(run["logical_date"][:10], run["state"])
+            if len(seen) == len(runs):
+                failed = [run["dag_run_id"] for run in runs if run["state"] == "failed"]
+                if failed:
+                    raise PlatformError("\n".join(self.failure(dag_id, run_id) for run_id in failed))
+                return
+            time.sleep(_POLL_SECONDS)
+        raise PlatformError(f"the backfill of {dag_id} did not end within {timeout_seconds:.0f} s")
 
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return a DAG's runs, newest first."""
@@ -162,3 +220,7 @@ class AirflowApi:
         return httpx.request(
             method, url, headers=self._headers, timeout=_TIMEOUT_SECONDS, trust_env=False, **arguments
         )
+
+
+def _midnight(day: date) -> str:
+    return datetime.combine(day, clock(), UTC).isoformat()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, process_time
 
 import numpy
 import pandas
@@ -24,7 +24,7 @@ from include.config.settings import Settings
 from include.features.definitions import entities, feature_view
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
-from include.features.views import View, load_views, offline_folder
+from include.features.views import View, load_views, offline_folder, used_views
 
 VIEW = "customer_spending"
 STORES = {"asof": "include.features.asof_store.AsofOfflineStore", "feast": "duckdb"}
@@ -73,11 +73,19 @@ def bare_join(folder: str, rows: int) -> Callable[[], int]:
     return lambda: int(connection.sql(query).to_arrow_table().num_rows)
 
 
-def compute(folder: str, sources: dict[str, str]) -> Callable[[], int]:
-    """Return the computation and writing of a year of features."""
+def compute(folder: str, sources: dict[str, str], views: list[str] | None) -> Callable[[], int]:
+    """Return the computation and writing of a year of views; None means all."""
     settings = Settings(home=Path(folder), sources=sources)
     as_of = datetime.combine(YEAR[1], datetime.min.time(), UTC) + timedelta(days=1)
-    return lambda: sum(compute_features(settings, *YEAR, as_of, only=(VIEW,)).values())
+    return lambda: sum(compute_features(settings, *YEAR, as_of, only=views).values())
+
+
+def history(folder: str, first: str, views: list[str] | None) -> Callable[[], int]:
+    """Return the computation of the daily rows that joins and materialisation read."""
+    settings = Settings(home=Path(folder))
+    days = date.fromisoformat(first), HISTORY[1]
+    as_of = datetime.combine(days[1], datetime.min.time(), UTC) + timedelta(days=1)
+    return lambda: sum(compute_features(settings, *days, as_of, only=views).values())
 
 
 def materialize(folder: str, url: str, day: str) -> Callable[[], int]:
@@ -96,7 +104,8 @@ def replicate(folder: str, times: int) -> Callable[[], int]:
                 "COPY (SELECT "  # noqa: S608 - own figures and folder
                 f"customer_id + {CUSTOMER_STEP} * copy AS household_id, "
                 f"basket_id + {BASKET_STEP} * copy AS basket_id, product_id, quantity, "
-                "amount AS sales_value, event_at AS transaction_timestamp "
+                "amount AS sales_value, retail_discount AS retail_disc, coupon_discount AS coupon_disc, "
+                "event_at AS transaction_timestamp "
                 f"FROM purchases, range({times}) AS copies(copy)) "
                 f"TO '{Path(folder) / 'purchases.parquet'}' (FORMAT parquet, ROW_GROUP_SIZE 500000)"
             )
@@ -106,43 +115,56 @@ def replicate(folder: str, times: int) -> Callable[[], int]:
 
 
 def synthesize(folder: str, customers: int, day: str) -> Callable[[], int]:
-    """Return the making of one day of features of synthetic customers."""
+    """Return the making of one day of features of synthetic customers; the other views get a single one."""
     settings = Settings(home=Path(folder))
+    views = used_views(settings).values()
+    sizes = {view.name: customers if view.name == VIEW else 1 for view in views}
+    tables = {view.name: _synthetic(view, sizes[view.name], day) for view in views}
+
+    def run() -> int:
+        for name, table in tables.items():
+            write_table(offline_folder(settings, name) / f"{day}.parquet", table)
+        return customers
+
+    return run
+
+
+RUNS: dict[str, Callable[..., Callable[[], int]]] = {
+    item.__name__: item for item in (join, bare_join, compute, history, materialize, replicate, synthesize)
+}
+
+
+def main() -> None:
+    """Prepare a run, say when it begins, run it once, print what it took as JSON."""
+    run = RUNS[sys.argv[1]](**json.loads(sys.argv[2]))
+    began, cpu_began = monotonic(), process_time()
+    print(json.dumps({"began": began}), flush=True)
+    rows = run()
+    taken = {
+        "seconds": monotonic() - began,
+        "cpu_seconds": process_time() - cpu_began,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "rows": rows,
+    }
+    print(json.dumps(taken))
+
+
+def _view(folder: Path) -> View:
+    return load_views(Settings(home=folder))[VIEW]
+
+
+def _synthetic(view: View, customers: int, day: str) -> pyarrow.Table:
     draw = numpy.random.default_rng(SEED)
     moment = datetime.fromisoformat(day).replace(tzinfo=UTC)
-    definition = _view(Path(folder)).definition
     columns = {
         "int64": lambda: pyarrow.array(draw.integers(1, 30, customers)),
         "float64": lambda: pyarrow.array(draw.gamma(2.0, 80.0, customers)),
         "string": lambda: pyarrow.array(draw.choice(["GROCERY", "DRUG GM", "MEAT"], customers)),
     }
-    table = pyarrow.table(
-        {
-            definition.entity.name: pyarrow.array(numpy.arange(1, customers + 1)),
-            "event_timestamp": pyarrow.array([moment] * customers, pyarrow.timestamp("us", "UTC")),
-        }
-        | {field.name: columns[str(field.dtype)]() for field in definition.fields}
-    )
-    return lambda: int(write_table(offline_folder(settings, VIEW) / f"{day}.parquet", table))
-
-
-RUNS: dict[str, Callable[..., Callable[[], int]]] = {
-    item.__name__: item for item in (join, bare_join, compute, materialize, replicate, synthesize)
-}
-
-
-def main() -> None:
-    """Prepare a run, run it once, print what it took as JSON."""
-    run = RUNS[sys.argv[1]](**json.loads(sys.argv[2]))
-    began = perf_counter()
-    rows = run()
-    seconds = perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mib": peak, "rows": rows}))
-
-
-def _view(folder: Path) -> View:
-    return load_views(Settings(home=folder))[VIEW]
+    stamps = pyarrow.array([moment] * customers, pyarrow.timestamp("us", "UTC"))
+    keys = pyarrow.array(numpy.arange(1, customers + 1))
+    fields = {field.name: columns[str(field.dtype)]() for field in view.definition.fields}
+    return pyarrow.table({view.definition.entity.name: keys, "event_timestamp": stamps} | fields)
 
 
 def _warehouse(folder: Path, store: str, views: int) -> FeatureStore:

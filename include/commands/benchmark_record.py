@@ -18,11 +18,20 @@ from include.config.settings import REPOSITORY_ROOT
 Figure = float | int | str | bool
 """What may stand in a record."""
 
+_RECORDS = ":(exclude)docs/benchmarks"
+"""Records do not make a tree dirty: a benchmark writes one after the other."""
+
 BENCHMARKS = REPOSITORY_ROOT / "docs" / "benchmarks"
 
 
 def write_record(
-    name: str, title: str, figures: Mapping[str, Figure], libraries: Sequence[str], folder: Path = BENCHMARKS
+    name: str,
+    title: str,
+    figures: Mapping[str, Figure],
+    libraries: Sequence[str],
+    folder: Path = BENCHMARKS,
+    *,
+    notes: str = "",
 ) -> Path:
     """Write the figures, with where they come from, as JSON and as a Markdown table; return the JSON's path.
 
@@ -32,6 +41,7 @@ def write_record(
         figures: what was measured, each under a name that ends in its unit where it has one.
         libraries: distributions whose versions matter.
         folder: where to write; it is made if missing.
+        notes: Markdown between the picture and the table.
 
     Raises:
         subprocess.CalledProcessError: git cannot name the commit.
@@ -40,26 +50,28 @@ def write_record(
     record = {**figures, **provenance(libraries)}
     path = folder / f"{name}.json"
     write_atomically(path, (json.dumps(record, indent=2) + "\n").encode())
-    write_atomically(folder / f"{name}.md", markdown(title, name, record).encode())
+    write_atomically(folder / f"{name}.md", markdown(title, name, record, notes).encode())
     return path
 
 
 def provenance(libraries: Sequence[str], root: Path = REPOSITORY_ROOT) -> dict[str, Figure]:
     """Return the machine, the versions and the commit, under flat names."""
+    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", _RECORDS)
     facts: dict[str, Figure] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "python_version": platform.python_version(),
         "commit": _git(root, "rev-parse", "HEAD"),
-        "commit_dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no")),
+        "commit_dirty": bool(status),
     }
     return facts | {f"{library}_version": version(library) for library in libraries}
 
 
-def markdown(title: str, name: str, record: Mapping[str, Figure]) -> str:
-    """Return the page for people: a table of the figures above the picture."""
+def markdown(title: str, name: str, record: Mapping[str, Figure], notes: str = "") -> str:
+    """Return the page for people: the picture, what is to be said about it, a table of the figures."""
     rows = [f"| {key} | {_text(value)} |" for key, value in record.items()]
+    said = [notes, ""] if notes else []
     return "\n".join(
-        [f"# {title}", "", f"![{title}]({name}.png)", "", "| figure | value |", "|---|---|", *rows, ""]
+        [f"# {title}", "", f"![{title}]({name}.png)", "", *said, "| figure | value |", "|---|---|", *rows, ""]
     )
 
 

@@ -88,6 +88,12 @@ def refuse_second_start(settings: Settings) -> None:
         raise PlatformError(f"{len(left)} processes of an earlier start still run; `make stop` ends them")
 
 
+def is_running(settings: Settings) -> bool:
+    """Tell whether what was started last still runs under its supervisor."""
+    stack = read_record(settings)
+    return stack is not None and bool(survivors(stack)) and is_alive(stack.supervisor)
+
+
 def wait_until_ready(
     settings: Settings,
     names: Sequence[str] = PROCESSES,

@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     online_chunk_rows: int = Field(default=20_000, ge=1)
     """Entities brought to the online store at once; memory is bounded by them."""
 
+    quarantine_days: int = Field(default=30, ge=1)
+    """Days a batch stays in quarantine; the newest of a source or view stays until another one comes."""
+
+    scoring_chunk_rows: int = Field(default=20_000, ge=1)
+    """Entities a batch scores and logs at once; memory is bounded by them."""
+
     segment_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the prediction log starts a new segment."""
 
@@ -153,6 +159,11 @@ class Settings(BaseSettings):
     def outcomes_folder(self) -> Path:
         """Segments of the outcome log."""
         return self.home / "outcomes"
+
+    @property
+    def scores_folder(self) -> Path:
+        """Scores of batches, one folder a model and moment."""
+        return self.home / "scores"
 
     @property
     def skew_folder(self) -> Path:

@@ -7,15 +7,16 @@ spare: so it imports nothing else, and what it imports it imports inside.
 
 import ast
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
 from include.config.settings import REPOSITORY_ROOT
-from include.contracts.errors import ContractError
+from include.contracts.errors import ContractError, ModelError
 from include.contracts.predictions import FeatureValue
+from include.contracts.signatures import FeatureInput
 
 SHARED_TRANSFORMS = REPOSITORY_ROOT / "include" / "transforms"
 TRANSFORMS_NAME = "transforms"
@@ -60,6 +61,44 @@ def load_transform(name: str, model_folder: Path | None = None) -> Transform:
     raise ContractError(
         f"no transform {name!r}: neither in {SHARED_TRANSFORMS} nor in the model's own {TRANSFORMS_NAME}/"
     )
+
+
+def as_trained(transform: Transform, version: str, trained_sha256: Mapping[str, str]) -> Transform:
+    """Return the transform, if its text is the one a version was trained with.
+
+    Raises:
+        ContractError: it is not.
+    """
+    if trained_sha256.get(transform.name) != transform.sha256:
+        raise ContractError(
+            f"transform {transform.name!r} is not the one version {version} was trained with; "
+            "bring its text back, and give the changed one a name of its own"
+        )
+    return transform
+
+
+def run_transform(
+    transform: Transform,
+    item: FeatureInput,
+    rows: Sequence[Mapping[str, FeatureValue]],
+    seconds: Sequence[float],
+) -> Sequence[FeatureValue]:
+    """Return an input's values for rows of view features, each at its moment in seconds since 1970 UTC.
+
+    Raises:
+        ModelError: the transform fails, or gives another number of values.
+    """
+    columns: Columns = {
+        column.name: list(seconds) if column.view is None else [row[column.name] for row in rows]
+        for column in item.reads
+    }
+    try:
+        values = transform.function(columns)
+    except Exception as error:
+        raise ModelError(f"transform {transform.name!r} fails: {type(error).__name__}") from error
+    if len(values) != len(rows):
+        raise ModelError(f"transform {transform.name!r} gives {len(values)} values for {len(rows)} rows")
+    return values
 
 
 def _read(path: Path) -> Transform:

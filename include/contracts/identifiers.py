@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from threading import Lock
 from uuid import UUID
 
@@ -43,16 +44,20 @@ def uuid7(at: datetime) -> str:
     Raises:
         ValueError: `at` has no zone, or lies outside what 48 bits of milliseconds since 1970 hold.
     """
-    if at.tzinfo is None:
-        raise ValueError(f"{at} has no zone; ids are made from aware times")
-    millisecond = (at - _EPOCH) // _MILLISECOND
-    if not 0 <= millisecond < 1 << _TIME_BITS:
-        raise ValueError(f"{at} lies outside the times a UUIDv7 can carry")
-    tail = _sequence.next_tail(millisecond)
-    high = (millisecond << 16) | (_VERSION << 12) | (tail >> _RAND_B_BITS)
-    low = (_VARIANT << _RAND_B_BITS) | (tail & _RAND_B_MASK)
-    digits = f"{high:016x}{low:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    millisecond = _millisecond_of(at)
+    return _identifier(millisecond, _sequence.next_tail(millisecond))
+
+
+def derived_uuid7(at: datetime, name: str) -> str:
+    """Return the UUIDv7 of a thing with a name: the same time and name give the same id.
+
+    Its random bits are the first 74 of SHA-256 over the name (UTF-8).
+
+    Raises:
+        ValueError: as `uuid7`.
+    """
+    digest = sha256(name.encode()).digest()[:10]
+    return _identifier(_millisecond_of(at), int.from_bytes(digest, "big") >> (80 - _RANDOM_BITS))
 
 
 def time_of(identifier: str) -> datetime:
@@ -71,3 +76,19 @@ def time_of(identifier: str) -> datetime:
         return _EPOCH + (parsed.int >> (128 - _TIME_BITS)) * _MILLISECOND
     except OverflowError:
         raise ValueError(f"{identifier!r} carries a time after the year 9999") from None
+
+
+def _millisecond_of(at: datetime) -> int:
+    if at.tzinfo is None:
+        raise ValueError(f"{at} has no zone; ids are made from aware times")
+    millisecond = (at - _EPOCH) // _MILLISECOND
+    if not 0 <= millisecond < 1 << _TIME_BITS:
+        raise ValueError(f"{at} lies outside the times a UUIDv7 can carry")
+    return millisecond
+
+
+def _identifier(millisecond: int, tail: int) -> str:
+    high = (millisecond << 16) | (_VERSION << 12) | (tail >> _RAND_B_BITS)
+    low = (_VARIANT << _RAND_B_BITS) | (tail & _RAND_B_MASK)
+    digits = f"{high:016x}{low:016x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

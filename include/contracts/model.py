@@ -177,8 +177,10 @@ class RobustnessGate(BaseModel):
 
     affected_share: float = Field(default=0.1, gt=0, le=1)
     """Share of the test rows that each probe spoils."""
-    maximum_degradation: float = Field(default=0.1, gt=0)
-    """By what part of itself the champion gate's metric may get worse."""
+    maximum_degradation: float = Field(default=0.05, gt=0)
+    """By what part of itself the champion gate's metric may get worse by missing or unknown values."""
+    maximum_degradation_extreme: float = Field(default=0.25, gt=0)
+    """The same for the smallest and largest values the contract lets through."""
 
 
 class Gates(BaseModel):
@@ -279,6 +281,8 @@ class Schedules(BaseModel):
 
     labels: str = "0 4 * * *"
     train: str = "0 5 * * 1"
+    batch_score: str | None = None
+    """None: batches are scored only when asked for."""
 
 
 class ModelContract(BaseModel):

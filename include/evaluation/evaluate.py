@@ -14,7 +14,7 @@ from include.adapters.snapshots import read_snapshot, rows_within
 from include.adapters.tracking import Tracking
 from include.config.models import ModelFolder
 from include.config.settings import Settings
-from include.contracts.errors import ContractError
+from include.contracts.errors import ContractError, ModelError
 from include.contracts.model import ModelContract
 from include.contracts.packages import (
     EVALUATION_NAME,
@@ -38,7 +38,7 @@ from include.evaluation.gates import baseline_gate, parity_gate, threshold_gate
 from include.evaluation.page import report_page
 from include.evaluation.plots import calibration, curves, histograms
 from include.evaluation.robustness import robustness_gate, robustness_probes
-from include.evaluation.scored import Scored, largest_difference, scored
+from include.evaluation.scored import FAR_OFF, Scored, largest_difference, scored
 from include.evaluation.skew_replay import logged_answers, replay, replay_gate
 from include.evaluation.slices import slice_figures, slice_gates
 from include.evaluation.triton import NotServed, measure_in_triton, triton_gates
@@ -79,52 +79,43 @@ def evaluate(
     store = ArtefactStore(settings.artefacts_folder)
     record = TrainingRecord.model_validate_json(store.read(f"{candidate_uri}/{TRAINING_NAME}"))
     candidate = open_candidate(store, folder.contract, candidate_uri, record)
-    report = judge_here(settings, candidate, champion)
+    served = measure_in_triton(settings, candidate.scored, record, candidate.graph)
+    logged = logged_answers(settings, champion, record.snapshot.as_of) if champion else []
+    report = judge_candidate(store, candidate, champion, served, logged)
     store.write(f"{candidate_uri}/{PAGE_NAME}", report_page(report).encode())
     store.write(f"{candidate_uri}/{EVALUATION_NAME}", report.model_dump_json(indent=2).encode())
     tracking = Tracking(settings)
-    tracking.log_metrics(candidate.record.run_id, figures(report))
-    tracking.log_file(candidate.record.run_id, store.path(f"{candidate_uri}/{PAGE_NAME}"))
+    tracking.log_metrics(record.run_id, figures(report))
+    tracking.log_file(record.run_id, store.path(f"{candidate_uri}/{PAGE_NAME}"))
     return report
 
 
-def judge_here(settings: Settings, candidate: Candidate, champion: Version | None) -> EvaluationReport:
-    """Judge a candidate with what this platform has: its Triton, its log of the champion's answers.
-
-    Raises:
-        ArtefactError, DataError: as `evaluate`.
-    """
-    served = measure_in_triton(settings, candidate.scored, candidate.record, candidate.graph)
-    logged = logged_answers(settings, champion, candidate.record.snapshot.as_of) if champion else []
-    return judge_candidate(ArtefactStore(settings.artefacts_folder), candidate, champion, served, logged)
-
-
 def open_candidate(
-    store: ArtefactStore, contract: ModelContract, folder_uri: str, record: TrainingRecord
+    store: ArtefactStore, contract: ModelContract, candidate_uri: str, record: TrainingRecord
 ) -> Candidate:
-    """Read a candidate and score its test rows.
+    """Open a candidate, or a version's package, and score its test rows.
 
     Args:
-        store: holds candidate and training set.
+        store: where it lies.
         contract: the model's.
-        folder_uri: where graph and golden predictions lie: a candidate's folder or a package.
-        record: how it was trained.
+        candidate_uri: folder with the graph and its golden predictions.
+        record: how it came to be.
 
     Raises:
         ContractError, ArtefactError, DataError: as `evaluate`.
     """
     if record.contract_sha256 != contract.sha256:
-        raise ContractError(f"{contract.name}: the contract changed since {folder_uri} was trained")
+        raise ContractError(f"{contract.name}: the contract changed since {candidate_uri} was trained")
     windows = training_windows(contract.training, contract.label, record.snapshot.as_of)
     frame = read_snapshot(store, record.snapshot)
-    graph = store.path(f"{folder_uri}/{MODEL_NAME}")
+    graph = store.path(f"{candidate_uri}/{MODEL_NAME}")
     model = OnnxModel(graph, record.signature)
     return Candidate(
         contract=contract,
         record=record,
         model=model,
         graph=graph,
-        golden=GoldenSet.model_validate_json(store.read(f"{folder_uri}/{GOLDEN_NAME}")),
+        golden=GoldenSet.model_validate_json(store.read(f"{candidate_uri}/{GOLDEN_NAME}")),
         train=rows_within(frame, windows.train),
         test=windows.test,
         scored=scored(contract, model, rows_within(frame, windows.test), "the candidate"),
@@ -205,5 +196,8 @@ def _parity(candidate: Candidate) -> float | None:
     names = [item.name for item in record.signature.inputs]
     columns = {name: [case.features[name] for case in golden.cases] for name in names}
     expected = np.array([case.outputs for case in golden.cases])
-    gap = largest_difference(candidate.model.predict(columns), expected)
+    try:
+        gap = largest_difference(candidate.model.predict(columns), expected)
+    except ModelError:
+        gap = FAR_OFF
     return max(record.metrics[PARITY_METRIC], gap)

@@ -86,7 +86,7 @@ def champion_gate(
         bound=champion_value - better * gate.tolerance,
         detail=(
             f"{name} {value:.4f} against {champion_value:.4f} of champion {champion} on the same "
-            f"{rows} rows: better by {better * paired.difference:+.4f}, with {paired.confidence:.0%} "
+            f"{rows} rows: better by {better * paired.difference + 0.0:+.4f}, with {paired.confidence:.0%} "
             f"confidence by more than {worst:+.4f}; must be no lower than {-gate.tolerance:+.4f}"
         ),
     )

@@ -1,6 +1,7 @@
 """A registered version compared with whoever is champion now."""
 
 import logging
+from pathlib import PurePosixPath
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.packages import load_manifest, load_report, publish_evaluation
@@ -9,7 +10,10 @@ from include.config.settings import Settings
 from include.contracts.errors import GateError
 from include.contracts.packages import Version
 from include.contracts.reports import Assessment
-from include.evaluation.evaluate import judge_here, open_candidate
+from include.evaluation.evaluate import judge_candidate, open_candidate
+from include.evaluation.page import report_page
+from include.evaluation.skew_replay import logged_answers
+from include.evaluation.triton import measure_in_triton
 
 log = logging.getLogger(__name__)
 
@@ -20,31 +24,37 @@ def reassess(
     """Return the report that compares a version with the present champion, evaluating it again if need be.
 
     The report in the package compares with whoever was champion at training. Where that is no longer so the
-    version is judged anew, on the same frozen rows, and the new report is kept beside the old one.
+    version is judged anew, on the same frozen rows, and the new report is kept beside the old one. What
+    Triton showed of the package still stands; where it was not measured, it is now.
 
     Args:
-        settings: where the artefact store is.
+        settings: where artefact store, Triton and prediction log are.
         folder: the model's folder.
         version: the registered version.
         champion: the version in production, if there is one.
 
     Raises:
-        GateError: against this champion the version misses a gate, or one could not be measured; each is
-            named with its figures.
+        GateError: against this champion the version misses a gate, or one was not measured; each is named
+            with its figures.
         ContractError: the contract has changed since the version was trained; train again.
         ArtefactError: version, champion or training set are missing, altered or unreadable.
     """
     store = ArtefactStore(settings.artefacts_folder)
     manifest = load_manifest(store, version)
     name = None if champion is None else champion.version
-    before = load_report(store, version).champion_version
-    if before == name:
+    packaged = load_report(store, version)
+    if packaged.champion_version == name:
         return Assessment(champion_version=name, evaluation_uri=None)
+    before = packaged.champion_version
     log.info("%s %s was compared with %s; now with %s", version.model, version.version, before, name)
     candidate = open_candidate(store, folder.contract, version.package_uri, manifest)
-    report = judge_here(settings, candidate, champion)
+    served = packaged.triton or measure_in_triton(settings, candidate.scored, manifest, candidate.graph)
+    logged = logged_answers(settings, champion, manifest.snapshot.as_of) if champion else []
+    report = judge_candidate(store, candidate, champion, served, logged)
     if not report.passed:
         missed = (*report.failures, *report.unmeasured)
         gates = "; ".join(f"{gate.kind.value} {gate.metric}: {gate.detail}" for gate in missed)
         raise GateError(f"{version.model} {version.version} against champion {name}: {gates}")
-    return Assessment(champion_version=name, evaluation_uri=publish_evaluation(store, report))
+    uri = publish_evaluation(store, report)
+    store.write(str(PurePosixPath(uri).with_suffix(".html")), report_page(report).encode())
+    return Assessment(champion_version=name, evaluation_uri=uri)

@@ -26,7 +26,7 @@ HUGE = 1e30
 UNKNOWN = "\N{NULL}unknown"
 """A category no source holds."""
 
-_BROKEN = frozenset({GateReason.CRASHED, GateReason.NOT_FINITE})
+_EXTREME = frozenset({Perturbation.SMALLEST, Perturbation.LARGEST})
 _FAILED = {ProbeOutcome.CRASHED: "the graph failed", ProbeOutcome.NOT_FINITE: "scores are not finite"}
 
 Places = npt.NDArray[np.int64]
@@ -66,30 +66,40 @@ def robustness_probes(
 
 
 def robustness_gate(gate: RobustnessGate, probes: tuple[RobustnessProbe, ...]) -> GateResult:
-    """Ask that every score is finite and no probe costs more than the bound."""
-    worst = max(probes, key=lambda probe: (_reason(gate, probe) in _BROKEN, probe.degradation or 0.0))
-    reason = _reason(gate, worst)
+    """Ask that every score is finite and no probe costs more than its bound."""
+    worst = max(probes, key=lambda probe: _severity(gate, probe))
     missed = [probe for probe in probes if _reason(gate, probe) is not GateReason.REACHED]
     return GateResult(
         kind=GateKind.ROBUSTNESS,
         metric="degradation",
         verdict=Verdict.FAIL if missed else Verdict.PASS,
-        reason=reason,
+        reason=_reason(gate, worst),
         subject=_name(worst),
         value=worst.degradation,
-        bound=gate.maximum_degradation,
+        bound=_bound(gate, worst),
         detail=(
             f"{len(missed)} of {len(probes)} probes missed; each spoils one input of {worst.affected_rows} "
-            f"rows, scores must stay finite and {worst.metric} lose at most {gate.maximum_degradation:.0%}; "
+            f"rows, scores must stay finite and {worst.metric} lose at most {gate.maximum_degradation:.0%} "
+            f"({gate.maximum_degradation_extreme:.0%} by extreme values); "
             f"{'missed' if missed else 'worst'}: {'; '.join(map(_told, missed or [worst]))}"
         ),
     )
 
 
+def _bound(gate: RobustnessGate, probe: RobustnessProbe) -> float:
+    is_extreme = probe.perturbation in _EXTREME
+    return gate.maximum_degradation_extreme if is_extreme else gate.maximum_degradation
+
+
+def _severity(gate: RobustnessGate, probe: RobustnessProbe) -> tuple[bool, float]:
+    """Return what orders probes: broken ones last, then by the part of their bound they use up."""
+    return probe.degradation is None, (probe.degradation or 0.0) / _bound(gate, probe)
+
+
 def _reason(gate: RobustnessGate, probe: RobustnessProbe) -> GateReason:
     if probe.degradation is None:
         return GateReason.CRASHED if probe.outcome is ProbeOutcome.CRASHED else GateReason.NOT_FINITE
-    is_costly = probe.degradation > gate.maximum_degradation
+    is_costly = probe.degradation > _bound(gate, probe)
     return GateReason.DEGRADES_TOO_MUCH if is_costly else GateReason.REACHED
 
 

@@ -13,6 +13,9 @@ from include.contracts.errors import DataError, ModelError
 from include.contracts.model import ModelContract
 from include.stats.metrics import compute_metrics
 
+FAR_OFF = float(np.finfo(np.float32).max)
+"""Stands for a difference that is no number."""
+
 FEWEST_ROWS = 2
 """Of fewer no metric says anything."""
 
@@ -68,4 +71,4 @@ def scored(contract: ModelContract, model: OnnxModel, rows: pd.DataFrame, whose:
 def largest_difference(found: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
     """Return max |found - expected| / max(1, max |expected|); huge where one is not finite."""
     largest = float(np.abs(found - expected).max()) / max(1.0, float(np.abs(expected).max()))
-    return largest if np.isfinite(largest) else float(np.finfo(np.float32).max)
+    return largest if np.isfinite(largest) else FAR_OFF

@@ -21,6 +21,7 @@ from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.reports import GateKind, GateReason, GateResult, SkewReplay, Verdict
 from include.contracts.signatures import Signature
 from include.evaluation.champion import Champion
+from include.evaluation.scored import FAR_OFF
 
 ROWS = 2_000
 LOOKED_AT = 200_000
@@ -61,8 +62,8 @@ def replay(
     names = tuple(item.name for item in signature.inputs)
     complete = [place for place, row in enumerate(rows) if row.features.keys() >= set(names)]
     scores = _scores(candidate, names, [rows[place] for place in complete])
-    finite = np.isfinite(scores).all(axis=1) if complete else np.zeros(0, np.bool_)
-    changes = np.abs(scores[finite] - answered[complete][finite]) if finite.any() else np.zeros(0)
+    finite = np.isfinite(scores).all(axis=1)
+    changes = np.abs(scores[finite] - answered[np.array(complete, np.int64)][finite])
     return SkewReplay(
         version=champion.version.version,
         rows=len(rows),
@@ -99,11 +100,13 @@ def _differences(
 ) -> npt.NDArray[np.float64]:
     """Return each row's largest difference, relative to outputs beyond 1; huge where it has no score."""
     gaps = np.abs(scores - answered).max(axis=1) / np.maximum(1.0, np.abs(answered).max(axis=1))
-    return np.where(np.isfinite(gaps), gaps, np.finfo(np.float32).max)
+    return np.where(np.isfinite(gaps), gaps, FAR_OFF)
 
 
 def _scores(model: OnnxModel, names: Sequence[str], rows: Sequence[PredictionRow]) -> npt.NDArray[np.float64]:
     """Return scores [n, outputs]; NaN for all where the graph fails."""
+    if not rows:
+        return np.zeros((0, 1))
     columns = {name: [row.features.get(name) for row in rows] for name in names}
     try:
         return model.predict(columns).astype(np.float64)

@@ -202,8 +202,11 @@ class _AsofJoin:
             ttl=view.ttl or None,
         )
 
-    def sql(self, alias: str, timestamp: str, first: datetime, last: datetime) -> str:
-        """Return the join, the file's rows bounded to those any entity row could use."""
+    def sql(self, timestamp: str, first: datetime, last: datetime) -> str:
+        """Return the query of the features in the order of the entity rows.
+
+        The file's rows are bounded to those any entity row could use.
+        """
         earliest = f"{_name(self.timestamp)} >= {_moment(first - self.ttl)} AND " if self.ttl else ""
         keys = [old for old, _ in self.keys]
         newest_created = (
@@ -213,21 +216,21 @@ class _AsofJoin:
             else ""
         )
         columns = _names(dict.fromkeys([*keys, *(old for old, _ in self.features)]))
-        matches = " AND ".join(f"{alias}.{_name(old)} = e.{_name(theirs)}" for old, theirs in self.keys)
+        matches = " AND ".join(f"f.{_name(old)} = e.{_name(theirs)}" for old, theirs in self.keys)
         return (
-            f"ASOF LEFT JOIN (SELECT {columns}, epoch_us({_name(self.timestamp)}) AS __stamp "  # noqa: S608
+            f"SELECT {', '.join(self._columns(timestamp))} FROM entity_rows AS e "  # noqa: S608 - quoted
+            f"ASOF LEFT JOIN (SELECT {columns}, epoch_us({_name(self.timestamp)}) AS __stamp "
             f"FROM {self.relation} WHERE {earliest}{_name(self.timestamp)} <= {_moment(last)} "
-            f"{newest_created}) AS {alias} ON {matches} AND epoch_us(e.{_name(timestamp)}) >= {alias}.__stamp"
+            f"{newest_created}) AS f ON {matches} AND epoch_us(e.{_name(timestamp)}) >= f.__stamp "
+            f"ORDER BY e.{_ORDER}"
         )
 
-    def columns(self, alias: str, timestamp: str) -> list[str]:
+    def _columns(self, timestamp: str) -> list[str]:
         """Return the features as expressions, null where the row found is older than the TTL."""
         if self.ttl is None:
-            return [f"{alias}.{_name(old)} AS {_name(new)}" for old, new in self.features]
-        fresh = f"{alias}.__stamp + {self.ttl // _MICROSECOND} >= epoch_us(e.{_name(timestamp)})"
-        return [
-            f"CASE WHEN {fresh} THEN {alias}.{_name(old)} END AS {_name(new)}" for old, new in self.features
-        ]
+            return [f"f.{_name(old)} AS {_name(new)}" for old, new in self.features]
+        fresh = f"f.__stamp + {self.ttl // _MICROSECOND} >= epoch_us(e.{_name(timestamp)})"
+        return [f"CASE WHEN {fresh} THEN f.{_name(old)} END AS {_name(new)}" for old, new in self.features]
 
 
 def _entity_rows(entity_df: pandas.DataFrame, timestamp: str) -> pyarrow.Table:
@@ -244,22 +247,24 @@ def _entity_rows(entity_df: pandas.DataFrame, timestamp: str) -> pyarrow.Table:
 def _joined(rows: pyarrow.Table, timestamp: str, joins: Sequence[_AsofJoin]) -> pyarrow.Table:
     bounds = compute.min_max(rows[timestamp]).as_py()
     first, last = bounds["min"] or _EPOCH, bounds["max"] or _EPOCH
-    features = [column for index, join in enumerate(joins) for column in join.columns(f"f{index}", timestamp)]
-    entity = [f"e.{_name(name)}" for name in rows.column_names if name != _ORDER]
-    query = (
-        f"SELECT {', '.join(entity + features)} FROM entity_rows AS e "  # noqa: S608 - names are quoted
-        + " ".join(join.sql(f"f{index}", timestamp, first, last) for index, join in enumerate(joins))
-        + f" ORDER BY e.{_ORDER}"
-    )
-    return _run(query, entity_rows=rows)
+    result = rows.drop_columns([_ORDER])
+    with _connection() as connection:
+        connection.register("entity_rows", rows)
+        # View by view: a single query would carry the columns of all through every join's sort.
+        for join in joins:
+            found = connection.sql(join.sql(timestamp, first, last)).to_arrow_table()
+            for name in found.column_names:
+                result = result.append_column(name, found[name])
+    return result
 
 
-def _run(query: str, **tables: pyarrow.Table) -> pyarrow.Table:
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        for name, table in tables.items():
-            connection.register(name, table)
+def _run(query: str) -> pyarrow.Table:
+    with _connection() as connection:
         return connection.sql(query).to_arrow_table()
+
+
+def _connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect().execute("SET TimeZone = 'UTC'")
 
 
 def _is_parquet(source: DataSource | None) -> bool:

@@ -16,7 +16,7 @@ from include.adapters.source_definitions import locate_source
 from include.adapters.sources import Sources, open_sources
 from include.config.settings import Settings
 from include.contracts.canonical import content_hash
-from include.features.views import View, used_views
+from include.features.views import Tell, View, confined, log_broken, used_views
 
 
 @dataclass(frozen=True)
@@ -59,30 +59,33 @@ def dirty_days(
     )
 
 
-def due_days(settings: Settings, day: date, as_of: datetime) -> list[date]:
+def due_days(settings: Settings, day: date, as_of: datetime, tell: Tell = log_broken) -> list[date]:
     """Return the days a run has to compute: its own unless nothing changed, and earlier ones gone dirty.
 
     The own day stays as it is, too, when it was computed from a later moment: an older run never replaces
     what a newer one knew.
 
     Raises:
-        SourceError: a source cannot be read.
+        SourceError: a source of a shared view cannot be read; a model folder's own view is told.
     """
     due: set[date] = set()
-    for view in used_views(settings).values():
-        computed = read_days(settings, view.name)
-        known = computed.get(day)
-        current = known is not None and known.online and known.inputs == inputs_hash(settings, view)
-        if not current and (known is None or known.as_of <= as_of or not known.online):
-            due.add(day)
-        earlier = {item: known.as_of for item, known in computed.items() if item <= day}
-        if earlier:
-            due.update(
-                dirty_days(
-                    earlier, _arrivals(settings, view, min(earlier.values()), as_of), view.definition.window
-                )
-            )
+    for view in used_views(settings, tell).values():
+        with confined(view.model_folder, view.name, tell):
+            due |= _due(settings, view, day, as_of)
     return sorted(due)
+
+
+def _due(settings: Settings, view: View, day: date, as_of: datetime) -> set[date]:
+    computed = read_days(settings, view.name)
+    known = computed.get(day)
+    current = known is not None and known.online and known.inputs == inputs_hash(settings, view)
+    replaces = known is None or known.as_of <= as_of or not known.online
+    due = {day} if replaces and not current else set()
+    earlier = {item: known.as_of for item, known in computed.items() if item <= day}
+    if earlier:
+        arrivals = _arrivals(settings, view, min(earlier.values()), as_of)
+        due.update(dirty_days(earlier, arrivals, view.definition.window))
+    return due
 
 
 def read_days(settings: Settings, view: str) -> dict[date, ComputedDay]:

@@ -3,6 +3,7 @@
 import filecmp
 import shutil
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import duckdb
 import pyarrow
 from pyarrow import compute
 
-from include.adapters.files import replacing
+from include.adapters.files import sync
 from include.adapters.parquet import write_table
 from include.adapters.sources import Sources, open_sources
 from include.config.settings import Settings
@@ -18,7 +19,16 @@ from include.contracts.errors import ContractError, DataError
 from include.contracts.quality import Batch
 from include.contracts.sources import ColumnType
 from include.features.computed_days import record_computed
-from include.features.views import DAYS, TIMESTAMP, View, confined, offline_folder, used_views
+from include.features.views import (
+    DAYS,
+    TIMESTAMP,
+    Tell,
+    View,
+    confined,
+    log_broken,
+    offline_folder,
+    used_views,
+)
 
 _SQL_TYPES = {
     ColumnType.INT64: "BIGINT",
@@ -28,6 +38,9 @@ _SQL_TYPES = {
     ColumnType.TIMESTAMP: "TIMESTAMPTZ",
 }
 
+_MONTHS_AT_ONCE = 2
+"""One month's query leaves cores idle; more at once would only take more memory."""
+
 
 def compute_features(
     settings: Settings, first: date, last: date, as_of: datetime, only: Collection[str] | None = None
@@ -35,7 +48,7 @@ def compute_features(
     """Compute and publish the views that models use, for the days from `first` to `last`, both included.
 
     Nothing is published before everything is computed. Each day is published in one step and only when its
-    rows changed; memory is bounded by a month's rows.
+    rows changed; memory is bounded by the rows of two months.
 
     Args:
         settings: says where sources and features lie.
@@ -59,18 +72,25 @@ def compute_features(
 
 
 def stage_features(
-    settings: Settings, days: Sequence[date], as_of: datetime, only: Collection[str] | None = None
+    settings: Settings,
+    days: Sequence[date],
+    as_of: datetime,
+    only: Collection[str] | None = None,
+    tell: Tell = log_broken,
 ) -> dict[str, int]:
-    """Compute views for days into the staging folder, where nobody reads; see `compute_features`."""
+    """Compute views for days into the staging folder, where nobody reads; see `compute_features`.
+
+    `tell` gets each view of a model's own folder that fails.
+    """
     if not days:
         raise DataError("there are no days to compute; the first must not lie after the last")
     if as_of < midnight(max(days)):
         raise DataError(f"as of {as_of} the day before {max(days)} is not over yet; compute an earlier day")
     shutil.rmtree(staging_folder(settings, days, as_of), ignore_errors=True)
     counts = {}
-    for name, view in used_views(settings).items():
+    for name, view in used_views(settings, tell).items():
         if only is None or name in only:
-            with confined(view.model_folder):
+            with confined(view.model_folder, name, tell):
                 counts[name] = _stage_view(settings, view, days, as_of)
     return counts
 
@@ -92,8 +112,7 @@ def publish_features(
     views = [view for name, view in used_views(settings).items() if name in names]
     staged = {view.name: _staged_files(settings, view.name, days, as_of) for view in views}
     for view in views:
-        for path in staged[view.name]:
-            _publish(path, offline_folder(settings, view.name) / path.name)
+        _publish(staged[view.name], offline_folder(settings, view.name))
         record_computed(settings, view, days, as_of)
     shutil.rmtree(staging_folder(settings, days, as_of), ignore_errors=True)
 
@@ -129,14 +148,19 @@ def spans(days: Sequence[date]) -> Iterator[tuple[date, date]]:
 def _stage_view(settings: Settings, view: View, days: Sequence[date], as_of: datetime) -> int:
     own = () if view.model_folder is None else (view.model_folder,)
     folder = staging_folder(settings, days, as_of) / view.name
-    rows = 0
-    with open_sources(settings, as_of, view.definition.sources, own) as sources:
-        for start, end in spans(days):
-            table = compute_rows(sources, view, start, end)
-            _check_days(sources, view, table, start, end)
-            _write_days(folder, table)
-            rows += table.num_rows
-    return rows
+    with (
+        open_sources(settings, as_of, view.definition.sources, own) as sources,
+        ThreadPoolExecutor(_MONTHS_AT_ONCE) as pool,
+    ):
+        return sum(pool.map(lambda span: _stage_span(sources, view, folder, *span), spans(days)))
+
+
+def _stage_span(opened: Sources, view: View, folder: Path, first: date, last: date) -> int:
+    with opened.beside() as sources:
+        table = compute_rows(sources, view, first, last)
+        _check_days(sources, view, table, first, last)
+    _write_days(folder, table)
+    return int(table.num_rows)
 
 
 def _staged_files(settings: Settings, view: str, days: Sequence[date], as_of: datetime) -> list[Path]:
@@ -148,11 +172,14 @@ def _staged_files(settings: Settings, view: str, days: Sequence[date], as_of: da
     return paths
 
 
-def _publish(staged: Path, published: Path) -> None:
-    if published.is_file() and filecmp.cmp(staged, published, shallow=False):
-        return
-    with replacing(published) as temporary:
-        staged.replace(temporary)
+def _publish(staged: Sequence[Path], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in staged:
+        published = folder / path.name
+        if not published.is_file() or not filecmp.cmp(path, published, shallow=False):
+            # The staged file was flushed when it was written.
+            path.replace(published)
+    sync(folder)
 
 
 def compute_rows(sources: Sources, view: View, first: date, last: date) -> pyarrow.Table:

@@ -13,10 +13,18 @@ from include.config.settings import Settings
 from include.contracts.errors import DataError
 from include.features.computed_days import record_online
 from include.features.store import open_store
-from include.features.views import TIMESTAMP, View, confined, offline_folder, used_views
+from include.features.views import (
+    TIMESTAMP,
+    Tell,
+    View,
+    confined,
+    log_broken,
+    offline_folder,
+    used_views,
+)
 
 
-def materialize_online(settings: Settings, day: date) -> dict[str, int]:
+def materialize_online(settings: Settings, day: date, tell: Tell = log_broken) -> dict[str, int]:
     """Bring each view's values stamped at or before a day online, as far back as its TTL reaches.
 
     A value online is never replaced by an older one, so days may run in any order. Rows travel in chunks of
@@ -25,6 +33,11 @@ def materialize_online(settings: Settings, day: date) -> dict[str, int]:
     it was, and readers see nothing of it until it is whole. In Redis an entity's values of a view change
     together; a killed run leaves some entities old and some new, and running again completes it.
 
+    Args:
+        settings: says where features lie.
+        day: the day.
+        tell: gets each view of a model's own folder that fails.
+
     Returns:
         Entities by view that have a row in the window; a model folder's own view that fails is left out.
 
@@ -32,7 +45,11 @@ def materialize_online(settings: Settings, day: date) -> dict[str, int]:
         DataError: a view's features were not computed for the day; nothing is written.
     """
     store = open_store(settings)
-    views = {name: view for name, view in used_views(settings).items() if _is_computed(settings, view, day)}
+    views = {
+        name: view
+        for name, view in used_views(settings, tell).items()
+        if _is_computed(settings, view, day, tell)
+    }
     provider = store._get_provider()
     with provider.online_store.one_write(store.config):
         counts = {
@@ -77,9 +94,9 @@ def _write(store: FeatureStore, view: FeatureView, batches: Iterator[pyarrow.Rec
     return rows
 
 
-def _is_computed(settings: Settings, view: View, day: date) -> bool:
+def _is_computed(settings: Settings, view: View, day: date, tell: Tell) -> bool:
     path = offline_folder(settings, view.name) / f"{day.isoformat()}.parquet"
-    with confined(view.model_folder):
+    with confined(view.model_folder, view.name, tell):
         if not path.is_file():
             raise DataError(
                 f"view {view.name!r} is not computed for {day}: {path} is missing; compute it first"

@@ -3,7 +3,7 @@
 import fcntl
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +19,7 @@ from include.config.settings import Settings
 from include.contracts.canonical import content_hash
 from include.contracts.errors import ContractError
 from include.features.definitions import entities, feature_service, feature_view
-from include.features.views import View, load_views
+from include.features.views import BrokenView, View, load_views, log_broken
 
 CONFIGURATION_NAME = "feature_store.yaml"
 """Written into the features folder, so that `feast -c <folder>` works there."""
@@ -55,10 +55,14 @@ def open_store(settings: Settings) -> FeatureStore:
     Raises:
         ContractError: a view's definition is wrong. A model whose contract is wrong is left out and logged.
     """
-    views = load_views(settings)
+    broken: list[BrokenView] = []
+    views = load_views(settings, broken.append)
+    for item in broken:
+        log_broken(item)
+    kept = frozenset((*views, *(item.view for item in broken)))
     with registry_lock(settings):
         store = FeatureStore(config=RepoConfig(repo_path=settings.features_folder, **configuration(settings)))
-        _apply(settings, store, views)
+        _apply(settings, store, views, kept)
     return store
 
 
@@ -71,13 +75,13 @@ def registry_lock(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _apply(settings: Settings, store: FeatureStore, views: Mapping[str, View]) -> None:
+def _apply(settings: Settings, store: FeatureStore, views: Mapping[str, View], kept: Collection[str]) -> None:
     known = entities(views.values())
     feast_views = {
         name: feature_view(settings, view, known[view.definition.entity.name]) for name, view in views.items()
     }
     services, computed = _services(settings, feast_views)
-    wanted = _definitions_hash(settings, views, services, computed)
+    wanted = _definitions_hash(settings, views, kept, services, computed)
     marker = settings.features_folder / _APPLIED_NAME
     if marker.is_file() and marker.read_text() == wanted and settings.feature_registry.is_file():
         return
@@ -87,7 +91,27 @@ def _apply(settings: Settings, store: FeatureStore, views: Mapping[str, View]) -
         # Feast warns of every on-demand view; what ours give offline and online is held equal by a test.
         warnings.filterwarnings("ignore", "On demand feature view is an experimental", RuntimeWarning)
         store.apply([*known.values(), *feast_views.values(), *computed, *services])
+    _forget(store, kept, {item.name for item in (*services, *computed)})
     write_atomically(marker, wanted.encode())
+
+
+def _forget(store: FeatureStore, kept: Collection[str], wanted: Collection[str]) -> None:
+    """Remove the views whose files were deleted, and what was built on them, from the registry.
+
+    A view that is broken for the moment stays, and so do values online: a version that serves may read them.
+    """
+    gone = {view.name for view in store.list_feature_views() if view.name not in kept}
+    for service in store.list_feature_services():
+        used = {item.name for item in service.feature_view_projections}
+        if used & gone and service.name not in wanted:
+            store.delete_feature_service(service.name)
+    for view in store.list_on_demand_feature_views():
+        used = {item.name for item in view.source_feature_view_projections.values()}
+        if used & gone and view.name not in wanted:
+            store.delete_feature_view(view.name)
+    for name in gone:
+        store.delete_feature_view(name)
+        store.registry.delete_data_source(name, store.project)
 
 
 def _services(
@@ -108,6 +132,7 @@ def _services(
 def _definitions_hash(
     settings: Settings,
     views: Mapping[str, View],
+    kept: Collection[str],
     services: list[FeatureService],
     computed: list[OnDemandFeatureView],
 ) -> str:
@@ -115,6 +140,7 @@ def _definitions_hash(
         {
             "configuration": configuration(settings),
             "views": [view.definition.model_dump(mode="json") for view in views.values()],
+            "kept": sorted(kept),
             "services": [_service_content(service) for service in services],
             "computed": {view.name: view.udf_string for view in computed},
         }

@@ -23,14 +23,12 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.quarantine import keep
 from include.adapters.sources import Sources, open_sources
 from include.config.settings import Settings
-from include.contracts.alerts import AlertContent
 from include.contracts.checks import RowCount
 from include.contracts.events import SYSTEM
 from include.contracts.quality import Batch, Verdict
+from include.features.broken_views import view_alert
 from include.features.materialize import midnight, publish_features, staging_folder
 from include.features.views import TIMESTAMP, View, offline_folder, used_views
-
-ALERT_KIND = "data_quality"
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,11 @@ class StagedView:
         return f"view:{self.view.name}"
 
     @property
+    def shared(self) -> bool:
+        """Whether other models may use the view: then nobody goes on without it."""
+        return self.view.model_folder is None
+
+    @property
     def folder(self) -> Path:
         """Where the rows lie, one Parquet file a day."""
         return staging_folder(self.settings, self.days, self.as_of) / self.view.name
@@ -63,7 +66,9 @@ class StagedView:
 def validate_views(
     settings: Settings, ledger: Ledger, days: Sequence[date], as_of: datetime
 ) -> dict[str, int]:
-    """Judge the staged days of every view, and publish them only if all of them are fit.
+    """Judge the staged days of every view, and publish them only if all shared views are fit.
+
+    An unfit view of a model's own folder is left out: the others are published.
 
     Args:
         settings: says where features lie.
@@ -72,10 +77,10 @@ def validate_views(
         as_of: the moment they were computed as of.
 
     Returns:
-        Expectations met, by view.
+        Expectations met, by published view.
 
     Raises:
-        DataError: a view is unfit; nothing is published, and its rows are kept in quarantine.
+        DataError: a shared view is unfit; nothing is published, and its rows are kept in quarantine.
     """
     folder = staging_folder(settings, days, as_of)
     views = [
@@ -85,12 +90,18 @@ def validate_views(
     ]
     verdicts = [_judged(staged) for staged in views]
     kept = [_settle(ledger, staged, verdict) for staged, verdict in zip(views, verdicts, strict=True)]
-    if not all(verdict.passed for verdict in verdicts):
+    if not all(verdict.passed for staged, verdict in zip(views, verdicts, strict=True) if staged.shared):
         shutil.rmtree(folder)
-    for verdict, path in zip(verdicts, kept, strict=True):
-        verdict.check(str(path))
-    publish_features(settings, days, as_of, {staged.view.name for staged in views})
-    return {staged.view.name: verdict.evaluated for staged, verdict in zip(views, verdicts, strict=True)}
+    for staged, verdict, path in zip(views, verdicts, kept, strict=True):
+        if staged.shared:
+            verdict.check(str(path))
+    fit = {
+        staged.view.name: verdict.evaluated
+        for staged, verdict in zip(views, verdicts, strict=True)
+        if verdict.passed
+    }
+    publish_features(settings, days, as_of, fit)
+    return fit
 
 
 def _judged(staged: StagedView) -> Verdict:
@@ -142,11 +153,13 @@ def _daily_counts(sources: Sources, staged: StagedView, rows: RowCount) -> duckd
 
 
 def _settle(ledger: Ledger, staged: StagedView, verdict: Verdict) -> Path | None:
-    content = AlertContent(
-        kind=ALERT_KIND,
-        subject=verdict.subject,
-        message=f"{verdict.subject} is not fit for use and was not published",
-        figures={"failed": [f"{item.expectation}({item.column or 'table'})" for item in verdict.failures]},
+    folder = staged.view.model_folder
+    failed = [f"{item.expectation}({item.column or 'table'})" for item in verdict.failures]
+    content = view_alert(
+        staged.view.name,
+        folder.name if folder else None,
+        "is not fit for use and was not published",
+        {"failed": failed},
     )
     if verdict.passed:
         ledger.resolve_if_open(content, SYSTEM, "validation passed")

@@ -6,7 +6,7 @@ use only what happened before its day.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,10 +89,32 @@ class View:
         return self.definition.name
 
 
-def load_views(settings: Settings) -> dict[str, View]:
+@dataclass(frozen=True)
+class BrokenView:
+    """A view of a model's own folder that cannot be read, computed or brought online."""
+
+    model: str
+    view: str
+    error: str
+
+
+Tell = Callable[[BrokenView], None]
+"""Whom a broken view of a model folder is told to."""
+
+
+def log_broken(broken: BrokenView) -> None:
+    """Log which view of which model is left out, and why."""
+    _log.error("view %s of model %s is left out: %s", broken.view, broken.model, broken.error)
+
+
+def load_views(settings: Settings, tell: Tell = log_broken) -> dict[str, View]:
     """Return all views by name, the shared ones and those of the model folders.
 
-    What is wrong with a model folder's view is logged, and the view left out: it breaks that model alone.
+    What is wrong with a model folder's view is told, and the view left out: it breaks that model alone.
+
+    Args:
+        settings: says where model folders lie.
+        tell: gets each broken view of a model folder.
 
     Raises:
         ContractError: a shared definition or its query is missing or wrong.
@@ -101,14 +123,14 @@ def load_views(settings: Settings) -> dict[str, View]:
     found: dict[str, View] = {}
     for folder, model in ((SHARED_VIEWS, None), *((path / VIEWS_NAME, path) for path in models)):
         for path in sorted(folder.glob("*.yaml")):
-            with confined(model):
+            with confined(model, path.stem, tell):
                 view = _read_view(path, model)
                 _check_beside(view, path, found)
                 found[view.name] = view
     return found
 
 
-def used_views(settings: Settings) -> dict[str, View]:
+def used_views(settings: Settings, tell: Tell = log_broken) -> dict[str, View]:
     """Return the views that a model's contract names, in its inputs or its slices, by name.
 
     What no model reads need not be computed: the demo's views ask nothing of a platform without its models.
@@ -124,18 +146,18 @@ def used_views(settings: Settings) -> dict[str, View]:
             _log.warning("model %s needs no views: %s", folder.name, error)
             continue
         named |= {*contract.signature.views, *(part.view for part in contract.slices)}
-    return {name: view for name, view in load_views(settings).items() if name in named}
+    return {name: view for name, view in load_views(settings, tell).items() if name in named}
 
 
 @contextmanager
-def confined(model_folder: Path | None) -> Iterator[None]:
-    """Log an error of a model folder's own view instead of raising it; a shared view's stops everybody."""
+def confined(model_folder: Path | None, view: str, tell: Tell) -> Iterator[None]:
+    """Tell an error of a model folder's own view instead of raising it; a shared view's stops everybody."""
     try:
         yield
     except NinetyError as error:
         if model_folder is None:
             raise
-        _log.error("a feature view of model %s is left out: %s", model_folder.name, error)
+        tell(BrokenView(model_folder.name, view, str(error)))
 
 
 def _check_beside(view: View, path: Path, others: Mapping[str, View]) -> None:

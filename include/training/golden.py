@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from include.adapters.onnx_model import OnnxModel
+from include.contracts.errors import DataError, ModelError
 from include.contracts.packages import GoldenCase, GoldenSet
 from include.contracts.predictions import FeatureValue
 from include.contracts.signatures import FeatureInput, FeatureKind, Signature
@@ -20,19 +21,33 @@ def golden_set(model: OnnxModel, rows: pd.DataFrame, signature: Signature) -> Go
     """Return golden predictions on rows spread evenly over a frame in a fixed order.
 
     The last two cases are made up: every category unknown, and every nullable feature missing.
-    The tolerance is relative to the largest output where that exceeds 1.
+    The tolerance is relative to the largest output where that exceeds 1. A case for which the graph fails
+    or gives no number is left out.
+
+    Raises:
+        DataError: there is no other case.
     """
     features = _spread(rows, signature, CASES - 2)
     features.append({**features[0], **_changed(signature, FeatureKind.CATEGORICAL, _UNSEEN)})
     features.append({**features[-2], **{item.name: None for item in signature.inputs if item.nullable}})
-    outputs = model.predict(_columns(features, signature))
+    answered = [(case, scores) for case in features if (scores := _finite_scores(model, case, signature))]
+    if not answered:
+        raise DataError(f"none of {len(features)} rows has a finite score, so no prediction can be kept")
     return GoldenSet(
-        cases=tuple(
-            GoldenCase(features=case, outputs=tuple(output))
-            for case, output in zip(features, outputs.tolist(), strict=True)
-        ),
-        absolute_tolerance=TOLERANCE * max(1.0, float(np.abs(outputs).max())),
+        cases=tuple(GoldenCase(features=case, outputs=scores) for case, scores in answered),
+        absolute_tolerance=TOLERANCE * max(1.0, *(abs(score) for _, scores in answered for score in scores)),
     )
+
+
+def _finite_scores(
+    model: OnnxModel, case: Mapping[str, FeatureValue], signature: Signature
+) -> tuple[float, ...] | None:
+    """Return a case's scores, or None where the graph has no number for it: evaluation judges that."""
+    try:
+        scores = model.predict(_columns([case], signature))[0]
+    except ModelError:
+        return None
+    return tuple(scores.tolist()) if np.isfinite(scores).all() else None
 
 
 def _spread(rows: pd.DataFrame, signature: Signature, count: int) -> list[dict[str, FeatureValue]]:

@@ -48,18 +48,15 @@ def skill_name(task: Task) -> str:
 def single_feature_skill(contract: ModelContract, rows: pd.DataFrame) -> dict[str, float]:
     """Return how well each feature predicts the label by itself: ROC-AUC (its best class), or R2.
 
-    The better of two readings. As an order: the number's rank, whichever way it points. As groups: what the
-    other half of the rows with the same category or twentieth of the number did on average, a missing value
-    being a group of its own; that finds a leak that is not monotone, or lies in the value being missing.
+    The best of its readings. As an order: the number as it is, whichever way it points, and for a regression
+    the rank correlation, too. As groups: what the other half of the rows with the same category or twentieth
+    of the number did on average, a missing value being a group of its own; that finds a leak that is not
+    monotone, or lies in the value being missing.
     """
     labels = rows[LABEL].to_numpy(np.float64)
     targets = _targets(contract, labels)
     return {
-        item.name: max(
-            _skill(contract.task, target, scores)
-            for target in targets
-            for scores in _readings(rows[item.name], target, is_number=item.kind is FeatureKind.NUMERIC)
-        )
+        item.name: max(_skill(contract.task, target, rows[item.name], item.kind) for target in targets)
         for item in contract.features.inputs
     }
 
@@ -71,12 +68,19 @@ def _targets(contract: ModelContract, labels: Array) -> list[Array]:
     return [(labels == each).astype(np.float64) for each in np.unique(labels)]
 
 
-def _readings(values: pd.Series, target: Array, *, is_number: bool) -> list[Array]:
-    if not is_number:
-        return [_other_half_means(values.fillna("").to_numpy(str), target)]
+def _skill(task: Task, target: Array, values: pd.Series, kind: FeatureKind) -> float:
+    measure = _squared_correlation if task is Task.REGRESSION else _separation
+    if kind is FeatureKind.CATEGORICAL:
+        return measure(target, _other_half_means(values.fillna("").to_numpy(str), target))
     numbers = values.to_numpy(np.float64)
-    known = np.nan_to_num(numbers, nan=float(np.nanmedian(numbers)) if np.isfinite(numbers).any() else 0.0)
-    return [rankdata(known), known, _other_half_means(_bucket(numbers), target)]
+    known = np.where(np.isnan(numbers), _middle(numbers), numbers)
+    as_ranks = measure(rankdata(target), rankdata(known)) if task is Task.REGRESSION else 0.0
+    return max(measure(target, known), as_ranks, measure(target, _other_half_means(_bucket(numbers), target)))
+
+
+def _middle(numbers: Array) -> float:
+    known = numbers[~np.isnan(numbers)]
+    return float(np.median(known)) if len(known) else 0.0
 
 
 def _bucket(numbers: Array) -> Texts:
@@ -101,9 +105,8 @@ def _other_half_means(groups: Texts, target: Array) -> Array:
     return scores
 
 
-def _skill(task: Task, target: Array, scores: Array) -> float:
-    if task is Task.REGRESSION:
-        return _squared_correlation(target, scores)
+def _separation(target: Array, scores: Array) -> float:
+    """Return the ROC-AUC, whichever way the scores point."""
     auc = weighted_metric(Metric.ROC_AUC, Task.BINARY, target, scores)(np.ones(len(target)))
     return max(auc, 1 - auc)
 

@@ -4,11 +4,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from logging import getLogger
 
-from include.config.transforms import Transform
-from include.contracts.errors import ContractError, ModelError, ModelUnavailableError
-from include.contracts.predictions import FeatureValue
+from include.config.transforms import Transform, as_trained, run_transform
+from include.contracts.errors import ContractError, ModelUnavailableError
 from include.contracts.routes import VersionRoute
-from include.contracts.signatures import MOMENT, FeatureInput
+from include.contracts.signatures import MOMENT
 from serving.gateway.freshness import Enriched
 
 TransformLoader = Callable[[str, str], Transform]
@@ -26,7 +25,9 @@ class RequestFeatures:
         self._flaw: str | None = None
         try:
             for item in self._inputs:
-                self._transforms[item.name] = _as_trained(load(model, str(item.transform)), version)
+                self._transforms[item.name] = as_trained(
+                    load(model, str(item.transform)), version.version, version.transform_sha256
+                )
         except ContractError as error:
             self._flaw = str(error)
             fields = {"model": model, "version": version.version, "error": self._flaw}
@@ -44,35 +45,11 @@ class RequestFeatures:
         if self._flaw is not None:
             raise ModelUnavailableError(self._flaw)
         seconds = [moment.timestamp() for moment in moments]
-        computed = {item.name: self._compute(item, batch, seconds) for item in self._inputs}
+        rows = [enriched.features for enriched in batch]
+        computed = {
+            item.name: run_transform(self._transforms[item.name], item, rows, seconds)
+            for item in self._inputs
+        }
         for index, enriched in enumerate(batch):
             enriched.request[MOMENT] = seconds[index]
             enriched.features.update((name, column[index]) for name, column in computed.items())
-
-    def _compute(
-        self, item: FeatureInput, batch: Sequence[Enriched], seconds: list[float]
-    ) -> Sequence[FeatureValue]:
-        columns: dict[str, list[FeatureValue]] = {
-            column.name: [enriched.features[column.name] for enriched in batch]
-            if column.view is not None
-            else list(seconds)
-            for column in item.reads
-        }
-        transform = self._transforms[item.name]
-        try:
-            values = transform.function(columns)
-        except Exception as error:
-            raise ModelError(f"transform {transform.name!r} fails: {type(error).__name__}") from error
-        if len(values) != len(batch):
-            raise ModelError(f"transform {transform.name!r} gives {len(values)} values for {len(batch)} rows")
-        return values
-
-
-def _as_trained(transform: Transform, version: VersionRoute) -> Transform:
-    """Refuse a transform whose text is not the one the version was trained with."""
-    if version.transform_sha256.get(transform.name) != transform.sha256:
-        raise ContractError(
-            f"transform {transform.name!r} is not the one version {version.version} was trained with; "
-            "bring its text back, and give the changed one a name of its own"
-        )
-    return transform

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from include.contracts.predictions import FeatureValue
 from include.contracts.routes import EntityKey, EntityType, ModelRoute
-from include.contracts.signatures import FeatureInput, FeatureKind, Signature
+from include.contracts.signatures import Signature
+from include.contracts.usability import invalid_feature
 from serving.gateway.problems import INVALID_FEATURES, INVALID_REQUEST, Problem
 from serving.gateway.schemas import Entity, PredictRequest
 
 LONGEST_KEY = 256
 _INT64 = range(-(2**63), 2**63)
-_FLOAT32_MAX = 3.4028234e38
 
 
 def entities_of(request: PredictRequest, route: ModelRoute, most: int) -> list[int | str]:
@@ -37,11 +37,9 @@ def check_features(signature: Signature, features: Mapping[str, FeatureValue]) -
     Raises:
         Problem: 422, naming the first feature that does not fit; its value is not repeated.
     """
-    for item in signature.inputs:
-        value = features.get(item.name)
-        flaw = _flaw(item, value)
-        if flaw is not None:
-            raise Problem(INVALID_FEATURES, f"feature {item.name!r} {flaw}")
+    flaw = invalid_feature(signature, features)
+    if flaw is not None:
+        raise Problem(INVALID_FEATURES, flaw)
 
 
 def _key_value(entity: Entity, key: EntityKey, place: str) -> int | str:
@@ -54,21 +52,3 @@ def _key_value(entity: Entity, key: EntityKey, place: str) -> int | str:
     elif not isinstance(value, str) or not 0 < len(value) <= LONGEST_KEY:
         raise Problem(INVALID_REQUEST, f"{place}.{key.name}: expected a string of 1 to {LONGEST_KEY}")
     return value
-
-
-def _flaw(item: FeatureInput, value: FeatureValue) -> str | None:
-    if value is None or value != value:  # noqa: PLR0124 - NaN is a missing value
-        return None if item.nullable else "is missing, and the model does not accept that"
-    if item.kind is FeatureKind.CATEGORICAL:
-        return None if isinstance(value, str) else "is not a string"
-    return "is not a number" if isinstance(value, str) else _number_flaw(item, value)
-
-
-def _number_flaw(item: FeatureInput, value: float) -> str | None:
-    if abs(value) > _FLOAT32_MAX:
-        return "is not finite"
-    if item.minimum is not None and value < item.minimum:
-        return f"is below {item.minimum:g}"
-    if item.maximum is not None and value > item.maximum:
-        return f"is above {item.maximum:g}"
-    return None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.adapters.prediction_log import PredictionLog, find, find_all, read, recover
+from include.adapters.prediction_log import PredictionLog, find, find_all, latest, read, recover
 from include.adapters.segments import segments
 from include.contracts.errors import DataError, LogWriteError
 from include.contracts.identifiers import uuid7
@@ -281,3 +281,20 @@ def test_a_writer_killed_while_appending_loses_no_acknowledged_row(tmp_path):
 
     assert len(units) == len(set(units))
     assert {f"{number}-{part}" for number in range(last + 1) for part in range(3)} <= set(units)
+
+
+def test_the_latest_wanted_rows_come_first_and_work_is_bounded(tmp_path):
+    """Days are gone through from the last; enough rows found, or enough looked at, end the search."""
+    days = [row(MOMENT - timedelta(days=back), unit=str(back)) for back in (3, 2, 1, 0)]
+    for each in days:
+        logged(tmp_path, [each, each, each])
+    start, end = MOMENT - timedelta(days=3), MOMENT
+
+    def units(most: int, looked_at: int, wanted: tuple[str, ...] = ("1", "2", "3")) -> list[str]:
+        found = latest(tmp_path, start, end, lambda row: row.unit in wanted, most=most, looked_at=looked_at)
+        return [row.unit for row in found]
+
+    assert ["1", "1", "1", "2"] == units(4, 1_000)
+    assert ["1", "1", "1"] == units(100, 6)
+    assert [] == units(100, 6, wanted=("3",))
+    assert ["3", "3", "3"] == units(100, 1_000, wanted=("0", "3"))

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from include.commands import processes
-from include.commands.processes import PROCESSES, log_path, start, stop, wait_until_ready
+from include.commands.processes import PROCESSES, is_running, log_path, start, stop, wait_until_ready
 from include.commands.stack import is_alive, read_record, survivors
 from include.config.settings import Settings
 from include.contracts.errors import PlatformError
@@ -35,6 +35,7 @@ def test_a_started_stack_gets_ready_and_stops_without_a_trace(settings):
 
     with pytest.raises(PlatformError, match="already running"):
         start(settings, NAMES)
+    assert is_running(settings)
     running = survivors(stack)
     stopped = stop(settings, say=list)
 
@@ -45,6 +46,7 @@ def test_a_started_stack_gets_ready_and_stops_without_a_trace(settings):
     assert stopped is True
     assert survivors(stack) == []
     assert read_record(settings) is None
+    assert not is_running(settings)
     assert stop(settings, say=list) is False
 
 

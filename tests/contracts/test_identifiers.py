@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.contracts.identifiers import time_of, uuid7
+from include.contracts.identifiers import derived_uuid7, time_of, uuid7
 
 MOMENT = datetime(2017, 11, 1, 12, 30, 15, 123456, tzinfo=UTC)
 
@@ -46,3 +46,13 @@ def test_times_that_do_not_fit_are_refused(moment):
     """A naive time and one before 1970 are refused."""
     with pytest.raises(ValueError, match=r"zone|outside"):
         uuid7(moment)
+
+
+def test_a_derived_id_is_its_names_and_carries_its_time():
+    """The same time and name give the same id; another of either another one; the bits are right."""
+    made = derived_uuid7(MOMENT, "one")
+
+    assert made == derived_uuid7(MOMENT, "one")
+    assert time_of(uuid7(MOMENT)) == time_of(made)
+    assert (7, RFC_4122) == (UUID(made).version, UUID(made).variant)
+    assert 3 == len({made, derived_uuid7(MOMENT, "two"), derived_uuid7(MOMENT + timedelta(seconds=1), "one")})

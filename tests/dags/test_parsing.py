@@ -14,6 +14,7 @@ KNOWN = {
     "skew": {"features_skew_audit"},
     "labels": {"churn_labels", "spend_labels"},
     "train": {"churn_train", "spend_train"},
+    "batch_score": {"churn_batch_score", "spend_batch_score"},
     "release": {"churn_release", "spend_release"},
     "rollback": {"churn_rollback", "spend_rollback"},
 }

@@ -6,10 +6,11 @@ import re
 import signal
 import subprocess
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
+import pyarrow.parquet
 import pytest
 
 from include.adapters.artefacts import ArtefactStore
@@ -28,6 +29,9 @@ from include.config.settings import REPOSITORY_ROOT
 from include.contracts.canonical import canonical_json
 from include.contracts.errors import PlatformError
 from include.contracts.releases import Decision, ReleaseStage
+from include.features.catalogue import freshness
+from include.features.materialize import compute_features
+from include.features.views import offline_folder, used_views
 
 pytestmark = pytest.mark.e2e
 NOON = datetime.combine(Replay().as_of, datetime.min.time(), UTC) + timedelta(hours=12)
@@ -84,6 +88,20 @@ def test_a_prediction_is_answered_logged_and_traceable(platform, customer):
         "requested by",
     ):
         assert part in text
+
+
+def test_a_batch_scores_as_the_gateway_answers(platform, customer):
+    """The same customer at the same moment: one artefact, in process and in Triton; both are traceable."""
+    answer = post(platform, customer).json()
+    operator = platform.airflow("operator")
+    conf = {"as_of": NOON.isoformat(), "entities": list(customer["entity"].values())}
+    run = operator.trigger("churn_batch_score", conf)
+    operator.wait("churn_batch_score", run, lambda *_: None, WAIT_SECONDS)
+    [scored] = pyarrow.parquet.read_table(operator.result("churn_batch_score", run, "publish")).to_pylist()
+    assert pytest.approx(answer["score"], abs=1e-6) == scored["score"]
+    assert (answer["version"], answer["fallback"]) == (scored["version"], scored["fallback"])
+    assert datetime.fromisoformat(answer["features_as_of"]) == scored["features_as_of"]
+    assert "source batch" in trace(platform.settings, scored["prediction_id"])
 
 
 def test_the_served_version_beats_the_baseline_on_unseen_time(platform):
@@ -290,10 +308,11 @@ def test_commands_tell_the_truth_about_a_running_platform(platform, customer):
     assert "the chain is complete" in told
     assert prediction["version"] in make(platform, "served", "MODEL=churn")
     assert "the ledger is whole" in make(platform, "verify-ledger")
+    assert "already running" in make(platform, "start")
 
 
 def test_every_logged_prediction_is_traced_to_its_end(platform):
-    """Whatever answered it, whichever version was rolled back since: the chain behind each row is complete."""
+    """Whatever answered it, and whatever was rolled back since: the chain behind each row is complete."""
     found = Provenances(platform.settings)
     rows = list(read(platform.settings.predictions_folder))
     assert len(rows) > 100
@@ -308,6 +327,29 @@ def test_a_rerun_day_changes_no_feature_file(platform):
     assert before == {
         path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*.parquet")
     }
+
+
+def test_a_backfill_is_one_run_a_day_and_replaces_nothing_newer(platform, tmp_path):
+    """`make backfill` while nothing has a schedule: the bytes that one run of all days would write."""
+    days = [date(2017, 1, 28), date(2017, 1, 29), date(2017, 1, 30)]
+    online = stamps_online(platform)
+    said = make(platform, "-s", "backfill", f"FROM={days[0]}", f"TO={days[-1]}")
+    assert [f"{day}: success" for day in days] == said.splitlines()
+    runs = platform.airflow("operator").backfill_runs("features_materialize", days[0], days[-1])
+    assert [f"{day}T00:00:00Z" for day in days] == [run["logical_date"] for run in runs]
+    once = platform.settings.model_copy(update={"home": tmp_path})
+    compute_features(once, days[0], days[-1], datetime.combine(days[-1], datetime.min.time(), UTC))
+    for view in used_views(once):
+        for day in days:
+            paths = [offline_folder(home, view) / f"{day}.parquet" for home in (once, platform.settings)]
+            assert paths[0].read_bytes() == paths[1].read_bytes(), paths[1]
+    assert online == stamps_online(platform)
+
+
+def stamps_online(platform: Platform) -> dict[str, datetime | None]:
+    """Return the newest online stamp of each view that models use."""
+    views = used_views(platform.settings)
+    return {name: freshness(platform.settings, view).online for name, view in views.items()}
 
 
 def test_the_ledger_is_whole(platform):

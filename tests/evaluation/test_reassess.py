@@ -10,9 +10,10 @@ from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, GateError
 from include.contracts.packages import Manifest, TrainingRecord, Version
 from include.contracts.reports import Assessment
-from include.evaluation.evaluate import judge_candidate
+from include.evaluation.evaluate import judge_candidate, open_candidate
 from include.evaluation.reassess import reassess
 from include.training.train import train_candidate
+from tests.evaluation.served import SERVED
 from tests.synthetic import AS_OF, Tracker, churn_folder, customers, frozen, request
 
 
@@ -20,7 +21,8 @@ def registered(store, folder, number, frame):
     """Train on a frame, judge without a champion, and package under a version number."""
     uri = train_candidate(store, Tracker(run_id=number), folder, request(frozen(store, frame)))
     record = TrainingRecord.model_validate_json(store.read(f"{uri}/training.json"))
-    report = judge_candidate(store, folder.contract, uri, record, None)
+    opened = open_candidate(store, folder.contract, uri, record)
+    report = judge_candidate(store, opened, None, SERVED, ())
     files = {name: store.read(f"{uri}/{name}") for name in ("model.onnx", "golden.json")}
     files["evaluation.json"] = report.model_dump_json().encode()
     hashes = {name: sha256(content).hexdigest() for name, content in files.items()}

@@ -229,7 +229,7 @@ def test_a_models_broken_view_leaves_the_others_alone(tmp_path, caplog):
     contract.write_text(contract.read_text().replace("  inputs:\n", used, 1))
     counts = compute_features(shop.settings, on("2017-02-20"), on("2017-02-20"), AS_OF)
     assert {"customer_spending", "customer_basket", "customer_demographics"} == counts.keys()
-    assert "model churn is left out: view 'odd'" in caplog.text
+    assert "view odd of model churn is left out: view 'odd'" in caplog.text
 
 
 def test_a_view_no_model_reads_is_not_computed(tmp_path):

@@ -58,3 +58,30 @@ def test_a_broken_transform_breaks_only_its_own(shop, caplog):
     assert [] == store.list_feature_services()
     assert {"customer_spending", "customer_basket"} <= {view.name for view in store.list_feature_views()}
     assert "fails on an example: division by zero" in caplog.text
+
+
+WEAR = "{name: wear, description: d, owner: o, entity: {name: customer_id, type: int64}, ttl: 2d, "
+WEAR += "sources: [purchases], fields: [{name: wear, dtype: int64, description: d}]}"
+
+
+def test_a_view_whose_files_are_gone_leaves_the_registry(shop):
+    """While it is only broken it stays; with its files it goes, and so does its source."""
+    views = shop.churn.path / "views"
+    views.mkdir()
+    query = views / "wear.sql"
+    (views / "wear.yaml").write_text(WEAR)
+    query.write_text("SELECT customer_id, day AS event_timestamp, 1 AS wear FROM purchases, days")
+    shared = {"customer_spending", "customer_basket", "customer_demographics"}
+    assert shared | {"wear"} == names(open_store(shop.settings))
+    query.rename(views / "away.sql")
+    assert shared | {"wear"} == names(open_store(shop.settings))
+    (views / "wear.yaml").unlink()
+    store = open_store(shop.settings)
+    assert shared == names(store)
+    assert "wear" not in {source.name for source in store.list_data_sources()}
+    assert ["churn_v1"] == [service.name for service in store.list_feature_services()]
+
+
+def names(store):
+    """Return the names of the registry's views."""
+    return {view.name for view in store.list_feature_views()}

@@ -1,5 +1,6 @@
 from itertools import pairwise
 
+import pyarrow
 import pyarrow.parquet
 import pytest
 
@@ -10,7 +11,7 @@ from include.data.labels import compute_labels
 from include.features.materialize import compute_features
 from include.features.training_set import freeze_training_set
 from include.features.views import offline_folder
-from tests.shop import SPENDING, Shop, at, half_a_year, on
+from tests.shop import SPENDING, TELLING, Shop, at, half_a_year, on
 
 AS_OF = at("2017-06-01")
 
@@ -35,7 +36,8 @@ def test_labels_meet_the_features_of_their_day(shop):
     snapshot = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
     table = frozen(shop, snapshot)
     inputs = [item.name for item in shop.churn.contract.features.inputs]
-    assert ["unit", "event_at", "known_at", "label", *inputs] == table.column_names
+    slices = [f"slice:customer_demographics.{name}" for name in ("age", "income", "household_composition")]
+    assert ["unit", "event_at", "known_at", "label", *inputs, *slices] == table.column_names
     moments = sorted(set(table["event_at"].to_pylist()))
     assert at("2017-05-14") == moments[-1]
     assert {7} == {(b - a).days for a, b in pairwise(moments)}
@@ -46,6 +48,15 @@ def test_labels_meet_the_features_of_their_day(shop):
     assert [(str(row["customer_id"]), *(row[name] for name in SPENDING)) for row in day] == [
         (row["unit"], *(row[name] for name in SPENDING)) for row in last
     ]
+
+
+def test_slices_travel_with_the_rows(shop):
+    """Who told something of themselves has it as of each moment, the others nothing; it is text."""
+    table = frozen(shop, freeze_training_set(shop.settings, shop.churn.contract, AS_OF))
+    column = "slice:customer_demographics.age"
+    assert pyarrow.string() == table.schema.field(column).type
+    found = {(int(row["unit"]) in TELLING, row[column]) for row in table.to_pylist()}
+    assert {(True, "told"), (False, None)} == found
 
 
 def test_freezing_again_gives_the_same_snapshot(shop):

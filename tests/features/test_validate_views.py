@@ -60,8 +60,8 @@ def lower_maximum(monkeypatch):
     """Let the view's definition allow less than what customers spend."""
     load = used_views
 
-    def stricter(settings):
-        views = load(settings)
+    def stricter(settings, *tell):
+        views = load(settings, *tell)
         view = views["customer_spending"]
         columns = dict(view.definition.checks.columns)
         columns["total_spend_30d"] = columns["total_spend_30d"].model_copy(update={"maximum": 0.5})

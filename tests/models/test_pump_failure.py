@@ -16,22 +16,28 @@ from include.adapters.ledger.migrate import upgrade
 from include.adapters.online_features import OnlineFeatures
 from include.adapters.onnx_model import OnnxModel
 from include.adapters.packages import load_manifest
+from include.adapters.prediction_log import read
 from include.adapters.tracking import Tracking
 from include.config.models import ModelFolder, model_folder
 from include.config.settings import Settings
 from include.contracts.packages import MODEL_NAME, Snapshot, Version
+from include.contracts.predictions import FallbackReason, Status
 from include.contracts.reports import EvaluationReport
 from include.data.labels import compute_labels
 from include.evaluation.evaluate import evaluate
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
+from include.features.scoring_set import freeze_scoring_set
 from include.features.training_set import freeze_training_set
 from include.registry.register import register
 from include.rollout.switch import full_route
+from include.scoring.plan import plan_batch
+from include.scoring.score import score_batch
 from include.training.train import train
 from serving.gateway.freshness import enrich
 from serving.gateway.request_features import RequestFeatures
 from serving.gateway.server import transform_of
+from tests.triton import running_triton, triton_ports
 
 # MLflow's store over SQLite speaks of SQLAlchemy's loader strategies.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
@@ -40,6 +46,7 @@ FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS = 100
 AS_OF = FIRST + timedelta(days=DAYS)
 PUMPS = 40
+MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -79,8 +86,8 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     home = tmp_path_factory.mktemp("pumps")
     shutil.copytree(Path(__file__).parent / "pump_failure", home / "models" / "pump_failure")
     write_readings(home / "models" / "pump_failure" / "sources" / "readings.parquet")
-    settings = Settings(home=home / "var", model_folders=(home / "models",))
-    with pytest.MonkeyPatch.context() as patch:
+    settings = Settings(home=home / "var", model_folders=(home / "models",), **triton_ports())
+    with pytest.MonkeyPatch.context() as patch, running_triton(settings):
         uri = f"sqlite:///{home / 'mlflow.sqlite3'}"
         patch.setattr(Settings, "mlflow_url", property(lambda _: uri))
         return live(settings, model_folder(settings.model_folders, "pump_failure"))
@@ -141,3 +148,41 @@ def test_serving_gives_what_training_saw(life):
     model = OnnxModel(store.path(f"{life.version.package_uri}/{MODEL_NAME}"), contract.signature)
     columns = {name: [row.features[name] for row in batch] for name in names}
     assert (len(units), 1) == model.predict(columns).shape
+
+
+def test_a_batch_gives_what_training_saw(life):
+    """Every unit's features, computed ones included, equal the training set's; the artefact scores them."""
+    settings, contract = life.settings, life.folder.contract
+    store = ArtefactStore(settings.artefacts_folder)
+    frozen = pyarrow.parquet.read_table(store.path(life.snapshot.uri)).to_pandas()
+    moment = frozen["event_at"].max().to_pydatetime()
+    rows = frozen[frozen["event_at"] == moment].sort_values("unit")
+    batch_of(life, moment)
+    logged = {row.unit: row for row in read(settings.predictions_folder, moment, moment + MICROSECOND)}
+
+    names = [item.name for item in contract.features.inputs]
+    assert PUMPS == len(logged)
+    assert rows[names].values.tolist() == [
+        [logged[unit].features[name] for name in names] for unit in rows["unit"]
+    ]
+    scores = OnnxModel(store.path(life.version.package_uri) / MODEL_NAME, contract.signature).predict(rows)
+    assert scores.tolist() == [list(logged[unit].outputs) for unit in rows["unit"]]
+
+
+def test_a_batch_past_the_features_age_scores_missing_values_and_says_so(life):
+    """Under the policy `default` the version answers, and the row carries the reason."""
+    moment = AS_OF + timedelta(days=365)
+    batch_of(life, moment, ["p-1"])
+    [row] = read(life.settings.predictions_folder, moment, moment + MICROSECOND)
+
+    assert (Status.FALLBACK, FallbackReason.STALE_FEATURES) == (row.status, row.fallback_reason)
+    assert ("1.0.0", {None}) == (row.served_version, set(row.feature_timestamps.values()))
+
+
+def batch_of(life: Life, moment: datetime, entities: list[str] | None = None) -> None:
+    """Score a batch with the registered version."""
+    ledger = Ledger(life.settings.ledger_uri)
+    plan = plan_batch(life.settings, ledger, life.folder.contract, moment, life.version.version)
+    scoring_set = freeze_scoring_set(life.settings, plan, entities)
+    score_batch(life.settings, ledger, plan, scoring_set, lambda: AS_OF)
+    ledger.close()

@@ -5,6 +5,7 @@ import signal
 from uuid import uuid4
 
 import pytest
+from pydantic import ValidationError
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
@@ -15,7 +16,7 @@ from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, GateError, RegistryError
 from include.contracts.model import ModelContract
 from include.contracts.packages import CodeState
-from include.contracts.reports import Verdict
+from include.contracts.reports import EvaluationReport, Verdict
 from include.registry.model_card import card_uri
 from include.registry.reconcile import reconcile_registry
 from include.registry.register import check_candidate, register
@@ -90,6 +91,33 @@ def test_missed_gates_are_named(
     with pytest.raises(GateError, match=r"threshold roc_auc: roc_auc is 0\.8000, at least 0\.7700"):
         register(settings, ledger, down, folder, uri, actor="ada")
     assert ledger.versions("churn") == ()
+
+
+def test_gates_that_were_not_measured_are_named(
+    settings: Settings, ledger: Ledger, down: Tracking, folder: ModelFolder, store: ArtefactStore
+) -> None:
+    """Missing evidence is no pass: evaluated without Triton, a candidate is not registered."""
+    uri = write_candidate(store, folder, "run-1", verdict=Verdict.NOT_MEASURED)
+    with pytest.raises(
+        GateError, match=r"not registered\. These gates were not measured:\n  threshold roc_auc"
+    ):
+        register(settings, ledger, down, folder, uri, actor="ada")
+    assert ledger.versions("churn") == ()
+
+
+def test_an_old_report_loads_and_registers_nothing(folder: ModelFolder) -> None:
+    """A report of version 1 can be traced; a version needs the gates of today."""
+    old = evaluation_report().model_dump(mode="json", exclude_defaults=True) | {"schema_version": 1}
+    report = EvaluationReport.model_validate(old)
+    assert (1, (), None) == (report.schema_version, report.windows, report.gates[0].reason)
+    with pytest.raises(RegistryError, match="of version 1 and lacks gates"):
+        check_candidate(folder.contract, training_record(folder, "run-1"), report)
+
+
+def test_a_report_from_the_future_is_refused() -> None:
+    """What is in it cannot be known."""
+    with pytest.raises(ValidationError, match="less than or equal to 2"):
+        EvaluationReport.model_validate(evaluation_report().model_dump(mode="json") | {"schema_version": 3})
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "golden.json", "training.json", "evaluation.json"])

@@ -3,7 +3,7 @@ import pytest
 
 from include.contracts.model import Metric
 from include.contracts.signatures import Task
-from include.stats.bootstrap import paired_difference
+from include.stats.bootstrap import bootstrap_estimate, paired_difference
 from include.stats.metrics import weighted_metric
 
 ROWS = 4_000
@@ -58,3 +58,20 @@ def test_rows_of_one_unit_count_as_one_observation():
     labels, good, bad = (np.repeat(values, 4) for values in (LABELS, GOOD, BAD))
     copied = paired_difference(auc(good, labels), auc(bad, labels), np.repeat(UNITS, 4), seed=1)
     assert pytest.approx(once.lower, abs=1e-9) == copied.lower
+
+
+def test_the_error_of_a_mean_is_the_textbook_one():
+    """Accuracy over independent rows: the bootstrap's error is sqrt(p (1 - p) / n)."""
+    accuracy = weighted_metric(Metric.ACCURACY, Task.BINARY, LABELS, GOOD)
+    found = bootstrap_estimate(accuracy, UNITS, seed=1)
+    share = ((GOOD >= 0.5) == LABELS).mean()
+    assert pytest.approx(share) == found.value
+    assert pytest.approx(np.sqrt(share * (1 - share) / ROWS), rel=0.1) == found.standard_error
+
+
+def test_rows_of_one_unit_are_not_independent():
+    """The same rows ten times over, under the same units, say no more than once."""
+    accuracy = weighted_metric(Metric.ACCURACY, Task.BINARY, np.tile(LABELS, 10), np.tile(GOOD, 10))
+    once = bootstrap_estimate(weighted_metric(Metric.ACCURACY, Task.BINARY, LABELS, GOOD), UNITS, seed=1)
+    found = bootstrap_estimate(accuracy, np.tile(UNITS, 10), seed=1)
+    assert pytest.approx(once.standard_error) == found.standard_error

@@ -1,0 +1,142 @@
+"""The page of the feature benchmark: figures by part, what they were to reach, a picture."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from matplotlib.figure import Figure as Picture
+
+from include.adapters.files import replacing
+from include.commands.bench_features_measure import AT_LEAST
+from include.commands.benchmark_record import BENCHMARKS, Figure, write_record
+
+Parts = Mapping[str, Mapping[str, Figure]]
+"""Figures by part."""
+
+_LIBRARIES = ("feast", "duckdb", "pyarrow", "pandas")
+_SIGN = "of_part_"
+"""`<part>` stands behind it in the name of what a part says about itself."""
+_ABOUT = ("commit", "commit_dirty", "load_average_before", "figures")
+_NOTES = f"""Medians of runs that took turns, each in a process of its own; `_runs` says how many. A figure
+that ends in `{AT_LEAST}` is a lower bound: that run was stopped when it reached its limit of time or memory.
+`_cpu_seconds` is what the process itself used. Other work slows the wall clock down: each part says how busy
+the machine was before (`load_average_before`, to be read beside its number of cores), and at which commit it
+was measured. Peak memory is that of the whole process, libraries included."""
+
+
+def read_figures(folder: Path = BENCHMARKS) -> dict[str, dict[str, Figure]]:
+    """Return the figures written before, by part; none where nothing was."""
+    path = folder / "features.json"
+    record: dict[str, Figure] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    listed = {
+        name.removesuffix("_figures").removeprefix(_SIGN): str(names).split()
+        for name, names in record.items()
+        if name.startswith(_SIGN) and name.endswith("_figures")
+    }
+    return {
+        part: {name: record[name] for name in names}
+        | {name: record[f"{_SIGN}{part}_{name}"] for name in _ABOUT if name != "figures"}
+        for part, names in listed.items()
+    }
+
+
+def write_page(parts: Parts, folder: Path = BENCHMARKS) -> None:
+    """Write `features.json`, `features.md` and `features.png`."""
+    figures: dict[str, Figure] = {}
+    for part, told in parts.items():
+        own = {name: value for name, value in told.items() if name not in _ABOUT}
+        figures |= own | {f"{_SIGN}{part}_{name}": told[name] for name in _ABOUT if name != "figures"}
+        figures[f"{_SIGN}{part}_figures"] = " ".join(own)
+    notes = f"{_NOTES}\n\n{targets(figures)}"
+    write_record("features", "Feature store", figures, _LIBRARIES, folder, notes=notes)
+    with replacing(folder / "features.png") as path:
+        picture(figures).savefig(path, format="png", dpi=120)
+
+
+def targets(figures: Mapping[str, Figure]) -> str:
+    """Return the table of what was to be reached and what was."""
+    rows = [
+        _at_least("ASOF over Feast's DuckDB store, 100,000 rows: 6 times", figures, _SPEEDUP, 6),
+        _lead(figures),
+        _memory("Peak of the ASOF store no larger, 100,000 rows", figures, "join_100k"),
+        _memory("Peak of the ASOF store no larger, 1,000,000 rows, ten views", figures, "join_1m_10_views"),
+        _at_most("Features of 2017 under 5 s", figures, "features_2017_seconds", 5),
+        _at_most("Time grows no faster than linearly", figures, "features_growth_exponent", 1),
+        _at_most("Memory bounded by the chunk, ten times the customers", figures, _PEAK_GROWTH, 1.5),
+    ]
+    lines = [f"| {name} | {reached} | {verdict} |" for name, reached, verdict in rows]
+    return "\n".join(["| to reach | reached | |", "|---|---|---|", *lines])
+
+
+_SPEEDUP = "asof_over_feast_duckdb_speedup"
+_PEAK_GROWTH = "materialize_redis_peak_growth_ratio"
+_OPEN = "open: a bound does not tell"
+_NOT_MEASURED = ("", "not measured")
+
+
+def _at_most(name: str, figures: Mapping[str, Figure], key: str, most: float) -> tuple[str, str, str]:
+    if key not in figures:
+        return (name, *_NOT_MEASURED)
+    return name, f"{figures[key]:.3g}", _verdict(float(figures[key]) <= most)
+
+
+def _at_least(name: str, figures: Mapping[str, Figure], key: str, least: float) -> tuple[str, str, str]:
+    found = _found(figures, key)
+    if found is None:
+        return (name, *_NOT_MEASURED)
+    return name, found[1], _verdict(found[0] >= least)
+
+
+def _lead(figures: Mapping[str, Figure]) -> tuple[str, str, str]:
+    name, found = "More at 1,000,000 rows, ten views", _found(figures, f"{_SPEEDUP}_1m_10_views")
+    if found is None or _SPEEDUP not in figures:
+        return (name, *_NOT_MEASURED)
+    bound_below = found[1].startswith(">") and found[0] <= float(figures[_SPEEDUP])
+    return (
+        name,
+        found[1],
+        "open: only a bound" if bound_below else _verdict(found[0] > float(figures[_SPEEDUP])),
+    )
+
+
+def _memory(name: str, figures: Mapping[str, Figure], join: str) -> tuple[str, str, str]:
+    ours, theirs = figures.get(f"asof_{join}_peak_mib"), _found(figures, f"feast_duckdb_{join}_peak_mib")
+    if ours is None or theirs is None:
+        return (name, *_NOT_MEASURED)
+    return name, f"{float(ours):.0f} MiB to {theirs[1]} MiB", _verdict(float(ours) <= theirs[0])
+
+
+def _found(figures: Mapping[str, Figure], key: str) -> tuple[float, str] | None:
+    if key in figures:
+        return float(figures[key]), f"{float(figures[key]):.4g}"
+    if key + AT_LEAST in figures:
+        return float(figures[key + AT_LEAST]), f"> {float(figures[key + AT_LEAST]):.4g}"
+    return None
+
+
+def _verdict(reached: bool) -> str:
+    return "reached" if reached else "**missed**"
+
+
+def picture(figures: Mapping[str, Figure]) -> Picture:
+    """Return the picture: the joins beside each other, and how time grows with the rows."""
+    drawn = Picture(figsize=(11, 4.2), layout="constrained")
+    joined, grown = drawn.subplots(1, 2)
+    stores = ["asof", "feast_duckdb", "bare_sql"]
+    names = [f"{store}_{join}" for join in ("join_100k", "join_1m_10_views") for store in stores]
+    bars = {name: _found(figures, f"{name}_seconds") for name in names}
+    known = {name: found for name, found in bars.items() if found is not None}
+    drawn_bars = joined.barh(list(known), [seconds for seconds, _ in known.values()])
+    joined.bar_label(drawn_bars, [f"{text} s" for _, text in known.values()], padding=3)
+    joined.set(xscale="log" if known else "linear", xlabel="seconds", title="Point-in-time join")
+    joined.margins(x=0.25)
+    joined.invert_yaxis()
+    sizes = sorted(
+        (float(figures[f"{name}_rows"]), float(figures[f"{name}_seconds"]))
+        for name in (key.removesuffix("_microseconds_per_row") for key in figures if key.endswith("_per_row"))
+        if f"{name}_rows" in figures
+    )
+    if sizes:
+        grown.loglog([rows for rows, _ in sizes], [seconds for _, seconds in sizes], marker="o")
+    grown.set(xlabel="rows of features", ylabel="seconds", title="Features of a year")
+    return drawn

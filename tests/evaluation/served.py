@@ -1,0 +1,46 @@
+"""What evaluation is given from outside: a Triton's figures, and a champion's package."""
+
+from hashlib import sha256
+
+from include.adapters.artefacts import ArtefactStore
+from include.adapters.packages import package_uri, publish_package
+from include.contracts.model import ModelContract
+from include.contracts.packages import Manifest, TrainingRecord, Version
+from include.contracts.reports import TritonMeasurement
+from include.evaluation.evaluate import Candidate, open_candidate
+from tests.synthetic import AS_OF
+
+SERVED = TritonMeasurement(
+    requests=300,
+    latency_p50_ms=0.5,
+    latency_p95_ms=0.8,
+    latency_p99_ms=1.0,
+    batch_rows=256,
+    batches=30,
+    rows_per_second=100_000.0,
+    largest_difference=0.0,
+)
+"""A Triton that is fast and right."""
+
+
+def register_champion(source: ArtefactStore, uri: str, store: ArtefactStore) -> Version:
+    """Package a candidate into a store, as registration does, and return the version."""
+    files = {name: source.read(f"{uri}/{name}") for name in ("model.onnx", "golden.json")}
+    record = TrainingRecord.model_validate_json(source.read(f"{uri}/training.json"))
+    hashes = {name: sha256(content).hexdigest() for name, content in files.items()}
+    digest = publish_package(store, Manifest(**record.model_dump(), files=hashes), files)
+    return Version(
+        model=record.model,
+        version="1.0.0",
+        artefact_sha256=digest,
+        package_uri=package_uri(record.model, digest),
+        run_id="run1",
+        requested_by="system",
+        registered_at=AS_OF,
+    )
+
+
+def opened_candidate(store: ArtefactStore, contract: ModelContract, uri: str) -> Candidate:
+    """Open a candidate by the record beside it."""
+    record = TrainingRecord.model_validate_json(store.read(f"{uri}/training.json"))
+    return open_candidate(store, contract, uri, record)
