@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo test features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats verify-ledger
+.PHONY: help setup run start demo test features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback verify-ledger
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,10 +70,14 @@ rollback: ## Send all traffic back to an earlier version: MODEL=<model> TO=<vers
 abandon: ## End a model's open release: MODEL=<model> REASON=<why>
 	@$(PYTHON) -m include.commands.abandon "$(MODEL)" "$(REASON)"
 
-bench: bench-stats bench-features ## Every benchmark there is; writes docs/benchmarks/
+bench: bench-stats bench-features bench-rollback ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
 	@$(PYTHON) -m include.commands.bench_stats
+
+bench-rollback: export NINETY_REPLAY := true
+bench-rollback: setup ## Measure a rollback under load, Airflow down; writes docs/benchmarks/rollback.*
+	@$(PYTHON) -m include.commands.bench_rollback
 
 verify-ledger: ## Prove that no ledger event was altered, removed or reordered
 	@$(PYTHON) -m include.commands.verify_ledger
