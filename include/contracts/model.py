@@ -11,6 +11,7 @@ from include.contracts.moments import Duration
 from include.contracts.monitoring import Monitoring
 from include.contracts.releases import RolloutPlan
 from include.contracts.routes import EntityKey, Fallback, StalePolicy
+from include.contracts.schedules import Cron
 from include.contracts.signatures import FeatureInput, Signature, Task
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -279,9 +280,9 @@ class Schedules(BaseModel):
 
     model_config = _STRICT
 
-    labels: str = "0 4 * * *"
-    train: str = "0 5 * * 1"
-    batch_score: str | None = None
+    labels: Cron = "0 4 * * *"
+    train: Cron = "0 5 * * 1"
+    batch_score: Cron | None = None
     """None: batches are scored only when asked for."""
 
 
@@ -290,7 +291,7 @@ class ModelContract(BaseModel):
 
     model_config = _STRICT
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)
     description: str
     task: Task
     classes: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from include.contracts.moments import Duration
+from include.contracts.schedules import Schedule
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,7 +51,7 @@ class FeatureDrift(BaseModel):
 
     model_config = _STRICT
 
-    schedule: str
+    schedule: Schedule
     reference_dataset: str | None = None
     """URI; none means the champion's own training snapshot."""
     tests: FeatureTests = FeatureTests()
@@ -73,7 +74,7 @@ class PredictionDrift(BaseModel):
 
     model_config = _STRICT
 
-    schedule: str
+    schedule: Schedule
     metrics: tuple[PredictionMetric, ...] = Field(min_length=1)
 
 
@@ -82,7 +83,7 @@ class PerformanceMonitoring(BaseModel):
 
     model_config = _STRICT
 
-    schedule: str
+    schedule: Schedule
     label_delay: Duration
     metrics: tuple[str, ...] = Field(min_length=1)
     alert_on: str

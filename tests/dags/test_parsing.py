@@ -1,11 +1,10 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.dags.parsing import ROOT, parse, parsing_environment
+
 HEAVY = ("pandas", "numpy", "torch", "feast", "mlflow", "evidently", "duckdb", "pyarrow", "onnxruntime")
 
 # A new DAG file is written down here, so that none escapes the tests.
@@ -19,42 +18,11 @@ KNOWN = {
     "rollback": {"churn_rollback", "spend_rollback"},
 }
 
-PARSE = """
-import json, runpy, sys
-from airflow.sdk import DAG
-before = set(sys.modules)
-found = [v for v in runpy.run_path(sys.argv[1]).values() if isinstance(v, DAG)]
-new = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(json.dumps({
-    "dags": {d.dag_id: {"doc": bool(d.doc_md), "tags": sorted(d.tags), "doc_md": d.doc_md} for d in found},
-    "imports": sorted(new),
-}))
-"""
-
-
-def parse(name: str, environment: dict[str, str]) -> dict:
-    """Parse one DAG file in a fresh process and return what it defined and imported."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PARSE, str(ROOT / "dags" / f"{name}.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """What a DAG processor's environment holds, as far as parsing goes."""
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "AIRFLOW_HOME": str(tmp_path),
-        "NINETY_HOME": str(tmp_path / "var"),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
-    }
+    return parsing_environment(tmp_path)
 
 
 def test_every_dag_file_is_known():
