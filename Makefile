@@ -35,6 +35,9 @@ check: setup ## Lint, formatting, types, import rules, locks: what CI and the ho
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m include.commands.lock --check
 
+new-model: ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regression] [ENTITY=customer_id]
+	@$(PYTHON) -m include.commands.new_model "$(NAME)" $(if $(TASK),--task $(TASK)) $(if $(ENTITY),--entity $(ENTITY))
+
 features: ## List every feature: owner, freshness, which models use it (PAGE=1 writes docs/features.md)
 	@$(PYTHON) -m include.commands.features $(if $(PAGE),--page)
 
