@@ -93,7 +93,7 @@ def new_model(settings: Settings, name: str, task: Task, entity: str) -> str:
     """
     if not _NAME.fullmatch(name):
         raise PlatformError(
-            f"{name!r} cannot be a model's name: lower-case letters, digits and _, such as churn"
+            f"{name!r} cannot be a model's name: write lower-case letters, digits, _"
         )
     if name in model_folders(settings.model_folders):
         raise PlatformError(f"there is already a model {name!r}; choose another NAME")
