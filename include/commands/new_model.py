@@ -92,9 +92,7 @@ def new_model(settings: Settings, name: str, task: Task, entity: str) -> str:
         PlatformError: the name is taken or none, or no shared view is kept by the entity.
     """
     if not _NAME.fullmatch(name):
-        raise PlatformError(
-            f"{name!r} cannot be a model's name: write lower-case letters, digits, _"
-        )
+        raise PlatformError(f"{name!r} cannot be a model's name: write lower-case letters, digits, _")
     if name in model_folders(settings.model_folders):
         raise PlatformError(f"there is already a model {name!r}; choose another NAME")
     target = settings.model_folders[0] / name
