@@ -38,6 +38,9 @@ check: setup ## Lint, formatting, types, import rules, locks: what CI and the ho
 new-model: ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regression] [ENTITY=customer_id]
 	@$(PYTHON) -m include.commands.new_model "$(NAME)" $(if $(TASK),--task $(TASK)) $(if $(ENTITY),--entity $(ENTITY))
 
+train: ## Train and judge a model on this machine, without Airflow; registers nothing: MODEL=<model> [AS_OF=<day>]
+	@$(PYTHON) -m include.commands.train "$(MODEL)" "$(AS_OF)"
+
 readiness: ## Review a model before production, line by line: MODEL=<model> [AS_OF=<day>]
 	@$(PYTHON) -m include.commands.production_readiness "$(MODEL)" "$(AS_OF)"
 
