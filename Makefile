@@ -79,6 +79,9 @@ rollback: ## Send all traffic back to an earlier version: MODEL=<model> TO=<vers
 abandon: ## End a model's open release: MODEL=<model> REASON=<why>
 	@$(PYTHON) -m include.commands.abandon "$(MODEL)" "$(REASON)"
 
+retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
+	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
+
 bench: bench-stats bench-features ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*

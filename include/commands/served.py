@@ -34,7 +34,7 @@ def served(model: str, at: str) -> str:
     found = Ledger(settings().ledger_uri).served_at(model, moment)
     if found is None:
         raise PlatformError(
-            f"nothing served {model!r} at {_text(moment)}; its first route came later, if ever"
+            f"nothing served {model!r} at {_text(moment)}; it had no route then, or was retired"
         )
     return "\n".join(_lines(model, found))
 

@@ -113,6 +113,8 @@ class RouteSnapshot(BaseModel):
     snapshot_id: str
     """`<sequence>-<first 12 hex digits of the hash of the routes>`."""
     routes: dict[str, ModelRoute]
+    retired: dict[str, str] = Field(default_factory=dict)
+    """Why each retired model serves no more, by model."""
 
     @property
     def triton_models(self) -> tuple[str, ...]:

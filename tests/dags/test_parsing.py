@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
 from tests.dags.parsing import ROOT, parse, parsing_environment
 
 HEAVY = ("pandas", "numpy", "torch", "feast", "mlflow", "evidently", "duckdb", "pyarrow", "onnxruntime")
@@ -50,3 +52,19 @@ def test_a_broken_contract_breaks_only_its_own(environment, tmp_path):
     dags = parse("labels", environment | {"NINETY_MODEL_FOLDERS": folders})["dags"]
     assert "label.delay" in dags["broken_labels"]["doc_md"]
     assert "broken-contract" not in dags["churn_labels"]["tags"]
+
+
+def test_a_retired_model_runs_by_itself_no_more(environment):
+    """Its DAGs are there, tagged, with the reason on their page and no schedule; the other model's go on."""
+    url = f"sqlite:///{environment['NINETY_HOME']}/ledger/ledger.sqlite3"
+    upgrade(url)
+    ledger = Ledger(url)
+    ledger.retire_model("churn", actor="ada", reason="replaced by loyalty")
+    ledger.close()
+    dags = parse("labels", environment)["dags"]
+    assert "retired" in dags["churn_labels"]["tags"]
+    assert "replaced by loyalty" in dags["churn_labels"]["doc_md"]
+    assert ("NullTimetable", True) == (
+        dags["churn_labels"]["schedule"],
+        "Cron" in dags["spend_labels"]["schedule"],
+    )
