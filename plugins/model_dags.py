@@ -85,6 +85,11 @@ def schedule(expression: str | None, doorbells: tuple[Asset, ...] = ()) -> Any:
     return AssetOrTimeSchedule(timetable=CronTriggerTimetable(expression, timezone="UTC"), assets=doorbells)
 
 
+def training_wanted(model: str) -> Asset:
+    """Return the asset whose events wake a model's training; what to train is in the ledger."""
+    return Asset(f"{model}_training_wanted")
+
+
 def _page(folder: ModelFolder, doc: str, retired: str | None) -> str:
     contract = folder.contract
     last = f"\n**{folder.name}**: {contract.description} On call: {contract.owner.on_call}."
