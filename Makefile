@@ -5,6 +5,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
 .PHONY: help setup run start demo test features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats verify-ledger
+.PHONY: new-model contract-reference readiness train check-retrain retire
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,11 +42,17 @@ new-model: ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regr
 train: ## Train and judge a model on this machine, without Airflow; registers nothing: MODEL=<model> [AS_OF=<day>]
 	@$(PYTHON) -m include.commands.train "$(MODEL)" "$(AS_OF)"
 
+check-retrain: ## Say whether a model is due for training, failing if so: MODEL=<model> [AS_OF=<day>] [REQUEST=1 asks for it]
+	@$(PYTHON) -m include.commands.check_retrain "$(MODEL)" "$(AS_OF)" $(if $(REQUEST),--request)
+
 readiness: ## Review a model before production, line by line: MODEL=<model> [AS_OF=<day>]
 	@$(PYTHON) -m include.commands.production_readiness "$(MODEL)" "$(AS_OF)"
 
 features: ## List every feature: owner, freshness, which models use it (PAGE=1 writes docs/features.md)
 	@$(PYTHON) -m include.commands.features $(if $(PAGE),--page)
+
+contract-reference: ## Write docs/contract.md and the contract's JSON schema from the code
+	@$(PYTHON) -m include.commands.contract_reference
 
 bench-features: setup ## Measure the feature store; writes docs/benchmarks/features.* (ONLY="joins year" measures parts)
 	@$(PYTHON) -m include.commands.bench_features --install $(if $(ONLY),--only $(ONLY))

@@ -1,7 +1,7 @@
-"""`make check-retrain MODEL=… [AS_OF=…] [REQUEST=1]`: whether code or labels are newer than the last training.
+"""`make check-retrain MODEL=… [AS_OF=…] [REQUEST=1]`: is code or data newer than the last training?
 
-Ends with 0 where nothing is due, with 1 where a training is. With REQUEST=1 it is asked for in the ledger, Airflow
-is woken where it runs, and the status is 0.
+Ends with 0 where nothing is due, with 1 where a training is. With REQUEST=1 it is asked for in the
+ledger, Airflow is woken where it runs, and the status is 0.
 """
 
 import sys
@@ -69,7 +69,7 @@ def ask(settings: Settings, model: str, reasons: Mapping[RetrainReason, str], as
     try:
         airflow = AirflowApi(settings.airflow_url, OPERATOR, passwords(settings).get(OPERATOR, ""))
         airflow.ring(f"{model}_training_wanted")
-    except (PlatformError, httpx.HTTPError) as error:
+    except (PlatformError, httpx.HTTPError, FileNotFoundError) as error:
         return f"asked for; Airflow was not woken ({error}), its schedule will find the request"
     return f"asked for; {model}_train starts"
 
