@@ -36,7 +36,7 @@ check: setup ## Lint, formatting, types, import rules, locks: what CI and the ho
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m include.commands.lock --check
 
-new-model: ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regression] [ENTITY=customer_id]
+new-model: ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regression] [ENTITY=<key>]
 	@$(PYTHON) -m include.commands.new_model "$(NAME)" $(if $(TASK),--task $(TASK)) $(if $(ENTITY),--entity $(ENTITY))
 
 train: ## Train and judge a model on this machine, without Airflow; registers nothing: MODEL=<model> [AS_OF=<day>]

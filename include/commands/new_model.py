@@ -78,15 +78,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make new-model", description=__doc__)
     parser.add_argument("name", metavar="NAME")
     parser.add_argument("--task", type=Task, choices=list(Task), default=Task.BINARY, metavar="TASK")
-    parser.add_argument("--entity", default="customer_id", metavar="ENTITY")
+    parser.add_argument("--entity", metavar="ENTITY", help="key of the views to begin with; else the first")
     given = parser.parse_args()
     run_command(lambda: print(new_model(settings(), given.name, given.task, given.entity)))
 
 
-def new_model(settings: Settings, name: str, task: Task, entity: str) -> str:
+def new_model(settings: Settings, name: str, task: Task, entity: str | None) -> str:
     """Write a model folder into the first of the model folders, and return what to do next.
 
     Nothing is written where the folder would not load.
+
+    Args:
+        settings: says where model folders lie.
+        name: the model's name.
+        task: what it predicts.
+        entity: key of the shared views it begins with; None takes those there are.
 
     Raises:
         PlatformError: the name is taken or none, or no shared view is kept by the entity.
@@ -113,10 +119,10 @@ def new_model(settings: Settings, name: str, task: Task, entity: str) -> str:
     )
 
 
-def _view_of(entity: str) -> ViewDefinition:
+def _view_of(entity: str | None) -> ViewDefinition:
     """Return the smallest shared view of an entity that has a number in it."""
     views = [read_view_definition(path) for path in sorted(SHARED_VIEWS.glob("*.yaml"))]
-    mine = [view for view in views if view.entity.name == entity and _numbers(view)]
+    mine = [view for view in views if entity in {None, view.entity.name} and _numbers(view)]
     if not mine:
         known = ", ".join(sorted({view.entity.name for view in views}))
         raise PlatformError(

@@ -206,7 +206,7 @@ def _stated(name: str) -> Check:
 CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("owner and on-call", _owner, "write people who can be reached under owner"),
     ("question", _question, "say under description what it answers"),
-    ("runbook", _runbook, "write what to look at and what to do, see include/models/churn/runbook.md"),
+    ("runbook", _runbook, "write what to look at and what to do for each thing that can happen"),
     ("training data", _labels, "run <model>_labels further back, or wait for labels"),
     ("network", _stated("network"), "mend network.py or training.hyperparameters"),
     ("DAGs", _stated("dags"), "mend what the DAG's page says"),
