@@ -31,6 +31,17 @@ class ModelFolder:
         return self.path.name
 
     @cached_property
+    def written(self) -> ModelContract:
+        """The contract by itself: held against neither the feature views nor the other files.
+
+        What must go on while a view or a file is mended, such as computing what serves, asks this one.
+
+        Raises:
+            ContractError: it is no contract; one line per problem, each with the path of its key.
+        """
+        return _read_contract(self.path / CONTRACT_NAME)
+
+    @cached_property
     def contract(self) -> ModelContract:
         """The model's contract.
 
@@ -38,7 +49,7 @@ class ModelFolder:
             ContractError: the contract or a file it needs is missing or wrong; one line per problem,
                 each with the path of its key.
         """
-        contract = _read_contract(self.path / CONTRACT_NAME)
+        contract = self.written
         if contract.name != self.name:
             raise ContractError(
                 f"{self.path}: the contract's name {contract.name!r} must equal its folder's name"

@@ -90,7 +90,7 @@ def used_views(settings: Settings, tell: Tell = log_broken) -> dict[str, View]:
     named = set()
     for folder in model_folders(settings.model_folders).values():
         try:
-            contract = folder.contract
+            contract = folder.written
         except ContractError as error:
             _log.warning("model %s needs no views: %s", folder.name, error)
             continue
