@@ -5,6 +5,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
 .PHONY: help setup run start demo test features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback verify-ledger
+.PHONY: new-model contract-reference readiness train check-retrain retire
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,8 +36,23 @@ check: setup ## Lint, formatting, types, import rules, locks: what CI and the ho
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m include.commands.lock --check
 
+new-model: ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regression] [ENTITY=<key>]
+	@$(PYTHON) -m include.commands.new_model "$(NAME)" $(if $(TASK),--task $(TASK)) $(if $(ENTITY),--entity $(ENTITY))
+
+train: ## Train and judge a model on this machine, without Airflow; registers nothing: MODEL=<model> [AS_OF=<day>]
+	@$(PYTHON) -m include.commands.train "$(MODEL)" "$(AS_OF)"
+
+check-retrain: ## Say whether a model is due for training, failing if so: MODEL=<model> [AS_OF=<day>] [REQUEST=1 asks for it]
+	@$(PYTHON) -m include.commands.check_retrain "$(MODEL)" "$(AS_OF)" $(if $(REQUEST),--request)
+
+readiness: ## Review a model before production, line by line: MODEL=<model> [AS_OF=<day>]
+	@$(PYTHON) -m include.commands.production_readiness "$(MODEL)" "$(AS_OF)"
+
 features: ## List every feature: owner, freshness, which models use it (PAGE=1 writes docs/features.md)
 	@$(PYTHON) -m include.commands.features $(if $(PAGE),--page)
+
+contract-reference: ## Write docs/contract.md and the contract's JSON schema from the code
+	@$(PYTHON) -m include.commands.contract_reference
 
 bench-features: setup ## Measure the feature store; writes docs/benchmarks/features.* (ONLY="joins year" measures parts)
 	@$(PYTHON) -m include.commands.bench_features --install $(if $(ONLY),--only $(ONLY))
@@ -69,6 +85,9 @@ rollback: ## Send all traffic back to an earlier version: MODEL=<model> TO=<vers
 
 abandon: ## End a model's open release: MODEL=<model> REASON=<why>
 	@$(PYTHON) -m include.commands.abandon "$(MODEL)" "$(REASON)"
+
+retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
+	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
 
 bench: bench-stats bench-features bench-rollback ## Every benchmark there is; writes docs/benchmarks/
 

@@ -1,14 +1,21 @@
 """DAGs generated from contracts: a model's folder is all it takes, and a broken one breaks only its own."""
 
+import logging
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
+from functools import lru_cache
+from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, CronTriggerTimetable, Param, task
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.adapters.ledger.ledger import Ledger
 from include.config.models import ModelFolder, model_folders
 from include.config.settings import settings
-from include.contracts.errors import ContractError
+from include.contracts.errors import ContractError, LedgerError
+
+_log = logging.getLogger(__name__)
 
 
 def model_dags(stage: str, build: Callable[[ModelFolder], DAG]) -> dict[str, DAG]:
@@ -34,6 +41,7 @@ def model_dag(
     doc: str,
     params: dict[str, Param],
     cron: str | None = None,
+    doorbells: tuple[Asset, ...] = (),
     at_once: int = 1,
 ) -> DAG:
     """Return the empty DAG `<model>_<stage>`, owned by the contract's team.
@@ -44,26 +52,59 @@ def model_dag(
         room: which part of the loop it belongs to; a tag.
         doc: Markdown of its page; the model's contract is summed up below it.
         params: what its runs may be given.
-        cron: when it runs by itself, outside replays.
+        cron: when it runs by itself, outside replays and while the model is not retired.
+        doorbells: assets whose events start it besides.
         at_once: how many of its runs may be under way.
     """
     contract = folder.contract
+    retired = _retired().get(folder.name)
     return DAG(
         f"{folder.name}_{stage}",
-        schedule=schedule(cron) if cron else None,
+        schedule=None if retired is not None else schedule(cron, doorbells),
         catchup=False,
         max_active_runs=at_once,
         default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "owner": contract.owner.team},
         params=params,
-        tags=[f"model:{folder.name}", f"stage:{room}"],
+        tags=[f"model:{folder.name}", f"stage:{room}", *(["retired"] if retired is not None else [])],
         owner_links={contract.owner.team: f"mailto:{contract.owner.email}"},
-        doc_md=f"{doc}\n**{folder.name}**: {contract.description} On call: {contract.owner.on_call}.",
+        doc_md=_page(folder, doc, retired),
     )
 
 
-def schedule(expression: str) -> str | None:
-    """Return a DAG's schedule: none while history is replayed, since runs then carry dates of the past."""
-    return None if settings().replay else expression
+def schedule(expression: str | None, doorbells: tuple[Asset, ...] = ()) -> Any:
+    """Return a DAG's schedule: none while history is replayed, since runs then carry dates of the past.
+
+    Args:
+        expression: cron, UTC; none means never by the clock.
+        doorbells: assets whose events start a run, too. An event may be lost, so the clock backs them up.
+    """
+    if settings().replay or expression is None:
+        return None
+    if not doorbells:
+        return expression
+    return AssetOrTimeSchedule(timetable=CronTriggerTimetable(expression, timezone="UTC"), assets=doorbells)
+
+
+def training_wanted(model: str) -> Asset:
+    """Return the asset whose events wake a model's training; what to train is in the ledger."""
+    return Asset(f"{model}_training_wanted")
+
+
+def _page(folder: ModelFolder, doc: str, retired: str | None) -> str:
+    contract = folder.contract
+    last = f"\n**{folder.name}**: {contract.description} On call: {contract.owner.on_call}."
+    return f"{doc}{last}" if retired is None else f"**Retired**: {retired}\n\n{doc}{last}"
+
+
+@lru_cache(maxsize=1)  # one look a parsing process, however many DAGs it builds
+def _retired() -> dict[str, str]:
+    """Return why each retired model was retired; without a ledger there is none yet."""
+    try:
+        with closing(Ledger(settings().ledger_uri)) as ledger:
+            return ledger.retired_models()
+    except LedgerError as error:
+        _log.info("whether models are retired is unknown: %s", error)
+        return {}
 
 
 def _broken(dag_id: str, model: str, message: str) -> DAG:

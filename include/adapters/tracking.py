@@ -34,7 +34,7 @@ class Tracking:
     """
 
     def __init__(self, settings: Settings, uri: str | None = None) -> None:
-        self._uri = uri or settings.mlflow_url
+        self._uri = uri or settings.tracking_uri
         self._client = _client(self._uri)
 
     def start_run(self, model: str, name: str, tags: Mapping[str, str]) -> str:

@@ -103,6 +103,18 @@ class AirflowApi:
             time.sleep(_POLL_SECONDS)
         raise PlatformError(f"the backfill of {dag_id} did not end within {timeout_seconds:.0f} s")
 
+    def ring(self, asset: str) -> None:
+        """Send an asset's event: whatever waits for it starts.
+
+        Raises:
+            PlatformError: Airflow knows no such asset, or refused it.
+        """
+        found = self._send("GET", "/api/v2/assets", params={"name_pattern": asset})["assets"]
+        known = [item["id"] for item in found if item["name"] == asset]
+        if not known:
+            raise PlatformError(f"Airflow at {self.url} knows no asset {asset!r}; does nothing wait for it?")
+        self._send("POST", "/api/v2/assets/events", json={"asset_id": known[0]})
+
     def runs(self, dag_id: str) -> list[dict[str, Any]]:
         """Return a DAG's runs, newest first."""
         answer = self._send(

@@ -83,7 +83,7 @@ def reconcile(
             closing(Ledger(settings.ledger_uri)) as ledger,
             closing(TritonControl(settings.triton_endpoint)) as triton,
         ):
-            if ledger.route(folder.name) is None and ledger.open_release_of(folder.name) is None:
+            if not _concerns(ledger, folder.name):
                 return frozenset()
             done = reconcile_triton(
                 settings, ledger, triton, folder.name, folder.contract.resources, may_unload=may_unload
@@ -100,6 +100,15 @@ def reconcile(
     except (NinetyError, SQLAlchemyError) as error:
         LOG.error("%s: %s", folder.name, error)  # noqa: TRY400 - the message says it all
         return may_unload
+
+
+def _concerns(ledger: Ledger, model: str) -> bool:
+    """Say whether the ledger speaks about a model: what it never served and does not release is let alone."""
+    return (
+        ledger.route(model) is not None
+        or ledger.open_release_of(model) is not None
+        or model in ledger.retired_models()
+    )
 
 
 if __name__ == "__main__":

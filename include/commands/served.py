@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import Served
-from include.commands.terminal import run_command
+from include.commands.terminal import moment_of, run_command
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
 
@@ -30,11 +30,11 @@ def served(model: str, at: str) -> str:
     """
     if not model:
         raise PlatformError(USAGE)
-    moment = _moment(at)
+    moment = moment_of(at, datetime.now(UTC))
     found = Ledger(settings().ledger_uri).served_at(model, moment)
     if found is None:
         raise PlatformError(
-            f"nothing served {model!r} at {_text(moment)}; its first route came later, if ever"
+            f"nothing served {model!r} at {_text(moment)}; it had no route then, or was retired"
         )
     return "\n".join(_lines(model, found))
 
@@ -54,16 +54,6 @@ def _lines(model: str, found: Served) -> Iterator[str]:
             yield f"    approved by {answer.decided_by} at {_text(answer.decided_at)}, {answer.release_id}"
         if not answers:
             yield "    no approval of it was recorded before"
-
-
-def _moment(at: str) -> datetime:
-    if not at:
-        return datetime.now(UTC)
-    try:
-        moment = datetime.fromisoformat(at)
-    except ValueError:
-        raise PlatformError(f"AT={at!r} is no ISO 8601 moment; {USAGE}") from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _text(moment: datetime) -> str:

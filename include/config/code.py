@@ -14,13 +14,10 @@ LOCK_NAME = "requirements.lock"
 WATCHED = ("include", "dags", "plugins", "serving", "requirements.txt", LOCK_NAME)
 """What makes a tree dirty when it differs from the commit; locks of serving lie under serving/."""
 
-TRAINING_CODE = (
-    "include/features/views",
-    "include/transforms",
-    "include/training",
-    "include/stats/metrics.py",
-)
-"""Code outside the model folder that decides what a training run yields."""
+TRAINING_CODE = ("include/training", "include/stats/metrics.py")
+"""Code outside the model folder that decides what any training run yields."""
+VIEWS = "include/features/views"
+TRANSFORMS = "include/transforms"
 
 
 def code_state(settings: Settings, folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> CodeState:
@@ -52,22 +49,38 @@ def code_state(settings: Settings, folder: ModelFolder, root: Path = REPOSITORY_
 
 
 def fingerprint(folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> str:
-    """Return the SHA-256 over names and bytes of the model folder, feature SQL and training code."""
+    """Return the SHA-256 over names and bytes of the model folder, its feature SQL and the training code.
+
+    Of the shared views and transforms only those count that the model reads: another's change is not its own.
+
+    Raises:
+        ContractError: the contract does not load, so what the model reads is unknown.
+    """
     digest = sha256()
-    for name, path in sorted(_fingerprinted(folder.path, root)):
+    for name, path in sorted(_fingerprinted(folder, root)):
         content = path.read_bytes()
         digest.update(f"{name}\n{len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
 
 
-def _fingerprinted(folder: Path, root: Path) -> Iterator[tuple[str, Path]]:
+def _fingerprinted(folder: ModelFolder, root: Path) -> Iterator[tuple[str, Path]]:
     """Yield each file under a name that does not depend on where the repository lies."""
-    for label, place in (("model", folder), *((code, root / code) for code in TRAINING_CODE)):
+    for label, place in (("model", folder.path), *((code, root / code) for code in TRAINING_CODE)):
         for path in [place] if place.is_file() else place.rglob("*"):
             relative = path.relative_to(place)
             if path.is_file() and not any(_is_scratch(part) for part in relative.parts):
                 yield f"{label}/{relative.as_posix()}", path
+    for name in sorted(_shared(folder)):
+        if (root / name).is_file():
+            yield name, root / name
+
+
+def _shared(folder: ModelFolder) -> set[str]:
+    """Return the shared files a model may read: those of its views and transforms."""
+    signature = folder.contract.signature
+    views = {f"{VIEWS}/{view}{suffix}" for view in signature.views for suffix in (".sql", ".yaml")}
+    return views | {f"{TRANSFORMS}/{item.transform}.py" for item in signature.transformed}
 
 
 def _is_scratch(part: str) -> bool:

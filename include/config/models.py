@@ -4,9 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
+from include.config.problems import problems_of
+from include.config.strict_yaml import read_yaml
+from include.config.transforms import load_transform
+from include.config.views import check_views
+from include.contracts.consistency import contradictions
 from include.contracts.errors import ContractError
 from include.contracts.model import ModelContract
 
@@ -27,6 +31,17 @@ class ModelFolder:
         return self.path.name
 
     @cached_property
+    def written(self) -> ModelContract:
+        """The contract by itself: held against neither the feature views nor the other files.
+
+        What must go on while a view or a file is mended, such as computing what serves, asks this one.
+
+        Raises:
+            ContractError: it is no contract; one line per problem, each with the path of its key.
+        """
+        return _read_contract(self.path / CONTRACT_NAME)
+
+    @cached_property
     def contract(self) -> ModelContract:
         """The model's contract.
 
@@ -34,7 +49,7 @@ class ModelFolder:
             ContractError: the contract or a file it needs is missing or wrong; one line per problem,
                 each with the path of its key.
         """
-        contract = _read_contract(self.path / CONTRACT_NAME)
+        contract = self.written
         if contract.name != self.name:
             raise ContractError(
                 f"{self.path}: the contract's name {contract.name!r} must equal its folder's name"
@@ -42,6 +57,9 @@ class ModelFolder:
         for needed in (LABEL_NAME, NETWORK_NAME, contract.runbook):
             if not (self.path / needed).is_file():
                 raise ContractError(f"{self.path}: {needed} is missing")
+        _check_sense(contract, self.path)
+        check_views(contract, self.path)
+        _check_transforms(contract, self.path)
         return contract
 
 
@@ -76,13 +94,21 @@ def model_folder(roots: tuple[Path, ...], name: str) -> ModelFolder:
 
 def _read_contract(path: Path) -> ModelContract:
     try:
-        return ModelContract.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except yaml.YAMLError as error:
-        raise ContractError(f"{path} is not YAML: {error}") from error
+        return ModelContract.model_validate(read_yaml(path))
     except ValidationError as error:
-        problems = "\n".join(f"  {_key_path(item['loc'])}: {item['msg']}" for item in error.errors())
-        raise ContractError(f"{path}:\n{problems}") from error
+        raise ContractError(problems_of(path, ModelContract, error)) from error
 
 
-def _key_path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "(contract)"
+def _check_sense(contract: ModelContract, folder: Path) -> None:
+    wrong = contradictions(contract)
+    if wrong:
+        raise ContractError("\n".join([f"{folder / CONTRACT_NAME}:", *(f"  {line}" for line in wrong)]))
+
+
+def _check_transforms(contract: ModelContract, folder: Path) -> None:
+    for index, item in enumerate(contract.features.inputs):
+        if item.transform is not None:
+            try:
+                load_transform(item.transform, folder)
+            except ContractError as error:
+                raise ContractError(f"{folder}:\n  features.inputs.{index}.transform: {error}") from error

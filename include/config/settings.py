@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     ledger_url: str = ""
     """SQLAlchemy URL of the ledger; empty means SQLite under `home`."""
 
+    mlflow_uri: str = ""
+    """MLflow tracking URI to use instead of the platform's own server, such as `sqlite:///runs.sqlite3`."""
+
     model_folders: tuple[Path, ...] = (REPOSITORY_ROOT / "include" / "models",)
     """Folders searched for model folders, as a JSON list; a test adds its own."""
 
@@ -194,6 +197,11 @@ class Settings(BaseSettings):
     def mlflow_url(self) -> str:
         """Base URL of MLflow."""
         return f"http://{LOOPBACK}:{self.mlflow_port}"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Where runs and versions are tracked: `mlflow_uri`, else the platform's own server."""
+        return self.mlflow_uri or self.mlflow_url
 
     @property
     def gateway_url(self) -> str:

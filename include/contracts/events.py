@@ -20,6 +20,8 @@ class EventKind(StrEnum):
 
     VERSION_REGISTERED = "version_registered"
     VERSION_RETIRED = "version_retired"
+    MODEL_RETIRED = "model_retired"
+    MODEL_TRAINED = "model_trained"
     RELEASE_OPENED = "release_opened"
     APPROVAL_RECORDED = "approval_recorded"
     RELEASE_ADVANCED = "release_advanced"

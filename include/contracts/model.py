@@ -11,6 +11,7 @@ from include.contracts.moments import Duration
 from include.contracts.monitoring import Monitoring
 from include.contracts.releases import RolloutPlan
 from include.contracts.routes import EntityKey, Fallback, StalePolicy
+from include.contracts.schedules import Cron
 from include.contracts.signatures import FeatureInput, Signature, Task
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -65,8 +66,11 @@ class Owner(BaseModel):
     model_config = _STRICT
 
     team: str
+    """Team that owns the model; owner of its DAGs in Airflow."""
     email: str
+    """Address of the team."""
     on_call: str
+    """Who is called when it fails: a rota or a person."""
 
 
 class Label(BaseModel):
@@ -75,6 +79,7 @@ class Label(BaseModel):
     model_config = _STRICT
 
     description: str
+    """What is predicted, in a sentence."""
     delay: Duration
     """Time from event_at to known_at; also the gap between training and test windows."""
 
@@ -87,7 +92,9 @@ class Features(BaseModel):
     service: str = Field(pattern=r"^[a-z][a-z0-9_]*_v\d+$")
     """Feast feature service; Feast has no version field, so the name carries it."""
     inputs: tuple[FeatureInput, ...] = Field(min_length=1)
+    """What the model reads, in the order of its tensors."""
     stale_policy: StalePolicy = StalePolicy.REJECT
+    """Whether a request with a feature too old or absent is rejected, or answered without it."""
 
 
 class Training(BaseModel):
@@ -104,12 +111,16 @@ class Training(BaseModel):
     test: Duration
     """Length of the last window, which the model has not seen."""
     minimum_rows: int = Field(default=1_000, ge=1)
+    """Fewest rows of the training window."""
     leak_bound: float = Field(default=0.95, gt=0.5, le=1)
     """Training stops where one feature alone predicts the label better: ROC-AUC, or R2 of a regression."""
     allow_dirty: bool = False
     """Whether a version may be registered from a tree with uncommitted changes."""
     seed: int = 7
+    """Seed of everything random; same data, code and seed give the same model."""
     hyperparameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """The loop's (learning_rate, weight_decay, batch_size, epochs, patience), and whatever network.py
+    reads."""
 
 
 class Threshold(BaseModel):
@@ -118,8 +129,11 @@ class Threshold(BaseModel):
     model_config = _STRICT
 
     metric: Metric
+    """What is measured."""
     minimum: float | None = None
+    """Smallest value that passes."""
     maximum: float | None = None
+    """Largest value that passes."""
 
     @model_validator(mode="after")
     def _one_bound(self) -> "Threshold":
@@ -143,8 +157,11 @@ class Baseline(BaseModel):
     model_config = _STRICT
 
     feature: str
+    """Input of the model that stands for the rule."""
     larger_means_positive: bool = True
+    """Whether a larger value speaks for the positive class."""
     metric: Metric
+    """What both are measured by."""
     margin: float = Field(default=0.0, ge=0.0)
     """By how much the model must be better."""
 
@@ -155,6 +172,7 @@ class ChampionGate(BaseModel):
     model_config = _STRICT
 
     metric: Metric
+    """What both are measured by."""
     tolerance: float = Field(ge=0.0)
     """By how much the candidate may be worse."""
 
@@ -189,8 +207,11 @@ class Gates(BaseModel):
     model_config = _STRICT
 
     thresholds: tuple[Threshold, ...] = Field(min_length=1)
+    """Bounds on metrics."""
     baseline: Baseline
+    """The trivial rule to beat."""
     champion: ChampionGate
+    """How it must stand beside the version in production."""
     benchmark: BenchmarkGate = BenchmarkGate()
     slices: tuple[Threshold, ...] = ()
     """Bounds that no slice of at least its `minimum_rows` may be shown to miss."""
@@ -209,8 +230,11 @@ class Slice(BaseModel):
     model_config = _STRICT
 
     view: str
+    """Feature view that has the column."""
     column: str
+    """Column whose values part the rows."""
     minimum_rows: int = Field(default=100, ge=1)
+    """A smaller part says nothing and is not judged."""
 
     @property
     def frozen_as(self) -> str:
@@ -224,7 +248,9 @@ class Objectives(BaseModel):
     model_config = _STRICT
 
     latency_p99_ms: float = Field(default=100.0, gt=0)
+    """Milliseconds within which 99 of 100 requests are answered."""
     availability: float = Field(default=0.999, gt=0, lt=1)
+    """Share of requests that are answered."""
 
 
 class Serving(BaseModel):
@@ -233,8 +259,11 @@ class Serving(BaseModel):
     model_config = _STRICT
 
     deadline_ms: float = Field(default=500.0, gt=0)
+    """Milliseconds after which a request falls back."""
     fallbacks: tuple[Fallback, ...] = (Fallback.PREVIOUS_VERSION, Fallback.REFUSE)
+    """What is tried, in this order, when a version cannot answer."""
     default_score: tuple[float, ...] | None = None
+    """What `default_score` answers, one number for each output."""
 
 
 class ExperimentMetric(BaseModel):
@@ -243,9 +272,13 @@ class ExperimentMetric(BaseModel):
     model_config = _STRICT
 
     name: str
+    """Name in plans and analyses."""
     source: Literal["outcome", "label", "prediction_log"]
+    """Where its values come from."""
     direction: Literal["increase", "decrease"]
+    """Which way is better."""
     matures_in: Duration
+    """Time after exposure until its value is final."""
 
 
 class Approvers(BaseModel):
@@ -254,7 +287,9 @@ class Approvers(BaseModel):
     model_config = _STRICT
 
     users: tuple[str, ...] = Field(min_length=1)
+    """User names in Airflow."""
     quorum: int = Field(default=1, ge=1)
+    """How many of them must say yes."""
 
     @model_validator(mode="after")
     def _reachable(self) -> "Approvers":
@@ -269,9 +304,13 @@ class Resources(BaseModel):
     model_config = _STRICT
 
     device: Literal["cpu", "gpu"] = "cpu"
+    """Where Triton runs it."""
     instances: int = Field(default=1, ge=1)
+    """Copies that answer at once."""
     maximum_batch: int = Field(default=256, ge=1)
+    """Most rows of one call."""
     memory_mb: int = Field(default=256, ge=1)
+    """Memory it may take, in megabytes."""
 
 
 class Schedules(BaseModel):
@@ -279,9 +318,11 @@ class Schedules(BaseModel):
 
     model_config = _STRICT
 
-    labels: str = "0 4 * * *"
-    train: str = "0 5 * * 1"
-    batch_score: str | None = None
+    labels: Cron = "0 4 * * *"
+    """When labels that became known are written."""
+    train: Cron = "0 5 * * 1"
+    """When it is trained, if there is anything new."""
+    batch_score: Cron | None = None
     """None: batches are scored only when asked for."""
 
 
@@ -290,26 +331,46 @@ class ModelContract(BaseModel):
 
     model_config = _STRICT
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)
+    """Name of the model and of its folder: part of DAG ids, paths and Triton's names."""
     description: str
+    """What it answers, in a sentence."""
     task: Task
+    """Kind of prediction."""
     classes: tuple[str, ...] = ()
+    """Class names of a multiclass model, in output order."""
     owner: Owner
+    """Who answers for it."""
     runbook: str = "runbook.md"
+    """File in the folder that helps whoever is called."""
     entity: EntityKey
+    """What a prediction is about."""
     label: Label
+    """The truth, and when it is known."""
     features: Features
+    """What it reads."""
     training: Training
+    """How it is trained."""
     gates: Gates
+    """What a candidate must reach."""
     slices: tuple[Slice, ...] = ()
+    """Parts of the population that are looked at on their own."""
     objectives: Objectives = Objectives()
+    """What the service promises."""
     serving: Serving = Serving()
+    """What is answered when things go wrong."""
     rollout: RolloutPlan
+    """How a version comes to all traffic."""
     experiment_metrics: tuple[ExperimentMetric, ...] = ()
+    """Metrics that experiments and ramps may name."""
     monitoring: Monitoring = Monitoring()
+    """What is watched in production."""
     approvers: Approvers
+    """Who may say yes to a release."""
     resources: Resources = Resources()
+    """What a version takes in Triton."""
     schedules: Schedules = Schedules()
+    """When its DAGs run by themselves."""
 
     @model_validator(mode="after")
     def _servable(self) -> "ModelContract":

@@ -4,7 +4,7 @@ import re
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator, PlainSerializer
+from pydantic import AwareDatetime, BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _PATTERN = re.compile(r"(\d+)\s*([smhdw])")
@@ -36,7 +36,10 @@ def format_duration(duration: timedelta) -> str:
 
 
 Duration = Annotated[
-    timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration, return_type=str)
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": f"^\\s*{_PATTERN.pattern}\\s*$"}),
 ]
 """A timedelta written `14d` in YAML and JSON."""
 

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from include.contracts.moments import Duration
+from include.contracts.schedules import Schedule
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -15,7 +16,9 @@ class ContinuousTest(BaseModel):
     model_config = _STRICT
 
     method: Literal["ks_test"] = "ks_test"
+    """Kolmogorov-Smirnov."""
     threshold: float = Field(default=0.05, gt=0, lt=1)
+    """p-value below which a feature has drifted."""
 
 
 class CategoricalTest(BaseModel):
@@ -24,7 +27,9 @@ class CategoricalTest(BaseModel):
     model_config = _STRICT
 
     method: Literal["psi"] = "psi"
+    """Population stability index."""
     threshold: float = Field(default=0.2, gt=0)
+    """Index above which a feature has drifted."""
 
 
 class FeatureTests(BaseModel):
@@ -33,7 +38,9 @@ class FeatureTests(BaseModel):
     model_config = _STRICT
 
     continuous_features: ContinuousTest = ContinuousTest()
+    """For numbers."""
     categorical_features: CategoricalTest = CategoricalTest()
+    """For categories."""
 
 
 class AlertRoutes(BaseModel):
@@ -42,7 +49,9 @@ class AlertRoutes(BaseModel):
     model_config = _STRICT
 
     slack_channel: str | None = None
+    """Channel alerts are sent to."""
     pagerduty_severity: Literal["info", "warning", "error", "critical"] | None = None
+    """Severity of the page."""
 
 
 class FeatureDrift(BaseModel):
@@ -50,11 +59,14 @@ class FeatureDrift(BaseModel):
 
     model_config = _STRICT
 
-    schedule: str
+    schedule: Schedule
+    """When it looks: `every 6 hours`, `daily` or cron."""
     reference_dataset: str | None = None
     """URI; none means the champion's own training snapshot."""
     tests: FeatureTests = FeatureTests()
+    """How drift is told."""
     alerts: AlertRoutes = AlertRoutes()
+    """Who is told."""
 
 
 class PredictionMetric(BaseModel):
@@ -63,9 +75,13 @@ class PredictionMetric(BaseModel):
     model_config = _STRICT
 
     name: Literal["prediction_distribution", "confidence_calibration"]
+    """What is watched."""
     method: Literal["chi_squared", "expected_calibration_error"]
+    """How it is measured: chi_squared for the distribution, expected_calibration_error for calibration."""
     window: Duration | None = None
+    """How far back it looks."""
     threshold: float | None = Field(default=None, gt=0)
+    """Value above which it alerts."""
 
 
 class PredictionDrift(BaseModel):
@@ -73,8 +89,10 @@ class PredictionDrift(BaseModel):
 
     model_config = _STRICT
 
-    schedule: str
+    schedule: Schedule
+    """When it looks: `every 1 hour`, `daily` or cron."""
     metrics: tuple[PredictionMetric, ...] = Field(min_length=1)
+    """What is watched."""
 
 
 class PerformanceMonitoring(BaseModel):
@@ -82,10 +100,14 @@ class PerformanceMonitoring(BaseModel):
 
     model_config = _STRICT
 
-    schedule: str
+    schedule: Schedule
+    """When it looks: `daily` or cron."""
     label_delay: Duration
+    """How long after a prediction its label is waited for."""
     metrics: tuple[str, ...] = Field(min_length=1)
+    """Metrics of the task; `auc_roc` is `roc_auc`."""
     alert_on: str
+    """When it alerts, such as `10% degradation vs trailing 30-day average`."""
 
 
 class AutoRetrain(BaseModel):
@@ -94,8 +116,11 @@ class AutoRetrain(BaseModel):
     model_config = _STRICT
 
     trigger: str
+    """When a training is asked for, such as `performance degradation > 15% for 3 consecutive days`."""
     pipeline: str
+    """Name of the pipeline in the team's own words; here it is `<model>_train`."""
     approval: Literal["manual"] = "manual"
+    """A person says yes before the new version serves."""
 
 
 class Monitoring(BaseModel):
@@ -104,6 +129,10 @@ class Monitoring(BaseModel):
     model_config = _STRICT
 
     feature_drift: FeatureDrift | None = None
+    """Inputs."""
     prediction_drift: PredictionDrift | None = None
+    """Scores."""
     performance_monitoring: PerformanceMonitoring | None = None
+    """Scores against the truth."""
     auto_retrain: AutoRetrain | None = None
+    """What asks for a new training."""

@@ -46,6 +46,7 @@ class RampStage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     share: float = Field(gt=0.0, le=1.0)
+    """Share of units on the new version."""
     hold: Duration
     """Least time at this share."""
     minimum_requests: int = Field(default=0, ge=0)
@@ -58,6 +59,7 @@ class RolloutPlan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     stages: tuple[RampStage, ...] = Field(min_length=1)
+    """Steps of the ramp; shares rise and end at 1.0."""
     bake: Duration
     """How long the new champion is watched, its predecessor warm."""
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from include.contracts.moments import UtcDatetime
 
@@ -34,3 +34,25 @@ class RetrainRequest(BaseModel):
     claimed_at: UtcDatetime | None = None
     ended_at: UtcDatetime | None = None
     outcome: str | None = None
+
+
+class Training(BaseModel):
+    """A training that reached a verdict: what it was made from, so that the next one knows what is new."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    run_id: str
+    """Claimant of the retrain requests, `<dag>:<run>`."""
+    as_of: UtcDatetime
+    labelled_until: UtcDatetime
+    """Event time of the newest label it learned from or was judged by."""
+    fingerprint: str
+    """Of the code that trained it."""
+    hyperparameters: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Those that replaced the contract's."""
+    seed: int | None = None
+    """The one that replaced the contract's."""
+    candidate_uri: str
+    version: str | None
+    """None where a gate was missed."""

@@ -37,7 +37,9 @@ class EntityKey(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Column that carries the key, and its name in requests."""
     type: EntityType
+    """Type of the key."""
 
     def canonical(self, value: int | str) -> str:
         """Return the canonical string of a key value, the `unit` of rows and of assignment."""
@@ -111,6 +113,8 @@ class RouteSnapshot(BaseModel):
     snapshot_id: str
     """`<sequence>-<first 12 hex digits of the hash of the routes>`."""
     routes: dict[str, ModelRoute]
+    retired: dict[str, str] = Field(default_factory=dict)
+    """Why each retired model serves no more, by model."""
 
     @property
     def triton_models(self) -> tuple[str, ...]:

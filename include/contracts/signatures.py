@@ -51,7 +51,9 @@ class FeatureInput(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Name of the view's feature, or of what the transform gives."""
     kind: FeatureKind
+    """Number or category."""
     view: str | None = None
     """Feature view it comes from."""
     transform: str | None = None

@@ -14,8 +14,9 @@ from include.contracts.errors import ContractError
 from include.contracts.model import ModelContract
 from include.contracts.routes import EntityKey, EntityType
 from include.contracts.sources import ColumnType
+from include.contracts.views import TIMESTAMP
 from include.features.transforms import on_demand_view
-from include.features.views import TIMESTAMP, View, offline_folder
+from include.features.views import View, offline_folder
 
 _TYPES: dict[ColumnType, FeastType] = {
     ColumnType.INT64: Int64,

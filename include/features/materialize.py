@@ -18,17 +18,9 @@ from include.config.settings import Settings
 from include.contracts.errors import ContractError, DataError
 from include.contracts.quality import Batch
 from include.contracts.sources import ColumnType
+from include.contracts.views import TIMESTAMP
 from include.features.computed_days import record_computed
-from include.features.views import (
-    DAYS,
-    TIMESTAMP,
-    Tell,
-    View,
-    confined,
-    log_broken,
-    offline_folder,
-    used_views,
-)
+from include.features.views import DAYS, Tell, View, confined, log_broken, offline_folder, used_views
 
 _SQL_TYPES = {
     ColumnType.INT64: "BIGINT",

@@ -11,17 +11,10 @@ from feast.utils import _convert_arrow_to_proto
 from include.adapters.defects import quoted
 from include.config.settings import Settings
 from include.contracts.errors import DataError
+from include.contracts.views import TIMESTAMP
 from include.features.computed_days import record_online
 from include.features.store import open_store
-from include.features.views import (
-    TIMESTAMP,
-    Tell,
-    View,
-    confined,
-    log_broken,
-    offline_folder,
-    used_views,
-)
+from include.features.views import Tell, View, confined, log_broken, offline_folder, used_views
 
 
 def materialize_online(settings: Settings, day: date, tell: Tell = log_broken) -> dict[str, int]:

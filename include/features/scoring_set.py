@@ -21,7 +21,8 @@ from include.config.settings import Settings
 from include.contracts.errors import ContractError, DataError
 from include.contracts.routes import EntityKey, EntityType
 from include.contracts.scoring import ScoringPlan, ScoringSet, stamp_column
-from include.features.views import TIMESTAMP, View, load_views, offline_folder
+from include.contracts.views import TIMESTAMP
+from include.features.views import View, load_views, offline_folder
 
 FILE_NAME = "features.parquet"
 _KEY_TYPES = {EntityType.INT64: pyarrow.int64(), EntityType.STRING: pyarrow.string()}

@@ -12,10 +12,11 @@ from include.adapters.sources import open_sources
 from include.config.settings import Settings
 from include.contracts.predictions import FeatureValue
 from include.contracts.routes import EntityType
+from include.contracts.views import TIMESTAMP
 from include.features.computed_days import read_days
 from include.features.materialize import compute_rows, midnight
 from include.features.skew import History, Row, Served
-from include.features.views import TIMESTAMP, View
+from include.features.views import View
 
 _KEY_TYPES = {EntityType.INT64: pyarrow.int64(), EntityType.STRING: pyarrow.string()}
 _KEYS = "audited_keys"

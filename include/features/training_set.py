@@ -17,8 +17,9 @@ from include.contracts.model import ModelContract
 from include.contracts.packages import Snapshot
 from include.contracts.routes import EntityType
 from include.contracts.signatures import MOMENT, FeatureKind
+from include.contracts.views import TIMESTAMP
 from include.features.store import open_store
-from include.features.views import TIMESTAMP, load_views
+from include.features.views import load_views
 
 _KEY_TYPES = {EntityType.INT64: pyarrow.int64(), EntityType.STRING: pyarrow.string()}
 _FEATURE_TYPES = {FeatureKind.NUMERIC: pyarrow.float64(), FeatureKind.CATEGORICAL: pyarrow.string()}

@@ -26,9 +26,10 @@ from include.config.settings import Settings
 from include.contracts.checks import RowCount
 from include.contracts.events import SYSTEM
 from include.contracts.quality import Batch, Verdict
+from include.contracts.views import TIMESTAMP
 from include.features.broken_views import view_alert
 from include.features.materialize import midnight, publish_features, staging_folder
-from include.features.views import TIMESTAMP, View, offline_folder, used_views
+from include.features.views import View, offline_folder, used_views
 
 
 @dataclass(frozen=True)

@@ -11,68 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
 from include.adapters.sources import tables_of
 from include.config.models import model_folders
-from include.config.settings import REPOSITORY_ROOT, Settings
-from include.contracts.checks import Checks
+from include.config.settings import Settings
+from include.config.views import SHARED_VIEWS, VIEWS_NAME, read_view_definition
 from include.contracts.errors import ContractError, NinetyError
-from include.contracts.moments import Duration
-from include.contracts.routes import EntityKey
-from include.contracts.sources import ColumnType
+from include.contracts.views import ViewDefinition
 
-SHARED_VIEWS = REPOSITORY_ROOT / "include" / "features" / "views"
-VIEWS_NAME = "views"
-"""Folder of a model folder that holds its own views."""
 DAYS = "days"
 """Relation of the days to compute."""
-TIMESTAMP = "event_timestamp"
-"""Column of a row's day."""
 
 _log = logging.getLogger(__name__)
-
-
-class ViewField(BaseModel):
-    """One feature of a view."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    dtype: ColumnType
-    description: str
-
-
-class ViewDefinition(BaseModel):
-    """`views/<name>.yaml`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    description: str
-    owner: str
-    entity: EntityKey
-    ttl: Duration
-    """Age past which a value must not be used any more."""
-    window: Duration | None = None
-    """How far before its day a row looks; none: at all there is, or its sources do not say when."""
-    sources: tuple[str, ...] = Field(min_length=1)
-    fields: tuple[ViewField, ...] = Field(min_length=1)
-    checks: Checks = Checks()
-    """What its rows must be like before they are published."""
-
-    @model_validator(mode="after")
-    def _checked_are_columns(self) -> "ViewDefinition":
-        unknown = sorted(self.checks.named - set(self.columns))
-        if unknown:
-            raise ValueError(f"checks name columns that do not exist: {', '.join(unknown)}")
-        return self
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Columns of a computed row, in order."""
-        return (self.entity.name, TIMESTAMP, *(field.name for field in self.fields))
 
 
 @dataclass(frozen=True)
@@ -141,7 +90,7 @@ def used_views(settings: Settings, tell: Tell = log_broken) -> dict[str, View]:
     named = set()
     for folder in model_folders(settings.model_folders).values():
         try:
-            contract = folder.contract
+            contract = folder.written
         except ContractError as error:
             _log.warning("model %s needs no views: %s", folder.name, error)
             continue
@@ -178,13 +127,8 @@ def _read_view(path: Path, model_folder: Path | None) -> View:
     query = path.with_suffix(".sql")
     if not query.is_file():
         raise ContractError(f"{path}: its query {query.name} is missing")
-    try:
-        definition = ViewDefinition.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise ContractError(f"{path}: {error}") from error
+    definition = read_view_definition(path)
     sql = query.read_text(encoding="utf-8")
-    if definition.name != path.stem:
-        raise ContractError(f"{path}: the view's name {definition.name!r} must equal its file's name")
     if tables_of(sql) != {DAYS, *definition.sources}:
         raise ContractError(
             f"{query}: it reads {', '.join(sorted(tables_of(sql)))}; "

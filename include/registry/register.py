@@ -106,9 +106,8 @@ def check_candidate(contract: ModelContract, record: TrainingRecord, report: Eva
             f"{_told('not measured', report.unmeasured)}"
         )
     code = record.code
-    unknown = [name for name in ("commit", "fingerprint", "lock_sha256") if not getattr(code, name)]
-    if unknown or not record.run_id:
-        missing = unknown or ["run_id"]
+    missing = unknown_provenance(record)
+    if missing:
         raise RegistryError(f"{contract.name}: not registered, unknown: {', '.join(missing)}; train again")
     if code.dirty and not contract.training.allow_dirty:
         raise RegistryError(
@@ -121,6 +120,28 @@ def _told(verdict: str, gates: tuple[GateResult, ...]) -> str:
     """Return a line a gate, with its figures."""
     lines = (f"\n  {gate.kind.value} {gate.metric}: {gate.detail}" for gate in gates)
     return f" These gates were {verdict}:{''.join(lines)}" if gates else ""
+
+
+def unknown_provenance(record: TrainingRecord) -> tuple[str, ...]:
+    """Return the paths of what a record must say of where a candidate comes from, and does not."""
+    snapshot, code = record.snapshot, record.code
+    said = {
+        "run_id": record.run_id,
+        "requested_by": record.requested_by,
+        "hardware": record.hardware,
+        "contract_sha256": record.contract_sha256,
+        "metrics": record.metrics,
+        "duration_seconds": record.duration_seconds > 0,
+        "snapshot.sha256": snapshot.sha256,
+        "snapshot.uri": snapshot.uri,
+        "snapshot.rows": snapshot.rows,
+        "snapshot.start, snapshot.end": snapshot.start < snapshot.end,
+        "snapshot.feature_service": snapshot.feature_service,
+        "code.commit": code.commit,
+        "code.fingerprint": code.fingerprint,
+        "code.lock_sha256": code.lock_sha256,
+    }
+    return tuple(path for path, value in said.items() if not value)
 
 
 def _write(ledger: Ledger, store: ArtefactStore, manifest: Manifest, digest: str, actor: str) -> Version:

@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,8 @@ from include.adapters.tracking import Tracking
 from include.config.code import code_state
 from include.config.models import ModelFolder
 from include.config.settings import Settings
-from include.contracts.model import ModelContract
+from include.contracts.errors import ContractError
+from include.contracts.model import ModelContract, Training
 from include.contracts.networks import NetworkSignature
 from include.contracts.packages import (
     GOLDEN_NAME,
@@ -84,6 +85,10 @@ class Request:
     code: CodeState
     requested_by: str
     trained_at: datetime
+    hyperparameters: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    """Replace the contract's, one by one."""
+    seed: int | None = None
+    """Replaces the contract's."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,14 @@ class Trained:
 
 
 def train(
-    settings: Settings, folder: ModelFolder, snapshot: Snapshot, requested_by: str, trained_at: datetime
+    settings: Settings,
+    folder: ModelFolder,
+    snapshot: Snapshot,
+    requested_by: str,
+    trained_at: datetime,
+    *,
+    hyperparameters: Mapping[str, float | int | str | bool] | None = None,
+    seed: int | None = None,
 ) -> str:
     """Train a candidate and return its URI in the artefact store.
 
@@ -106,6 +118,8 @@ def train(
         snapshot: the frozen training set.
         requested_by: who asked for it; travels to version and release.
         trained_at: wall time recorded with it.
+        hyperparameters: replace the contract's, one by one, for this run.
+        seed: replaces the contract's for this run.
 
     Raises:
         ContractError: the contract or network.py cannot be used.
@@ -117,7 +131,9 @@ def train(
         ArtefactStore(settings.artefacts_folder),
         Tracking(settings),
         folder,
-        Request(snapshot, code_state(settings, folder), requested_by, trained_at),
+        Request(
+            snapshot, code_state(settings, folder), requested_by, trained_at, hyperparameters or {}, seed
+        ),
     )
 
 
@@ -125,15 +141,19 @@ def train_candidate(store: ArtefactStore, tracker: RunTracker, folder: ModelFold
     """Do what `train` does, with its collaborators given."""
     started = time.perf_counter()
     contract, snapshot = folder.contract, request.snapshot
+    training = training_of(contract, request)
     rows = _rows(store, contract, snapshot)
-    with _run(tracker, contract, request) as run_id, TemporaryDirectory() as temporary:
+    with _run(tracker, contract, request, training) as run_id, TemporaryDirectory() as temporary:
         candidate = Path(temporary)
         trained = fit_pipeline(
-            folder, rows, lambda epoch, losses: tracker.log_metrics(run_id, losses, step=epoch)
+            folder, rows, lambda epoch, losses: tracker.log_metrics(run_id, losses, step=epoch), training
         )
         metrics = trained.metrics | _write_model(candidate, trained, rows, contract.signature)
         seconds = time.perf_counter() - started
-        _write_json(candidate / TRAINING_NAME, _record(contract, request, run_id, metrics, seconds))
+        _write_json(
+            candidate / TRAINING_NAME,
+            _record(contract, request, training, run_id=run_id, metrics=metrics, seconds=seconds),
+        )
         tracker.log_metrics(run_id, {**metrics, "duration_seconds": seconds})
         tracker.log_folder(run_id, candidate, "candidate")
         store.publish(candidate, f"{CANDIDATES}/{run_id}")
@@ -156,8 +176,36 @@ def _rows(store: ArtefactStore, contract: ModelContract, snapshot: Snapshot) -> 
     return rows
 
 
+def training_of(contract: ModelContract, request: Request) -> Training:
+    """Return how a run is to be trained: as the contract says, but for what the request replaces.
+
+    Raises:
+        ContractError: the request names a hyperparameter that nobody reads.
+    """
+    training = contract.training
+    known = {*training.hyperparameters, *LoopSettings.model_fields}
+    unknown = sorted(set(request.hyperparameters) - known)
+    if unknown:
+        raise ContractError(
+            f"{contract.name} has no hyperparameter {', '.join(unknown)}; "
+            f"there are: {', '.join(sorted(known))}"
+        )
+    return training.model_copy(
+        update={
+            "hyperparameters": {**training.hyperparameters, **request.hyperparameters},
+            "seed": training.seed if request.seed is None else request.seed,
+        }
+    )
+
+
 def _record(
-    contract: ModelContract, request: Request, run_id: str, metrics: dict[str, float], seconds: float
+    contract: ModelContract,
+    request: Request,
+    training: Training,
+    *,
+    run_id: str,
+    metrics: dict[str, float],
+    seconds: float,
 ) -> TrainingRecord:
     return TrainingRecord(
         model=contract.name,
@@ -165,8 +213,8 @@ def _record(
         snapshot=request.snapshot,
         code=request.code,
         contract_sha256=contract.sha256,
-        hyperparameters=contract.training.hyperparameters,
-        seed=contract.training.seed,
+        hyperparameters=training.hyperparameters,
+        seed=training.seed,
         metrics=metrics,
         requested_by=request.requested_by,
         run_id=run_id,
@@ -176,7 +224,9 @@ def _record(
     )
 
 
-def fit_pipeline(folder: ModelFolder, rows: Split, progress: Progress) -> Trained:
+def fit_pipeline(
+    folder: ModelFolder, rows: Split, progress: Progress, training: Training | None = None
+) -> Trained:
     """Fit preprocessing and network on the training window; validation stops and calibrates them.
 
     Same rows, code and seed give the same pipeline.
@@ -186,14 +236,15 @@ def fit_pipeline(folder: ModelFolder, rows: Split, progress: Progress) -> Traine
         DataError: the loss is not finite.
     """
     contract = folder.contract
+    training = training or contract.training
     numeric, categorical = feature_arrays(rows.train, contract.signature)
     vocabulary = fit_vocabulary(categorical)
     head = _raw_head(contract.task, _labels(rows.train))
-    with reproducible(contract.training.seed):
+    with reproducible(training.seed):
         network = load_network(
             folder,
             NetworkSignature(numeric.shape[1], vocabulary.sizes, contract.signature.outputs),
-            contract.training.hyperparameters,
+            training.hyperparameters,
         )
         pipeline = Pipeline(fit_preprocessing(numeric), network, head)
         validation = _examples(rows.validation, contract.signature, vocabulary, head)
@@ -202,7 +253,7 @@ def fit_pipeline(folder: ModelFolder, rows: Split, progress: Progress) -> Traine
             contract.task,
             train=_examples(rows.train, contract.signature, vocabulary, head),
             validation=validation,
-            settings=LoopSettings.of(contract.training.hyperparameters),
+            settings=LoopSettings.of(training.hyperparameters),
             progress=progress,
         )
         if contract.task is not Task.REGRESSION:
@@ -250,7 +301,7 @@ def _write_json(path: Path, content: BaseModel) -> None:
 
 
 @contextmanager
-def _run(tracker: RunTracker, contract: ModelContract, request: Request) -> Iterator[str]:
+def _run(tracker: RunTracker, contract: ModelContract, request: Request, training: Training) -> Iterator[str]:
     """Open a run that says what it was given; whatever ends it early marks it failed."""
     code, snapshot = request.code, request.snapshot
     evidence = {
@@ -270,8 +321,8 @@ def _run(tracker: RunTracker, contract: ModelContract, request: Request) -> Iter
         tracker.log_parameters(
             run_id,
             {
-                **contract.training.hyperparameters,
-                "seed": contract.training.seed,
+                **training.hyperparameters,
+                "seed": training.seed,
                 "snapshot_rows": snapshot.rows,
                 "snapshot_start": snapshot.start.isoformat(),
                 "snapshot_end": snapshot.end.isoformat(),

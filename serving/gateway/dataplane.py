@@ -1,7 +1,7 @@
 """The data plane: knows keys, routes and pipelines, and no transport."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from time import monotonic
@@ -14,7 +14,14 @@ from serving.gateway.attempts import Ask, RouteContext
 from serving.gateway.decoding import decoded
 from serving.gateway.keys import KeyRing, authorise
 from serving.gateway.pipeline import Backends, Pipeline, pipelines
-from serving.gateway.problems import INTERNAL, NOT_READY, UNKNOWN_MODEL, Problem, ProblemDocument
+from serving.gateway.problems import (
+    INTERNAL,
+    NOT_READY,
+    RETIRED_MODEL,
+    UNKNOWN_MODEL,
+    Problem,
+    ProblemDocument,
+)
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.request_window import RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
@@ -35,6 +42,7 @@ class Dataplane:
         self.backends = backends
         self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window, _is_final)
         self._pipelines: dict[str, Pipeline] | None = None
+        self._retired: Mapping[str, str] = {}
         self._keys = KeyRing()
         self._readiness: asyncio.Future[list[str]] | None = None
         self._looked_at = 0.0
@@ -46,6 +54,7 @@ class Dataplane:
             for model, route in snapshot.routes.items()
         }
         self._pipelines = pipelines(contexts, self.backends)
+        self._retired = snapshot.retired
         self._readiness = None
 
     def swap_keys(self, keys: Iterable[ApiKey]) -> None:
@@ -65,11 +74,13 @@ class Dataplane:
         """Return a model's pipeline for a caller who may use one of the verbs on it.
 
         Raises:
-            Problem: 403 out of the key's scope, 404 unknown model, 503 no routes yet.
+            Problem: 403 out of the key's scope, 404 unknown model, 410 retired model, 503 no routes yet.
         """
         authorise(key, model, *verbs)
         if self._pipelines is None:
             raise Problem(NOT_READY, "no route snapshot was loaded yet")
+        if model in self._retired:
+            raise Problem(RETIRED_MODEL, f"{model} is retired: {self._retired[model]}")
         if model not in self._pipelines:
             raise Problem(UNKNOWN_MODEL, f"no route for a model {model!r}")
         return self._pipelines[model]

@@ -30,6 +30,7 @@ UNKNOWN_ENTITY = ProblemKind("unknown-entity", 404, "There are no features of th
 METHOD_NOT_ALLOWED = ProblemKind("method-not-allowed", 405, "This path does not take this method")
 REQUEST_TIMEOUT = ProblemKind("request-timeout", 408, "The body did not arrive in time")
 OUTCOME_CONFLICT = ProblemKind("outcome-conflict", 409, "The outcome is known with other content")
+RETIRED_MODEL = ProblemKind("retired-model", 410, "The model is retired")
 TOO_LARGE = ProblemKind("too-large", 413, "The body is over the limit")
 UNSUPPORTED_MEDIA_TYPE = ProblemKind("unsupported-media-type", 415, "The body's media type is not taken")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "The request does not fit the model's signature")

@@ -54,7 +54,7 @@ def test_each_date_has_its_version_and_its_approver(ledger: Ledger) -> None:
     ("model", "at", "message"),
     [
         ("", "", "usage: make served"),
-        ("churn", "last week", "AT='last week' is no ISO 8601 moment"),
+        ("churn", "last week", "'last week' is no day or moment"),
         ("churn", "2017-01-01", "nothing served 'churn' at 2017-01-01 00:00:00 UTC"),
         ("rain", "", "nothing served 'rain'"),
     ],

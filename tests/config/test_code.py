@@ -1,19 +1,24 @@
 import subprocess
 
 import pytest
+import yaml
 
 from include.config.code import code_state, fingerprint
 from include.config.models import ModelFolder
-from include.config.settings import Settings
+from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.errors import PlatformError
 
+CHURN = yaml.safe_load((REPOSITORY_ROOT / "include/models/churn/contract.yaml").read_text(encoding="utf-8"))
 
-@pytest.fixture
-def root(tmp_path):
-    """A small repository with one commit."""
+
+def write_tree(tmp_path):
+    """Write a small repository's files, a model folder among them."""
     files = {
         "include/models/toy/network.py": "layers = 2\n",
-        "include/features/views/spend.sql": "SELECT 1\n",
+        "include/models/toy/label.sql": "SELECT 1\n",
+        "include/models/toy/runbook.md": "toy\n",
+        "include/models/toy/contract.yaml": yaml.safe_dump(CHURN | {"name": "toy"}),
+        "include/features/views/customer_spending.sql": "SELECT 1\n",
         "include/training/loop.py": "pass\n",
         "include/stats/metrics.py": "pass\n",
         "requirements.lock": "torch==1\n",
@@ -22,6 +27,12 @@ def root(tmp_path):
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A small repository with one commit."""
+    write_tree(tmp_path)
     git(tmp_path, "init", "--quiet")
     git(tmp_path, "add", ".")
     author = ("-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
@@ -71,7 +82,12 @@ def test_only_what_runs_makes_the_tree_dirty(root, name, dirty):
     ("name", "changes"),
     [
         ("include/models/toy/network.py", True),
-        ("include/features/views/spend.sql", True),
+        ("include/features/views/customer_spending.sql", True),
+        ("include/features/views/customer_spending.yaml", True),
+        ("include/transforms/hours_since_last_purchase.py", True),
+        ("include/features/views/customer_demographics.sql", False),
+        ("include/features/views/of_another_model.sql", False),
+        ("include/transforms/of_another_model.py", False),
         ("include/training/loop.py", True),
         ("include/stats/metrics.py", True),
         ("include/models/toy/new.sql", True),
@@ -90,7 +106,7 @@ def test_the_fingerprint_follows_what_decides_a_training(root, name, changes):
 
 def test_a_deployed_commit_is_taken_where_there_is_no_repository(tmp_path):
     """In an image without git the setting names the commit."""
-    (tmp_path / "requirements.lock").write_text("torch==1\n")
+    write_tree(tmp_path)
     found = state(tmp_path, commit="abc")
     assert ("abc", False) == (found.commit, found.dirty)
 

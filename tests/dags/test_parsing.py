@@ -1,11 +1,12 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from tests.dags.parsing import ROOT, parse, parsing_environment
+
 HEAVY = ("pandas", "numpy", "torch", "feast", "mlflow", "evidently", "duckdb", "pyarrow", "onnxruntime")
 
 # A new DAG file is written down here, so that none escapes the tests.
@@ -19,42 +20,11 @@ KNOWN = {
     "rollback": {"churn_rollback", "spend_rollback"},
 }
 
-PARSE = """
-import json, runpy, sys
-from airflow.sdk import DAG
-before = set(sys.modules)
-found = [v for v in runpy.run_path(sys.argv[1]).values() if isinstance(v, DAG)]
-new = {name.partition(".")[0] for name in set(sys.modules) - before}
-print(json.dumps({
-    "dags": {d.dag_id: {"doc": bool(d.doc_md), "tags": sorted(d.tags), "doc_md": d.doc_md} for d in found},
-    "imports": sorted(new),
-}))
-"""
-
-
-def parse(name: str, environment: dict[str, str]) -> dict:
-    """Parse one DAG file in a fresh process and return what it defined and imported."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", PARSE, str(ROOT / "dags" / f"{name}.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """What a DAG processor's environment holds, as far as parsing goes."""
-    return {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(tmp_path),
-        "AIRFLOW_HOME": str(tmp_path),
-        "NINETY_HOME": str(tmp_path / "var"),
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'plugins'}",
-    }
+    return parsing_environment(tmp_path)
 
 
 def test_every_dag_file_is_known():
@@ -82,3 +52,19 @@ def test_a_broken_contract_breaks_only_its_own(environment, tmp_path):
     dags = parse("labels", environment | {"NINETY_MODEL_FOLDERS": folders})["dags"]
     assert "label.delay" in dags["broken_labels"]["doc_md"]
     assert "broken-contract" not in dags["churn_labels"]["tags"]
+
+
+def test_a_retired_model_runs_by_itself_no_more(environment):
+    """Its DAGs are there, tagged, with the reason on their page and no schedule; the other model's go on."""
+    url = f"sqlite:///{environment['NINETY_HOME']}/ledger/ledger.sqlite3"
+    upgrade(url)
+    ledger = Ledger(url)
+    ledger.retire_model("churn", actor="ada", reason="replaced by loyalty")
+    ledger.close()
+    dags = parse("labels", environment)["dags"]
+    assert "retired" in dags["churn_labels"]["tags"]
+    assert "replaced by loyalty" in dags["churn_labels"]["doc_md"]
+    assert ("NullTimetable", True) == (
+        dags["churn_labels"]["schedule"],
+        "Cron" in dags["spend_labels"]["schedule"],
+    )

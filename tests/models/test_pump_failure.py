@@ -86,10 +86,13 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Life:
     home = tmp_path_factory.mktemp("pumps")
     shutil.copytree(Path(__file__).parent / "pump_failure", home / "models" / "pump_failure")
     write_readings(home / "models" / "pump_failure" / "sources" / "readings.parquet")
-    settings = Settings(home=home / "var", model_folders=(home / "models",), **triton_ports())
-    with pytest.MonkeyPatch.context() as patch, running_triton(settings):
-        uri = f"sqlite:///{home / 'mlflow.sqlite3'}"
-        patch.setattr(Settings, "mlflow_url", property(lambda _: uri))
+    settings = Settings(
+        home=home / "var",
+        model_folders=(home / "models",),
+        mlflow_uri=f"sqlite:///{home / 'mlflow.sqlite3'}",
+        **triton_ports(),
+    )
+    with running_triton(settings):
         return live(settings, model_folder(settings.model_folders, "pump_failure"))
 
 

@@ -1,7 +1,13 @@
 import json
 import multiprocessing
 import os
+import re
 import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,7 +26,7 @@ from include.contracts.reports import EvaluationReport, Verdict
 from include.registry.model_card import card_uri
 from include.registry.reconcile import reconcile_registry
 from include.registry.register import check_candidate, register
-from tests.registry.candidates import evaluation_report, training_record, write_candidate
+from tests.registry.candidates import evaluation_report, model_folder, training_record, write_candidate
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy"  # SQLAlchemy's word to MLflow
@@ -137,16 +143,77 @@ def test_missing_files_are_named(
     assert ledger.versions("churn") == ()
 
 
+def key_paths(document: dict[str, Any], before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each key of a record that has no default, the blocks' too."""
+    for key, value in document.items():
+        if before[:1] not in {("signature",), ("metrics",), ("hyperparameters",)}:
+            yield (*before, key)
+        if isinstance(value, dict):
+            yield from key_paths(value, (*before, key))
+
+
+DEFAULTED = {("schema_version",), ("snapshot", "transform_sha256"), ("signature", "classes")}
+with TemporaryDirectory() as place:
+    RECORD = training_record(model_folder(Path(place)), "run-1").model_dump(mode="json")
+NEEDED = [
+    path
+    for path in key_paths(RECORD)
+    if path not in DEFAULTED and path[:2] != ("snapshot", "feature_ttl_seconds")
+]
+
+
+@pytest.mark.parametrize("path", [*NEEDED, ("snapshot", "feature_ttl_seconds")], ids=".".join)
 def test_missing_provenance_is_named(
-    settings: Settings, ledger: Ledger, down: Tracking, folder: ModelFolder, store: ArtefactStore
+    settings: Settings,
+    ledger: Ledger,
+    down: Tracking,
+    folder: ModelFolder,
+    path: tuple[str, ...],
 ) -> None:
-    """A record without its data snapshot is refused with the key's name."""
+    """A record that lacks any of its keys is refused with the key's path."""
+    store = ArtefactStore(settings.artefacts_folder)
     uri = write_candidate(store, folder, "run-1")
     record = json.loads(store.read(f"{uri}/training.json"))
-    del record["snapshot"]["sha256"]
+    place = record
+    for key in path[:-1]:
+        place = place[key]
+    del place[path[-1]]
     store.write(f"{uri}/training.json", json.dumps(record).encode())
-    with pytest.raises(RegistryError, match=r"snapshot\.sha256"):
+    with pytest.raises(RegistryError, match=re.escape(".".join(path))):
         register(settings, ledger, down, folder, uri, actor="ada")
+    assert ledger.versions("churn") == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "empty"),
+    [
+        ("run_id", ""),
+        ("requested_by", ""),
+        ("hardware", ""),
+        ("contract_sha256", ""),
+        ("metrics", {}),
+        ("duration_seconds", 0.0),
+        ("snapshot.sha256", ""),
+        ("snapshot.uri", ""),
+        ("snapshot.rows", 0),
+        ("snapshot.end", datetime(2017, 1, 1, tzinfo=UTC)),
+        ("snapshot.feature_service", ""),
+        ("code.commit", ""),
+        ("code.fingerprint", ""),
+        ("code.lock_sha256", ""),
+    ],
+)
+def test_empty_provenance_is_refused(folder: ModelFolder, path: str, empty: object) -> None:
+    """A key that is there and says nothing is as good as missing."""
+    record = training_record(folder, "run-1")
+    block, _, key = path.rpartition(".")
+    if block:
+        inner = getattr(record, block).model_copy(update={key: empty})
+        record = record.model_copy(update={block: inner})
+    else:
+        record = record.model_copy(update={key: empty})
+    with pytest.raises(RegistryError, match=f"unknown: .*{re.escape(path)}"):
+        check_candidate(folder.contract, record, evaluation_report())
 
 
 def strict(contract: ModelContract) -> ModelContract:
@@ -166,7 +233,7 @@ def test_dirty_tree_is_refused(folder: ModelFolder) -> None:
 def test_unknown_commit_is_refused(folder: ModelFolder) -> None:
     """Code that cannot be named makes no version."""
     record = training_record(folder, "run-1", code=DIRTY.model_copy(update={"commit": ""}))
-    with pytest.raises(RegistryError, match="unknown: commit"):
+    with pytest.raises(RegistryError, match=r"unknown: code\.commit"):
         check_candidate(folder.contract, record, evaluation_report())
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -64,6 +65,54 @@ def test_the_run_tells_data_code_and_progress(trained):
     assert folder.contract.training.hyperparameters.items() <= tracker.parameters.items()
     assert list(range(1, len(tracker.steps) + 1)) == tracker.steps
     assert "finished" == tracker.ended
+
+
+def test_the_run_holds_all_that_the_record_does(trained):
+    """Data, code, seed, service, time range, duration and hardware can be read in MLflow alone."""
+    store, _, snapshot, tracker, uri = trained
+    record = record_of(store, uri)
+    told = {**tracker.tags, **{name: str(value) for name, value in tracker.parameters.items()}}
+    assert {
+        "snapshot_sha256": snapshot.sha256,
+        "snapshot_uri": snapshot.uri,
+        "snapshot_rows": str(snapshot.rows),
+        "snapshot_start": snapshot.start.isoformat(),
+        "snapshot_end": snapshot.end.isoformat(),
+        "feature_service": snapshot.feature_service,
+        "as_of": snapshot.as_of.isoformat(),
+        "commit": record.code.commit,
+        "code_fingerprint": record.code.fingerprint,
+        "lock_sha256": record.code.lock_sha256,
+        "contract_sha256": record.contract_sha256,
+        "requested_by": record.requested_by,
+        "seed": str(record.seed),
+        "hardware": record.hardware,
+    }.items() <= told.items()
+    assert record.duration_seconds == tracker.metrics["duration_seconds"]
+    assert record.metrics.items() <= tracker.metrics.items()
+
+
+def test_a_run_may_replace_hyperparameters_and_seed(trained, tmp_path):
+    """The record says what was used; the contract's hash is that of the file."""
+    store, folder, snapshot, _, _ = trained
+    other, tracker = ArtefactStore(tmp_path), Tracker()
+    other.write(snapshot.uri, store.read(snapshot.uri))
+    asked = replace(request(snapshot), hyperparameters={"hidden": 4, "epochs": 1}, seed=11)
+    record = record_of(other, train_candidate(other, tracker, folder, asked))
+    assert (4, 1, 0.1, 11) == (
+        *(record.hyperparameters[name] for name in ("hidden", "epochs", "dropout")),
+        record.seed,
+    )
+    assert (4, 11, [1]) == (tracker.parameters["hidden"], tracker.parameters["seed"], tracker.steps)
+    assert folder.contract.sha256 == record.contract_sha256
+
+
+def test_a_hyperparameter_nobody_reads_is_refused(trained):
+    """A typo is not trained with the contract's value in silence."""
+    store, folder, snapshot, _, _ = trained
+    asked = replace(request(snapshot), hyperparameters={"hiden": 4})
+    with pytest.raises(ContractError, match=r"no hyperparameter hiden; there are: batch_size, "):
+        train_candidate(store, Tracker(), folder, asked)
 
 
 def test_golden_predictions_hold_and_include_the_odd_ones(trained):

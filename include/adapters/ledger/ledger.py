@@ -6,6 +6,7 @@
 | releases, leases | releases.py |
 | approvals | approvals.py |
 | routes and their snapshots | routes.py |
+| retired models and versions | retirement.py |
 | API keys | keys.py |
 | retrain requests | retraining.py |
 | alerts | alerts.py |
@@ -20,6 +21,7 @@ from include.adapters.ledger.approvals import ApprovalLedger
 from include.adapters.ledger.chain import StoredEvent
 from include.adapters.ledger.keys import KeyLedger
 from include.adapters.ledger.releases import ReleaseLedger
+from include.adapters.ledger.retirement import RetirementLedger
 from include.adapters.ledger.retraining import RetrainLedger
 from include.adapters.ledger.routes import RouteLedger
 from include.adapters.ledger.tables import events
@@ -29,7 +31,14 @@ from include.contracts.packages import Version
 
 
 class Ledger(
-    VersionLedger, ReleaseLedger, ApprovalLedger, RouteLedger, KeyLedger, RetrainLedger, AlertLedger
+    VersionLedger,
+    ReleaseLedger,
+    ApprovalLedger,
+    RouteLedger,
+    RetirementLedger,
+    KeyLedger,
+    RetrainLedger,
+    AlertLedger,
 ):
     """Writer and reader of the whole ledger.
 

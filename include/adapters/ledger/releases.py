@@ -8,7 +8,7 @@ from include.adapters.ledger.approvals import approvals_of_release
 from include.adapters.ledger.chain import Transaction
 from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.routes import RouteUpdate, read_route, write_route
-from include.adapters.ledger.tables import leases, releases
+from include.adapters.ledger.tables import leases, releases, versions
 from include.contracts.errors import ConflictError, LeaseError, LedgerError
 from include.contracts.events import EventKind
 from include.contracts.releases import Decision, Release, ReleaseStage, RolloutPlan
@@ -48,6 +48,7 @@ class ReleaseLedger(Journal):
 
         Raises:
             LeaseError: another release or experiment of the model is open; the message says which.
+            LedgerError: the version is retired.
             ConflictError: the id belongs to a release of something else, or the version is unknown.
         """
         with self._writing() as transaction:
@@ -72,6 +73,7 @@ class ReleaseLedger(Journal):
             known = read_release(transaction.connection, release_id)
             if known is not None:
                 return _same_release(known, new)
+            _check_not_retired(transaction.connection, new)
             _take_lease(transaction, new)
             transaction.connection.execute(releases.insert().values(**_columns(new)))
             _append(transaction, EventKind.RELEASE_OPENED, new, actor=triggered_by, reason=None)
@@ -174,6 +176,14 @@ def _same_release(known: Release, new: Release) -> Release:
         f"release id {new.release_id!r} belongs to {known.model} {known.version}, not to "
         f"{new.model} {new.version}; open this one under an id of its own"
     )
+
+
+def _check_not_retired(connection: Connection, new: Release) -> None:
+    query = select(versions.c.retired_at).where(
+        versions.c.model == new.model, versions.c.version == new.version
+    )
+    if connection.execute(query).scalar_one_or_none() is not None:
+        raise LedgerError(f"{new.model} {new.version} is retired; release another version")
 
 
 def _take_lease(transaction: Transaction, new: Release) -> None:

@@ -101,25 +101,26 @@ class RouteLedger(Journal):
 
     def route_history(self, model: str) -> tuple[RouteChange, ...]:
         """Return every change of a model's route, oldest first."""
-        query = _changes(model).order_by(events.c.sequence)
+        query = _changes(model, EventKind.ROUTE_CHANGED).order_by(events.c.sequence)
         with self._reading() as connection:
             return tuple(_change(event) for event in _parsed(connection, query))
 
     def served_at(self, model: str, moment: datetime) -> Served | None:
-        """Return what served a model at a moment of wall time; None before its first route."""
+        """Return what served a model at a moment of wall time; None where nothing did."""
         query = (
-            _changes(model)
+            _changes(model, EventKind.ROUTE_CHANGED, EventKind.MODEL_RETIRED)
             .where(events.c.recorded_at <= utc_text(moment))
             .order_by(events.c.sequence.desc())
             .limit(1)
         )
         with self._reading() as connection:
-            found = [_change(event) for event in _parsed(connection, query)]
-            if not found:
+            last = next(iter(_parsed(connection, query)), None)
+            if last is None or last.kind is EventKind.MODEL_RETIRED:
                 return None
-            names = [item.version for item in found[0].route.versions]
+            change = _change(last)
+            names = [item.version for item in change.route.versions]
             approvals = {name: approvals_of_version(connection, model, name, moment) for name in names}
-        return Served(moment, found[0], approvals)
+        return Served(moment, change, approvals)
 
 
 def read_route(connection: Connection, model: str) -> RouteState:
@@ -151,7 +152,9 @@ def write_route(
         transaction.connection.execute(routes.insert().values(model=model, **values))
     else:
         transaction.connection.execute(routes.update().where(routes.c.model == model).values(**values))
-    snapshot = _write_snapshot(transaction)
+    retired = read_retired(transaction.connection)
+    retired.pop(model, None)  # what is released again serves again
+    snapshot = _write_snapshot(transaction, retired)
     transaction.append(
         EventKind.ROUTE_CHANGED,
         model=model,
@@ -162,13 +165,38 @@ def write_route(
     return snapshot
 
 
-def _write_snapshot(transaction: Transaction) -> RouteSnapshot:
+def remove_route(transaction: Transaction, model: str, *, actor: str, reason: str) -> RouteSnapshot:
+    """Take a model's route away and write the next snapshot, which says why, and the event."""
+    transaction.connection.execute(routes.delete().where(routes.c.model == model))
+    snapshot = _write_snapshot(transaction, read_retired(transaction.connection) | {model: reason})
+    transaction.append(
+        EventKind.MODEL_RETIRED,
+        model=model,
+        subject=snapshot.snapshot_id,
+        actor=actor,
+        payload={"reason": reason},
+    )
+    return snapshot
+
+
+def read_retired(connection: Connection) -> dict[str, str]:
+    """Return why each retired model was retired, inside a transaction."""
+    query = select(route_snapshots.c.snapshot).order_by(route_snapshots.c.sequence.desc()).limit(1)
+    document = connection.execute(query).scalar_one_or_none()
+    return {} if document is None else dict(RouteSnapshot.model_validate(document).retired)
+
+
+def _write_snapshot(transaction: Transaction, retired: dict[str, str]) -> RouteSnapshot:
     connection = transaction.connection
     last = connection.execute(select(func.max(route_snapshots.c.sequence))).scalar_one()
     sequence = (last or 0) + 1
     documents = {row.model: row.route for row in connection.execute(select(routes.c.model, routes.c.route))}
     snapshot = RouteSnapshot.model_validate(
-        {"snapshot_id": f"{sequence}-{content_hash(documents)[:_HASH_DIGITS]}", "routes": documents}
+        {
+            "snapshot_id": f"{sequence}-{content_hash(documents)[:_HASH_DIGITS]}",
+            "routes": documents,
+            "retired": retired,
+        }
     )
     connection.execute(
         route_snapshots.insert().values(
@@ -181,8 +209,8 @@ def _write_snapshot(transaction: Transaction) -> RouteSnapshot:
     return snapshot
 
 
-def _changes(model: str) -> Select[Any]:
-    return select(events).where(events.c.model == model, events.c.kind == EventKind.ROUTE_CHANGED.value)
+def _changes(model: str, *kinds: EventKind) -> Select[Any]:
+    return select(events).where(events.c.model == model, events.c.kind.in_([kind.value for kind in kinds]))
 
 
 def _parsed(connection: Connection, query: Select[Any]) -> list[LedgerEvent]:

@@ -1,7 +1,7 @@
 """State compared with the events that tell of it: a row edited behind the ledger's back is found."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
@@ -79,14 +79,20 @@ def _of(told: Iterable[LedgerEvent], *kinds: EventKind) -> Iterator[LedgerEvent]
 
 
 def _versions(told: Iterable[LedgerEvent]) -> State:
-    found = [Version.model_validate(e.payload) for e in _of(told, EventKind.VERSION_REGISTERED)]
-    return {f"{version.model} {version.version}": version for version in found}
+    found: dict[str, object] = {}
+    for event in _of(told, EventKind.VERSION_REGISTERED, EventKind.VERSION_RETIRED):
+        if event.kind is EventKind.VERSION_REGISTERED:
+            version = Version.model_validate(event.payload)
+            found[f"{version.model} {version.version}"] = (version, None)
+        else:
+            registered, _ = cast("tuple[Version, None]", found[event.subject])
+            found[event.subject] = (registered, event.recorded_at)
+    return found
 
 
 def _version(row: RowMapping) -> tuple[str, object]:
-    return f"{row['model']} {row['version']}", Version.model_validate(
-        {name: row[name] for name in Version.model_fields}
-    )
+    registered = Version.model_validate({name: row[name] for name in Version.model_fields})
+    return f"{row['model']} {row['version']}", (registered, row["retired_at"])
 
 
 def _releases(told: Iterable[LedgerEvent]) -> State:
@@ -121,10 +127,14 @@ def _approval(row: RowMapping) -> tuple[str, object]:
 
 
 def _routes(told: Iterable[LedgerEvent]) -> State:
-    return {
-        str(e.model): (e.payload["revision"], ModelRoute.model_validate(e.payload["route"]))
-        for e in _of(told, EventKind.ROUTE_CHANGED)
-    }
+    found: dict[str, object] = {}
+    for event in _of(told, EventKind.ROUTE_CHANGED, EventKind.MODEL_RETIRED):
+        if event.kind is EventKind.MODEL_RETIRED:
+            found.pop(str(event.model), None)
+        else:
+            route = ModelRoute.model_validate(event.payload["route"])
+            found[str(event.model)] = (event.payload["revision"], route)
+    return found
 
 
 def _route(row: RowMapping) -> tuple[str, object]:
@@ -133,11 +143,19 @@ def _route(row: RowMapping) -> tuple[str, object]:
 
 def _snapshots(told: Iterable[LedgerEvent]) -> State:
     current: dict[str, Any] = {}
+    retired: dict[str, str] = {}
     found: dict[str, object] = {}
-    for number, event in enumerate(_of(told, EventKind.ROUTE_CHANGED), start=1):
-        current[str(event.model)] = event.payload["route"]
+    changes = _of(told, EventKind.ROUTE_CHANGED, EventKind.MODEL_RETIRED)
+    for number, event in enumerate(changes, start=1):
+        model = str(event.model)
+        current.pop(model, None)
+        retired.pop(model, None)
+        if event.kind is EventKind.MODEL_RETIRED:
+            retired[model] = event.payload["reason"]
+        else:
+            current[model] = event.payload["route"]
         found[f"change {number}"] = RouteSnapshot.model_validate(
-            {"snapshot_id": event.subject, "routes": dict(current)}
+            {"snapshot_id": event.subject, "routes": dict(current), "retired": dict(retired)}
         )
     return found
 

@@ -270,3 +270,19 @@ def test_it_is_live_while_the_feature_store_loads(start):
         may_load.set()
         assert 200 == early.result().status_code
     wait_for(lambda: stage.client.get("/v2/health/ready").status_code == 200)
+
+
+def test_a_retired_model_is_gone_and_says_why(start):
+    """410 with the reason, for predictions and for the open protocol."""
+    stage = start()
+    stage.ledger.snapshot = RouteSnapshot(
+        snapshot_id="2-retired", routes={}, retired={"churn": "replaced by loyalty"}
+    )
+    wait_for(lambda: stage.predict(ONE).status_code == 410)
+
+    problem = stage.predict(ONE).json()
+    assert ("/docs#retired-model", "churn is retired: replaced by loyalty") == (
+        problem["type"],
+        problem["detail"],
+    )
+    assert 410 == stage.client.get("/v2/models/churn").status_code

@@ -1,0 +1,78 @@
+"""`make check-retrain MODEL=… [AS_OF=…] [REQUEST=1]`: is code or data newer than the last training?
+
+Ends with 0 where nothing is due, with 1 where a training is. With REQUEST=1 it is asked for in the
+ledger, Airflow is woken where it runs, and the status is 0.
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+
+import httpx
+
+from include.adapters.ledger.ledger import Ledger
+from include.commands.airflow_api import AirflowApi
+from include.commands.platform import OPERATOR
+from include.commands.secrets import passwords
+from include.commands.terminal import moment_of, run_command, user_name
+from include.config.models import model_folder
+from include.config.settings import Settings, settings
+from include.contracts.errors import PlatformError
+from include.contracts.retraining import RetrainReason
+from include.training.claim import due, present
+
+
+def main() -> None:
+    """Check as the command line says."""
+    parser = ArgumentParser(prog="make check-retrain", description=__doc__)
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("as_of", metavar="AS_OF", nargs="?", default="", help="a day; now unless given")
+    parser.add_argument("--request", action="store_true", help="ask for the training that is due")
+    given = parser.parse_args()
+    run_command(lambda: check(given.model, given.as_of, request=given.request))
+
+
+def check(model: str, as_of: str, *, request: bool) -> None:
+    """Print why a training is due; end with 1 where one is and is not asked for."""
+    moment = moment_of(as_of, datetime.now(UTC))
+    reasons = reasons_of(settings(), model, moment)
+    for reason, why in reasons.items():
+        print(f"{model} is due, {reason.value}: {why}")
+    if not reasons:
+        print(f"{model}: nothing is new since its last training")
+    elif request:
+        print(ask(settings(), model, reasons, moment))
+    else:
+        sys.exit(1)
+
+
+def reasons_of(settings: Settings, model: str, as_of: datetime) -> dict[RetrainReason, str]:
+    """Return why a model is due for training.
+
+    Raises:
+        ContractError: there is no such model, or its contract does not load.
+        LedgerError: there is no ledger.
+    """
+    folder = model_folder(settings.model_folders, model)
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        last = ledger.last_training(model)
+    return due(folder.contract, last[0] if last else None, present(settings, folder, as_of))
+
+
+def ask(settings: Settings, model: str, reasons: Mapping[RetrainReason, str], as_of: datetime) -> str:
+    """Write the requests into the ledger, wake Airflow, and return what was done."""
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        for reason in reasons:
+            ledger.request_retrain(model, reason, as_of, user_name())
+    try:
+        airflow = AirflowApi(settings.airflow_url, OPERATOR, passwords(settings).get(OPERATOR, ""))
+        airflow.ring(f"{model}_training_wanted")
+    except (PlatformError, httpx.HTTPError, FileNotFoundError) as error:
+        return f"asked for; Airflow was not woken ({error}), its schedule will find the request"
+    return f"asked for; {model}_train starts"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""`make contract-reference`: the contract's JSON schema for editors and its page for people, from the code.
+
+Both are read off the models of `include.contracts.model` and the docstrings under their keys.
+"""
+
+import ast
+import inspect
+import json
+import textwrap
+from collections.abc import Iterator
+from enum import Enum
+from itertools import pairwise
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from include.adapters.files import write_atomically
+from include.commands.terminal import run_command
+from include.config.settings import REPOSITORY_ROOT
+from include.contracts.model import ModelContract
+
+SCHEMA = REPOSITORY_ROOT / "docs" / "contract.schema.json"
+PAGE = REPOSITORY_ROOT / "docs" / "contract.md"
+
+_HEADING = """# The contract, key by key
+
+`include/models/<model>/contract.yaml` is the hand-off between data science and engineering. It is
+strict: a key that is not here, a value that is not allowed, a gate that can never pass, a slice that no
+view has: the contract is refused where it is read, with the path of the key and what would be right, and
+only this model's DAGs stop.
+
+Durations are a whole number and one of s, m, h, d, w: `90s`, `48h`, `14d`. Written by `make
+contract-reference` from the docstrings in `include/contracts/`. An editor that reads
+`contract.schema.json` completes and checks while you type: the first line of a contract names it.
+"""
+
+_WORDS = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "timedelta": "duration",
+}
+
+
+def main() -> None:
+    """Write both files."""
+    run_command(write_reference)
+
+
+def write_reference() -> None:
+    """Write schema and page into docs/."""
+    for path, content in ((SCHEMA, schema_text()), (PAGE, page())):
+        write_atomically(path, content.encode())
+        print(f"wrote {path}")
+
+
+def schema_text() -> str:
+    """Return the JSON schema of a contract, with what each key means."""
+    schema = ModelContract.model_json_schema()
+    definitions = {kind.__name__: kind for kind in models_of(ModelContract)}
+    for name, part in [(ModelContract.__name__, schema), *schema["$defs"].items()]:
+        if name in definitions:
+            meanings = meanings_of(definitions[name])
+            for key, value in part["properties"].items():
+                value["description"] = meanings[key]
+    return json.dumps(schema | {"title": "Model contract"}, indent=2, ensure_ascii=False) + "\n"
+
+
+def page() -> str:
+    """Return the reference as Markdown: one table a block, in the order of the keys."""
+    sections = [_section(path, kind) for path, kind in _blocks("", ModelContract)]
+    return "\n".join([_HEADING, *sections])
+
+
+def models_of(kind: type[BaseModel]) -> list[type[BaseModel]]:
+    """Return a model and all that its keys hold, each once."""
+    found = [kind]
+    for _, inner in _blocks("", kind):
+        if inner not in found:
+            found.append(inner)
+    return found
+
+
+def meanings_of(kind: type[BaseModel]) -> dict[str, str]:
+    """Return the docstring under each key of a model; empty where there is none."""
+    tree = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    found = dict.fromkeys(kind.model_fields, "")
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    for statement, after in pairwise(body):
+        if (
+            isinstance(statement, ast.AnnAssign)
+            and isinstance(statement.target, ast.Name)
+            and isinstance(after, ast.Expr)
+            and isinstance(after.value, ast.Constant)
+        ):
+            found[statement.target.id] = " ".join(str(after.value.value).split())
+    return found
+
+
+def _blocks(path: str, kind: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield each block of keys with its path, the outer one first."""
+    yield path, kind
+    for name, field in kind.model_fields.items():
+        inner = _model_in(field.annotation)
+        if inner is not None:
+            many = "[]" if _is_list(field.annotation) else ""
+            yield from _blocks(f"{path}.{name}{many}".removeprefix("."), inner)
+
+
+def _section(path: str, kind: type[BaseModel]) -> str:
+    meanings = meanings_of(kind)
+    rows = [
+        f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {_cell(meanings[name])} |"
+        for name, field in kind.model_fields.items()
+    ]
+    title = f"`{path}`" if path else "At the top"
+    return "\n".join(
+        [
+            f"## {title}",
+            "",
+            inspect.cleandoc(kind.__doc__ or ""),
+            "",
+            "| key | takes | default | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
+
+
+def _type(annotation: Any) -> str:  # noqa: ANN401 - any annotation there is
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(f"`{item.value}`" for item in annotation)
+    parts = [item for item in getattr(annotation, "__args__", ()) if item not in {type(None), Ellipsis}]
+    name = str(getattr(annotation, "__name__", annotation))
+    if name == "Literal":
+        return ", ".join(f"`{item}`" for item in parts)
+    if name in {"tuple", "list"}:
+        return f"list of {_type(parts[0])}"
+    if name == "dict":
+        return "keys and values"
+    if parts:
+        return " or ".join(dict.fromkeys(_type(item) for item in parts))
+    return _WORDS.get(name, "block" if _model_in(annotation) else name)
+
+
+_WORDS = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "timedelta": "duration",
+}
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "**needed**"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return "its own defaults"
+    if value is None or value in ((), {}):
+        return "none"
+    written = json.dumps(_plain(value))
+    return f"`{written}`"
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any default there is
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _is_list(annotation: Any) -> bool:  # noqa: ANN401 - any annotation there is
+    return getattr(annotation, "__origin__", None) in {tuple, list}
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation there is
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (found for item in getattr(annotation, "__args__", ()) if (found := _model_in(item)))
+    return next(inner, None)
+
+
+if __name__ == "__main__":
+    main()

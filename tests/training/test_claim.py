@@ -1,0 +1,151 @@
+"""Whatever wakes a training, the ledger says what it is about, and two at once are one."""
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.config.models import ModelFolder
+from include.config.settings import REPOSITORY_ROOT
+from include.contracts.retraining import RetrainReason, Training
+from include.training.claim import Demand, Present, claim, due
+
+CHURN = ModelFolder(REPOSITORY_ROOT / "include" / "models" / "churn")
+AS_OF = datetime(2017, 11, 1, tzinfo=UTC)
+LABELLED = AS_OF - timedelta(days=14)
+NOW = Present(AS_OF, LABELLED, "code-1")
+LAST = Training(
+    model="churn",
+    run_id="churn_train:one",
+    as_of=AS_OF,
+    labelled_until=LABELLED,
+    fingerprint="code-1",
+    candidate_uri="candidates/one",
+    version="1.0.0",
+)
+EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A migrated ledger's URL."""
+    address = f"sqlite:///{tmp_path / 'ledger' / 'ledger.sqlite3'}"
+    upgrade(address)
+    return address
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    """An empty ledger."""
+    opened = Ledger(url)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "reasons"),
+    [
+        (None, NOW, {RetrainReason.DATA}),
+        (None, replace(NOW, labelled_until=None), set()),
+        (LAST, NOW, set()),
+        (LAST, replace(NOW, fingerprint="code-2"), {RetrainReason.CODE}),
+        (LAST, replace(NOW, labelled_until=LABELLED + timedelta(days=6)), set()),
+        (LAST, replace(NOW, labelled_until=LABELLED + timedelta(days=7)), {RetrainReason.DATA}),
+        (
+            LAST,
+            Present(AS_OF, LABELLED + timedelta(days=7), "code-2"),
+            {RetrainReason.CODE, RetrainReason.DATA},
+        ),
+    ],
+)
+def test_what_is_due(last, now, reasons):
+    """A first training, other code, labels of a whole snapshot; nothing else."""
+    assert reasons == set(due(CHURN.contract, last, now))
+
+
+def test_a_timed_run_takes_what_is_due_and_the_next_finds_nothing(ledger):
+    """What was trained is remembered, whether it passed its gates or not."""
+    first = claim(ledger, CHURN, "churn_train:one", now=NOW)
+    assert (AS_OF, "it was never trained") == (first.as_of, first.why)
+    ledger.record_training(LAST.model_copy(update={"version": None}), "system")
+    ledger.end_retrain("churn_train:one", "judged, not registered", "system")
+    second = claim(ledger, CHURN, "churn_train:two", now=NOW)
+    assert (None, "nothing is new since the last training, and nobody asked for one") == (
+        second.as_of,
+        second.why,
+    )
+
+
+def test_a_woken_run_takes_what_was_requested(ledger):
+    """Moment and requester are the request's; without one it has nothing to do."""
+    assert claim(ledger, CHURN, "churn_train:idle", now=None).as_of is None
+    ledger.request_retrain("churn", RetrainReason.DRIFT, AS_OF, "ada")
+    ledger.request_retrain("churn", RetrainReason.PERFORMANCE, AS_OF + timedelta(days=1), "system")
+    taken = claim(ledger, CHURN, "churn_train:one", now=None)
+    assert (AS_OF + timedelta(days=1), "ada") == (taken.as_of, taken.requested_by)
+    assert "drift request; performance request" == taken.why
+    assert taken == claim(ledger, CHURN, "churn_train:one", now=None)
+
+
+def test_a_person_gets_what_they_ask_for(ledger):
+    """Though nothing is new; what they ask for while just this is trained is not trained again."""
+    ledger.record_training(LAST, "system")
+    asked = claim(ledger, CHURN, "churn_train:two", now=NOW, demand=Demand(AS_OF, LATER), actor="ada")
+    assert (AS_OF, "ada", "ada asked for it") == (asked.as_of, asked.requested_by, asked.why)
+    ledger.end_retrain("churn_train:two", "registered 1.0.1", "ada")
+    for demand, trains in (
+        (Demand(AS_OF, EARLIER), False),
+        (Demand(AS_OF, EARLIER, seed=8), True),
+        (Demand(AS_OF, EARLIER, {"hidden": 8}), True),
+        (Demand(AS_OF + timedelta(days=1), EARLIER), True),
+    ):
+        taken = claim(ledger, CHURN, f"churn_train:{demand}", now=NOW, demand=demand, actor="ada")
+        assert trains == (taken.as_of is not None), taken
+        ledger.end_retrain(f"churn_train:{demand}", "done", "ada")
+
+
+def test_one_run_at_a_time(ledger):
+    """While one holds a claim the other gets none, and what is asked meanwhile waits."""
+    claim(ledger, CHURN, "churn_train:one", now=NOW)
+    other = claim(ledger, CHURN, "churn_train:two", now=NOW, demand=Demand(AS_OF, LATER))
+    assert (None, "churn_train:one is training already") == (other.as_of, other.why)
+    ledger.request_retrain("churn", RetrainReason.DRIFT, AS_OF, "system")
+    ledger.end_retrain("churn_train:one", "registered 1.0.0", "system")
+    assert AS_OF == claim(ledger, CHURN, "churn_train:three", now=None).as_of
+    ledger.verify()
+
+
+def test_a_retired_model_trains_no_more_by_itself(ledger):
+    """A person still may."""
+    ledger.retire_model("churn", actor="ada", reason="replaced")
+    assert "churn is retired: replaced" == claim(ledger, CHURN, "churn_train:one", now=NOW).why
+    assert claim(ledger, CHURN, "churn_train:two", now=NOW, demand=Demand(AS_OF, LATER)).as_of
+
+
+def _claims(url: str, run_id: str, start: object, taken: object) -> None:
+    ledger = Ledger(url)
+    start.wait()
+    taken.put(claim(ledger, CHURN, run_id, now=NOW).as_of is not None)
+
+
+def test_two_processes_at_once_make_one_training(url, ledger):
+    """Both find a training due; the ledger gives it to one of them."""
+    context = multiprocessing.get_context("spawn")
+    start, taken = context.Barrier(2), context.Queue()
+    processes = [
+        context.Process(target=_claims, args=(url, f"churn_train:{number}", start, taken))
+        for number in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [False, True] == sorted(taken.get(timeout=10) for _ in processes)
+    assert 1 == len(ledger.claimants("churn"))
+    assert 2 == ledger.verify()
