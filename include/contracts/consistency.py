@@ -85,13 +85,20 @@ def _training(contract: ModelContract) -> Iterator[str]:
 
 
 def _thresholds(contract: ModelContract) -> Iterator[str]:
+    gates = contract.gates
+    yield from _bounds("gates.thresholds", gates.thresholds)
+    yield from _bounds("gates.benchmark.thresholds", gates.benchmark.thresholds)
+    yield from _bounds("gates.slices", gates.slices)
+
+
+def _bounds(path: str, thresholds: tuple[Threshold, ...]) -> Iterator[str]:
     by_metric: dict[Metric, list[tuple[int, Threshold]]] = {}
-    for index, threshold in enumerate(contract.gates.thresholds):
+    for index, threshold in enumerate(thresholds):
         by_metric.setdefault(threshold.metric, []).append((index, threshold))
-        yield from _out_of_reach(f"gates.thresholds.{index}", threshold)
+        yield from _out_of_reach(f"{path}.{index}", threshold)
     for metric, given in by_metric.items():
         for (_, first), (index, second) in pairwise(given):
-            where = f"gates.thresholds.{index}"
+            where = f"{path}.{index}"
             minimum = first.minimum if second.minimum is None else second.minimum
             maximum = first.maximum if second.maximum is None else second.maximum
             if minimum is None or maximum is None:

@@ -213,9 +213,11 @@ class Gates(BaseModel):
     champion: ChampionGate
     """How it must stand beside the version in production."""
     benchmark: BenchmarkGate = BenchmarkGate()
+    """How it must do in each part of the test window."""
     slices: tuple[Threshold, ...] = ()
     """Bounds that no slice of at least its `minimum_rows` may be shown to miss."""
     robustness: RobustnessGate = RobustnessGate()
+    """How it must bear spoilt inputs."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

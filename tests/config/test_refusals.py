@@ -76,6 +76,12 @@ REFUSALS = [
     ("gates.thresholds.0.minimum", float("nan"), r"gates\.thresholds\.0\.minimum: nan can never"),
     ("gates.thresholds", NEVER, r"gates\.thresholds\.1: roc_auc can never be at least 0\.9 and at most 0\.8"),
     ("gates.thresholds", DOUBLE, r"gates\.thresholds\.1: roc_auc has two bounds on the same side"),
+    ("gates.slices", NEVER, r"gates\.slices\.1: roc_auc can never be at least 0\.9 and at most 0\.8"),
+    (
+        "gates.benchmark",
+        {"thresholds": [{"metric": "roc_auc", "minimum": 2}]},
+        r"gates\.benchmark\.thresholds\.0\.minimum: 2 can never be reached",
+    ),
     ("gates.baseline.margin", 2, r"gates\.baseline\.margin: 2 can never be reached"),
     ("gates.champion.tolerance", 1, r"gates\.champion\.tolerance: 1 lets everything pass"),
     # Keys that contradict each other.
