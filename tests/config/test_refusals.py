@@ -141,7 +141,7 @@ def test_it_is_refused_with_its_path_and_the_reason(path, value, told, tmp_path)
 
 def test_every_contradiction_is_told_at_once(tmp_path):
     """One load names all that is wrong."""
-    contract = changed("gates.thresholds.0.minimum", 1.2)
+    contract = changed("gates.champion.tolerance", 1)
     contract["approvers"] = {"users": ["ada", "ada"]}
     with pytest.raises(ContractError) as caught:
         _ = folder_of(contract, tmp_path).contract
