@@ -23,6 +23,7 @@ from matplotlib.figure import Figure as Picture
 from include.adapters.files import replacing
 from include.commands import processes
 from include.commands.benchmark_record import BENCHMARKS, Figure, write_record
+from include.commands.demo import APPROVER, MODEL
 from include.commands.environment import process_environment
 from include.commands.platform import Platform, Replay, bring_to_production, champion_of, running
 from include.commands.processes import refuse_second_start
@@ -32,8 +33,6 @@ from include.commands.traffic import entities_of
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
 
-MODEL = "churn"
-APPROVER = "approver"
 LATER = timedelta(days=7)
 """By how much younger the second version's data is."""
 SERVING = ("triton", "gateway")
