@@ -67,6 +67,10 @@ def _core(settings: Settings) -> dict[str, str]:
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.secrets_folder / PASSWORDS),
         "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
+        # On a busy machine a DAG that was not parsed for a minute is late, not gone.
+        "CORE__DAGBAG_IMPORT_TIMEOUT": "120",
+        "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "300",
+        "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "600",
     }
 
 

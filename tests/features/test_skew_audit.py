@@ -20,6 +20,7 @@ from include.contracts.errors import DataError
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
 from include.features.skew_audit import alert_on, audit_skew, read_report, report_path
+from serving.gateway import request_features
 from serving.gateway.request_features import RequestFeatures
 from tests.features.served import dataplane, predict
 from tests.shop import Shop, at, half_a_year, on
@@ -185,8 +186,8 @@ def test_request_time_features_are_recomputed(timed):
 )
 def test_a_changed_transform_is_found(timed, monkeypatch, change):
     """A gateway that gives other values than the function does is found, and nothing else is blamed."""
-    original = RequestFeatures._compute
-    monkeypatch.setattr(RequestFeatures, "_compute", lambda self, *given: change(original(self, *given)))
+    original = request_features.run_transform
+    monkeypatch.setattr(request_features, "run_transform", lambda *given: change(original(*given)))
     serve(timed.settings, timed.churn, CUSTOMERS, NOON)
     report = audit_skew(timed.settings, NOON.date(), AS_OF)
     assert {"hours_since_last_purchase"} == skewed(report).keys()

@@ -44,7 +44,7 @@ def test_a_broken_contract_breaks_only_its_own(shop, caplog):
     store = open_store(shop.settings)
     assert [] == store.list_feature_services()
     assert {"customer_spending", "customer_basket"} <= {view.name for view in store.list_feature_views()}
-    assert "no feature total_spent" in caplog.text
+    assert "has no column 'total_spent'" in caplog.text
 
 
 def test_a_broken_transform_breaks_only_its_own(shop, caplog):

@@ -209,11 +209,14 @@ def test_a_regression_and_a_multiclass_model_train_by_the_same_loop(tmp_path):
             "task": task,
             "classes": ["few", "some", "many"] if task == "multiclass" else [],
             "serving": {"default_score": [0.2, 0.3, 0.5] if task == "multiclass" else [500.0]},
-            "training": {"hyperparameters": {"epochs": 8}},
+            # The target is made of one feature, which is what a leak looks like.
+            "training": {"hyperparameters": {"epochs": 8}, "leak_bound": 1.0},
             "gates": {
                 "thresholds": [{"metric": metric, **bound}],
                 "baseline": {"metric": metric},
                 "champion": {"metric": metric},
+                "benchmark": {"thresholds": []},
+                "slices": [],
             },
         }
         folder = churn_folder(tmp_path / task, **changes)
