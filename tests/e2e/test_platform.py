@@ -189,34 +189,23 @@ def test_a_missed_gate_stops_the_run_and_registers_nothing(platform):
     assert () == Ledger(platform.settings.ledger_uri).versions("strict")
 
 
-def retrained(platform: Platform, days: int) -> str:
-    """Train on later data and return the release run that asks for approval."""
-    day = Replay().as_of + timedelta(days=days)
+@pytest.fixture(scope="module")
+def newer(platform: Platform) -> tuple[str, str]:
+    """Train on later data: the version, and the release run that asks for its approval."""
+    day = Replay().as_of + timedelta(days=21)
     cycle = platform.life_cycle()
     cycle.materialize(day, day - timedelta(days=6))
     cycle.label(day, day - timedelta(days=28))
-    release = cycle.train(Replay().moment + timedelta(days=days))
+    release = cycle.train(Replay().moment + timedelta(days=21))
     cycle.await_approval(release)
+    return Ledger(platform.settings.ledger_uri).versions("churn")[-1].version, release
+
+
+def asked(platform: Platform, version: str) -> str:
+    """Ask for a release, as an operator does by hand; return the run once it waits for its approver."""
+    release = platform.airflow("operator").trigger("churn_release", {"version": version})
+    platform.life_cycle().await_approval(release)
     return release
-
-
-def test_a_rejected_release_changes_nothing_but_the_ledger(platform, customer):
-    """The trigger-er and the viewer may not answer; the approver's no ends it, the champion serves on."""
-    release = retrained(platform, 7)
-    for user in ("operator", "viewer"):
-        with pytest.raises(PlatformError, match="403"):
-            platform.airflow(user).answer("churn_release", release, "approve", "Approve")
-    time.sleep(3)
-    platform.airflow("approver").answer("churn_release", release, "approve", "Reject", "not today")
-    with pytest.raises(PlatformError, match="not approved"):
-        platform.life_cycle().await_release(release)
-    ledger = Ledger(platform.settings.ledger_uri)
-    last = ledger.releases("churn")[-1]
-    answers = [(a.decision, a.decided_by, a.reason) for a in ledger.approvals(last.release_id)]
-    assert ReleaseStage.REJECTED is last.stage
-    assert [(Decision.REJECTED, "approver", "not today")] == answers
-    assert "1.0.0" == post(platform, customer, days=7).json()["version"]
-    assert ledger.open_release_of("churn") is None
 
 
 def write_to_airflow(api: AirflowApi, method: str, path: str, body: dict[str, object]) -> None:
@@ -227,9 +216,9 @@ def write_to_airflow(api: AirflowApi, method: str, path: str, body: dict[str, ob
     assert answer.is_success, answer.text
 
 
-def test_an_approval_cannot_be_forged(platform):
+def test_an_approval_cannot_be_forged(platform, newer):
     """XCom entries and a task marked as successful approve nothing; the run fails and the ledger says so."""
-    release = retrained(platform, 10)
+    _, release = newer
     operator = platform.airflow("operator")
     task = f"dags/churn_release/dagRuns/{release}/taskInstances/approve"
     forged = {"approved": True, "decided_by": "approver", "decided_at": NOON.isoformat(), "reason": None}
@@ -245,20 +234,39 @@ def test_an_approval_cannot_be_forged(platform):
     make(platform, "abandon", "MODEL=churn", "REASON=a test of forgery")
 
 
-def test_an_altered_artefact_is_refused_while_the_old_version_serves(platform, customer):
-    """One byte flipped after registration: the load step says which file, the release ends."""
-    release = retrained(platform, 14)
+def test_a_rejected_release_changes_nothing_but_the_ledger(platform, customer, newer):
+    """The trigger-er and the viewer may not answer; the approver's no ends it, the champion serves on."""
+    release = asked(platform, newer[0])
+    for user in ("operator", "viewer"):
+        with pytest.raises(PlatformError, match="403"):
+            platform.airflow(user).answer("churn_release", release, "approve", "Approve")
+    time.sleep(3)
+    platform.airflow("approver").answer("churn_release", release, "approve", "Reject", "not today")
+    with pytest.raises(PlatformError, match="not approved"):
+        platform.life_cycle().await_release(release)
     ledger = Ledger(platform.settings.ledger_uri)
-    version = ledger.versions("churn")[-1]
-    path = platform.settings.artefacts_folder / version.package_uri / "model.onnx"
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
-    path.write_bytes(content)
+    last = ledger.releases("churn")[-1]
+    answers = [(a.decision, a.decided_by, a.reason) for a in ledger.approvals(last.release_id)]
+    assert ReleaseStage.REJECTED is last.stage
+    assert [(Decision.REJECTED, "approver", "not today")] == answers
+    assert "1.0.0" == post(platform, customer, days=21).json()["version"]
+    assert ledger.open_release_of("churn") is None
+
+
+def test_an_altered_artefact_is_refused_while_the_old_version_serves(platform, customer, newer):
+    """One byte flipped after registration: the load step says which file, the release ends."""
+    release = asked(platform, newer[0])
+    ledger = Ledger(platform.settings.ledger_uri)
+    path = platform.settings.artefacts_folder / ledger.versions("churn")[-1].package_uri / "model.onnx"
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
     platform.life_cycle().approve(release, platform.airflow("approver"))
     with pytest.raises(PlatformError, match=r"model\.onnx was altered"):
         platform.life_cycle().await_release(release)
+    path.write_bytes(content)
     assert ReleaseStage.ABANDONED is ledger.releases("churn")[-1].stage
-    assert "1.0.0" == post(platform, customer, days=14).json()["version"]
+    assert "1.0.0" == post(platform, customer, days=21).json()["version"]
 
 
 def make(platform: Platform, *arguments: str) -> str:
@@ -284,17 +292,29 @@ def served(platform: Platform, customer: dict[str, object], version: str) -> Non
         time.sleep(0.1)
 
 
-def test_a_second_version_is_released_and_rolled_back(platform, customer):
-    """New data only: a PATCH, compared with the champion; back by command, forth by DAG."""
-    release = retrained(platform, 21)
+def test_a_second_version_is_released_and_rolled_back(platform, customer, newer):
+    """New data only: a PATCH, compared with the champion; back by command, forth by DAG.
+
+    Meanwhile the version before is asked for again: it is compared with the new champion first, and the yes
+    is void, since the champion gave way before it.
+    """
+    newest = newer[0]
+    assert "1.0.1" == newest
+    release = asked(platform, newest)
     platform.life_cycle().approve(release, platform.airflow("approver"))
     platform.life_cycle().await_release(release)
-    newest = Ledger(platform.settings.ledger_uri).versions("churn")[-1].version
     served(platform, customer, newest)
-    assert "1.0.4" == newest
+    again = asked(platform, "1.0.0")
     make(platform, "rollback", "MODEL=churn", "TO=1.0.0", "REASON=a test of going back")
     served(platform, customer, "1.0.0")
+    platform.life_cycle().approve(again, platform.airflow("approver"))
     operator = platform.airflow("operator")
+    operator.wait_for_task("churn_release", again, "ask_again", "success", WAIT_SECONDS)
+    ledger = Ledger(platform.settings.ledger_uri)
+    outdated = ledger.releases("churn")[-1]
+    assert (ReleaseStage.OUTDATED, newest) == (outdated.stage, outdated.champion_version)
+    assert outdated.evaluation_uri is not None
+    assert () == ledger.approvals(outdated.release_id)
     run = operator.trigger("churn_rollback", {"to": newest, "reason": "a test of going forth"})
     operator.wait("churn_rollback", run, lambda *_: None, WAIT_SECONDS)
     served(platform, customer, newest)
