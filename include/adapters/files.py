@@ -1,7 +1,7 @@
 """Atomic files: a reader sees the old bytes or the new ones, never something between.
 
-What is not finished lies in a scratch folder beside its place, under a lock that the kernel takes from a killed
-process. The next to write there removes what nobody holds.
+What is not finished lies in a scratch folder beside its place, under a lock that the kernel takes from a
+killed process. The next to write there removes what nobody holds.
 """
 
 import fcntl
