@@ -42,11 +42,11 @@ def stage_version(
     """
     files = verify_package(package)
     target = repository / name
-    if _already_staged(target, files):
-        return target
     repository.mkdir(parents=True, exist_ok=True)
     # Beside the repository, not in it: Triton lists every folder of its own.
     with scratch_folder(repository.parent, name) as draft:
+        if _already_staged(target, files):
+            return target
         _lay_out(draft, package, files, config_text(name, signature, resources))
         if target.exists():
             target.rename(draft / "replaced")

@@ -1,8 +1,8 @@
 """Every moment of a process at which a kill could show: before and after each of its durable effects.
 
-Hooked are the few primitives all of them go through: files opened for writing, moved or deleted under the home,
-commits of a database that changed something (the ledger's and MLflow's alike), loads and unloads in Triton. A new
-effect of a stage is so met without a word here.
+Hooked are the few primitives all of them go through: files opened for writing, moved or deleted under the
+home, commits of a database that changed something (the ledger's and MLflow's alike), loads and unloads in
+Triton. A new effect of a stage is so met without a word here.
 """
 
 import os
@@ -57,7 +57,8 @@ class Effects:
         def watched(*arguments: Any, **named: Any) -> Any:
             if not counts(*arguments):
                 return function(*arguments, **named)
-            what = f"{name} {' '.join(str(item) for item in arguments[:2])}"
+            named_things = [str(item) for item in arguments if isinstance(item, str | Path)]
+            what = " ".join((name, *named_things))
             self._moment(f"before {what}")
             result = function(*arguments, **named)
             self._moment(f"after {what}")

@@ -1,82 +1,23 @@
 """Every stage killed at every moment that matters, and rerun: as if nothing had happened.
 
-Each killed run and each rerun is a process of its own, forked from one that has imported everything. `make test`
-kills each stage a few times; `make test-faults` at every moment there is.
+Each killed run and each rerun is a process of its own, forked from one that has imported everything.
+`make test` kills each stage once; `make test-faults` at every moment there is.
 """
 
-import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from include.adapters.triton_control import TritonControl
-from tests.faults.effects import Effects
-from tests.faults.stages import STAGES, Home, World, lasting, prepare, prepare_shop, settle
+from include.contracts.versions import triton_name
+from tests.faults.processes import begin, in_a_process, outcome, run, succeeding
+from tests.faults.stages import SECOND, STAGES, Home
 from tests.triton import running_triton, triton_ports
-
-SAMPLE = 3
-"""Kills of a stage in `make test`."""
-
-PROCESSES = get_context("forkserver")
-PROCESSES.set_forkserver_preload(["tests.faults.stages", "mlflow.store.tracking.sqlalchemy_store"])
-
-
-def work(answer: Connection, task: Callable[..., Any], *arguments: Any) -> None:
-    """Run a task in this process and send what it returns."""
-    answer.send(task(*arguments))
-    answer.close()
-    os._exit(0)  # no cleanup, as little as a killed one has
-
-
-def in_a_process(task: Callable[..., Any], *arguments: Any) -> tuple[int, Any]:
-    """Run a task in a process of its own; return its exit code and what it returned, None if killed."""
-    ours, theirs = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=work, args=(theirs, task, *arguments))
-    process.start()
-    theirs.close()
-    try:
-        found = ours.recv()
-    except EOFError:
-        found = None
-    process.join()
-    return process.exitcode, found
-
-
-def succeeding(task: Callable[..., Any], *arguments: Any) -> Any:
-    """Run a task in a process of its own that ends well."""
-    code, found = in_a_process(task, *arguments)
-    assert 0 == code
-    return found
-
-
-def run(fields: dict[str, Any], stage: str, kill_at: int | None = None) -> list[str]:
-    """Run a stage, killed at a moment if one is given; return its moments."""
-    effects = Effects(fields["home"], kill_at)
-    effects.hook()
-    STAGES[stage](World(Home(**fields)))
-    return effects.moments
-
-
-def begin(fields: dict[str, Any], first: str) -> None:
-    """Make the world that the first stage finds."""
-    (prepare_shop if first == "freeze" else prepare)(World(Home(**fields)))
-
-
-def outcome(fields: dict[str, Any], stage: str, again: bool) -> dict[str, Any]:
-    """Run a stage again where asked to, reconcile, and return what lasts."""
-    world = World(Home(**fields))
-    if again:
-        STAGES[stage](world)
-    if stage != "freeze":
-        settle(world)
-    return lasting(world)
 
 
 @dataclass
@@ -118,6 +59,7 @@ class Line:
 
     def _save(self, stage: str) -> None:
         self.loaded[stage] = set() if self.triton is None else self.triton.loaded()
+        shutil.rmtree(self.saved / stage, ignore_errors=True)
         (self.saved / stage).mkdir(parents=True)
         for entry in self._entries(self.fields["home"]):
             copy = shutil.copytree if entry.is_dir() else shutil.copy2
@@ -148,29 +90,60 @@ def releasing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
         yield Line(fields, root / "saved", tuple(name for name in STAGES if name != "freeze"), control)
 
 
-def kill_and_rerun(request: pytest.FixtureRequest, stage: str, most: int | None) -> None:
-    """Kill a stage at its moments, `most` of them if given, and compare each rerun with the unharmed run."""
+def reached(request: pytest.FixtureRequest, stage: str) -> Line:
+    """Return the line of a stage, run up to it."""
     line: Line = request.getfixturevalue("freezing" if stage == "freeze" else "releasing")
     line.reach(stage)
-    count = len(line.moments[stage])
-    assert count
-    step = 1 if most is None else -(-count // most)
-    for place in range(1, count + 1, step):
-        line.restore(stage)
-        moment = line.moments[stage][place - 1]
-        code, _ = in_a_process(run, line.fields, stage, place)
-        assert -signal.SIGKILL == code, moment
-        assert line.expected[stage] == succeeding(outcome, line.fields, stage, True), f"killed {moment}"
+    return line
+
+
+def worst(moments: list[str]) -> int:
+    """Return the number of the moment after the first change that others see, the rest untold."""
+    seen = ("after commit", "after re")
+    return next(place for place, what in enumerate(moments, 1) if what.startswith(seen))
+
+
+def kill(line: Line, stage: str, place: int) -> None:
+    """Have a stage killed at a moment."""
+    line.restore(stage)
+    code, _ = in_a_process(run, line.fields, stage, place)
+    assert -signal.SIGKILL == code, line.moments[stage][place - 1]
+
+
+def check_rerun(line: Line, stage: str, place: int) -> None:
+    """Compare what a rerun makes of a killed stage with the unharmed run."""
+    left = succeeding(outcome, line.fields, stage, True)
+    assert line.expected[stage] == left, f"killed {line.moments[stage][place - 1]}"
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_killed_stage_is_completed_by_its_rerun(request, stage):
-    """Killed at a few moments: one version, one release, one route, one number in MLflow, nothing left over."""
-    kill_and_rerun(request, stage, SAMPLE)
+    """Killed when some know of the change: one version, one release, one route, one number in MLflow."""
+    line = reached(request, stage)
+    place = worst(line.moments[stage])
+    kill(line, stage, place)
+    check_rerun(line, stage, place)
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_may_be_killed_at_any_moment(request, stage):
-    """The same before and after every durable effect the stage has."""
-    kill_and_rerun(request, stage, None)
+    """The same around every durable effect; MLflow and Triton follow the ledger before a rerun, too."""
+    line = reached(request, stage)
+    for place, moment in enumerate(line.moments[stage], 1):
+        kill(line, stage, place)
+        if stage != "freeze":
+            check_projections(succeeding(outcome, line.fields, stage, False), moment)
+        check_rerun(line, stage, place)
+
+
+def check_projections(left: dict[str, Any], moment: str) -> None:
+    """Hold MLflow and Triton against the ledger: nothing twice, nothing missing, nothing nobody wants."""
+    ledger, mlflow = left["ledger"], left["mlflow"]
+    route = ledger["route"]
+    serving = [route[role]["version"] for role in ("champion", "previous") if route[role]]
+    assert [item[:2] for item in ledger["versions"]] == mlflow["versions"], moment
+    assert {"champion": route["champion"]["version"]} == mlflow["aliases"], moment
+    needed = {triton_name("churn", version) for version in serving}
+    under_way = {triton_name("churn", SECOND)} if ledger["open"] else set()
+    assert needed <= set(left["triton"]["loaded"]) <= needed | under_way, moment
