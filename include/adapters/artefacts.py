@@ -44,24 +44,16 @@ class ArtefactStore:
         """Store bytes, replacing what was there in one step."""
         write_atomically(self.path(uri), content)
 
-    def keep(self, uri: str, content: bytes) -> None:
-        """Store bytes under a URI that names their content; what is already there stays."""
-        target = self.path(uri)
-        with scratch_folder(target.parent, target.name):
-            if not target.exists():
-                write_atomically(target, content)
-
     def publish(self, folder: Path, uri: str) -> None:
         """Move a copy of a folder into place in one step; what is already there stays.
 
         For content-addressed URIs: the same URI means the same bytes.
         """
         target = self.path(uri)
-        with scratch_folder(target.parent, target.name) as scratch:
-            if target.exists():
-                return
-            copy = scratch / target.name
-            shutil.copytree(folder, copy)
+        if target.exists():
+            return
+        with scratch_folder(target.parent, target.name) as copy:
+            shutil.copytree(folder, copy, dirs_exist_ok=True)
             for path in (*copy.rglob("*"), copy):
                 sync(path)
             copy.rename(target)

@@ -1,13 +1,13 @@
 """Atomic files: a reader sees the old bytes or the new ones, never something between.
 
-What is not finished lies in a scratch folder beside its place, under a lock that the kernel takes from a
+What is not finished lies hidden beside its place, under a lock that the kernel takes from a
 killed process. The next to write there removes what nobody holds.
 """
 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
 from pathlib import Path
@@ -15,7 +15,7 @@ from uuid import uuid4
 
 _SUFFIX = ".tmp"
 _SCRATCH = f".*.{'[0-9a-f]' * 32}{_SUFFIX}"
-"""Pattern of the names of scratch folders."""
+"""Pattern of the names of what is not finished."""
 
 
 def sha256_of(path: Path) -> str:
@@ -35,7 +35,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Yield a hidden folder of this process's own in `parent`; it is removed at the end.
+    """Yield a hidden folder of this process's own in `parent`, removed at the end unless moved into its place.
 
     What killed processes left in `parent` is removed first.
 
@@ -43,21 +43,14 @@ def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
         parent: made if missing; whatever is moved from the scratch folder to it is moved in one step.
         name: what is being made; it shows in the scratch folder's name.
     """
-    parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(parent)
-    folder, lock = _locked_folder(parent, name)
-    try:
+    with _scratch(parent, name, Path.mkdir) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder)
-        os.close(lock)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path near `path`; on success it is flushed and takes its place."""
-    with scratch_folder(path.parent, path.name) as folder:
-        temporary = folder / f"{path.name}{_SUFFIX}"
+    """Yield a temporary path beside `path`; on success it is flushed and takes its place."""
+    with _scratch(path.parent, path.name, Path.touch) as temporary:
         yield temporary
         sync(temporary)
         temporary.replace(path)
@@ -70,33 +63,51 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def _locked_folder(parent: Path, name: str) -> tuple[Path, int]:
-    """Make a folder under a name nobody else has; return it with the descriptor that holds its lock."""
+@contextmanager
+def _scratch(parent: Path, name: str, make: Callable[[Path], None]) -> Iterator[Path]:
+    parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(parent)
+    path, lock = _locked(parent, name, make)
+    try:
+        yield path
+    finally:
+        _remove(path)
+        os.close(lock)
+
+
+def _locked(parent: Path, name: str, make: Callable[[Path], None]) -> tuple[Path, int]:
+    """Make a file or folder under a name nobody else has; return it with the descriptor of its lock."""
     while True:
-        folder = parent / f".{name}.{uuid4().hex}{_SUFFIX}"
-        folder.mkdir()
+        path = parent / f".{name}.{uuid4().hex}{_SUFFIX}"
+        make(path)
         try:
-            lock = os.open(folder, os.O_RDONLY)
+            lock = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             continue
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Somebody may have taken it for abandoned before it was locked.
-        if folder.exists():
-            return folder, lock
+        if path.exists():
+            return path, lock
         os.close(lock)
 
 
 def _remove_abandoned(parent: Path) -> None:
-    for folder in parent.glob(_SCRATCH):
+    for path in parent.glob(_SCRATCH):
         try:
-            lock = os.open(folder, os.O_RDONLY)
+            lock = os.open(path, os.O_RDONLY)
         except FileNotFoundError:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if folder.exists():
-                shutil.rmtree(folder)
+            _remove(path)
         except BlockingIOError:
             continue
         finally:
             os.close(lock)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -48,7 +48,9 @@ def freeze_training_set(settings: Settings, contract: ModelContract, as_of: date
     rows = _table(contract, labels, features, slices)
     digest = content_sha256(rows)
     uri = f"snapshots/{contract.name}/{digest}.parquet"
-    ArtefactStore(settings.artefacts_folder).keep(uri, parquet_bytes(rows))
+    store = ArtefactStore(settings.artefacts_folder)
+    if not store.exists(uri):
+        store.write(uri, parquet_bytes(rows))
     views = load_views(settings)
     bounds = compute.min_max(rows["event_at"]).as_py()
     return Snapshot(
