@@ -35,7 +35,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Yield a hidden folder of this process's own in `parent`, removed at the end unless moved into its place.
+    """Yield a hidden folder of this process's own in `parent`; unless moved into place it is removed.
 
     What killed processes left in `parent` is removed first.
 
