@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo test features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback verify-ledger
+.PHONY: help setup run start demo test test-faults features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire
 
 help: ## List the commands
@@ -28,6 +28,9 @@ demo: setup ## The same unattended on replayed traffic of 2017; ends with a summ
 
 test: setup ## Unit tests and the end-to-end test on real processes
 	@$(PYTHON) -m pytest $(ARGS)
+
+test-faults: setup ## Kill every stage at every moment that matters, and rerun it; recorded in docs/test-runs.json
+	@$(PYTHON) -m pytest -m faults -p tests.recorder --record $@ $(ARGS)
 
 check: setup ## Lint, formatting, types, import rules, locks: what CI and the hooks run
 	@.venv/bin/ruff check .

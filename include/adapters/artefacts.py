@@ -2,9 +2,8 @@
 
 import shutil
 from pathlib import Path, PurePosixPath
-from uuid import uuid4
 
-from include.adapters.files import sync, write_atomically
+from include.adapters.files import scratch_folder, sync, write_atomically
 from include.contracts.errors import ArtefactError
 
 
@@ -53,13 +52,9 @@ class ArtefactStore:
         target = self.path(uri)
         if target.exists():
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staging = target.parent / f".{target.name}.{uuid4().hex}.tmp"
-        try:
-            shutil.copytree(folder, staging)
-            for path in (*staging.rglob("*"), staging):
+        with scratch_folder(target.parent, target.name) as copy:
+            shutil.copytree(folder, copy, dirs_exist_ok=True)
+            for path in (*copy.rglob("*"), copy):
                 sync(path)
-            staging.rename(target)
+            copy.rename(target)
             sync(target.parent)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)

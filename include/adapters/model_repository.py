@@ -12,10 +12,9 @@ A version appears under its name in one rename, when every byte of it is on disk
 
 import json
 import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 
-from include.adapters.files import sha256_of, sync
+from include.adapters.files import scratch_folder, sha256_of, sync
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.errors import ArtefactError
 from include.contracts.model import Resources
@@ -43,18 +42,16 @@ def stage_version(
     """
     files = verify_package(package)
     target = repository / name
-    if _already_staged(target, files):
-        return target
     repository.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=".staging-", dir=repository.parent))
-    try:
+    # Beside the repository, not in it: Triton lists every folder of its own.
+    with scratch_folder(repository.parent, name) as draft:
+        if _already_staged(target, files):
+            return target
         _lay_out(draft, package, files, config_text(name, signature, resources))
         if target.exists():
             target.rename(draft / "replaced")
         (draft / "model").rename(target)
         sync(repository)
-    finally:
-        shutil.rmtree(draft)
     verify_staged(target)
     return target
 

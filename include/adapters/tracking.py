@@ -38,9 +38,13 @@ class Tracking:
         self._client = _client(self._uri)
 
     def start_run(self, model: str, name: str, tags: Mapping[str, str]) -> str:
-        """Start a run in the model's experiment and return its id."""
+        """Start a run in the model's experiment and return its id.
+
+        A run still open under the same name and tags is of a process that was killed, and ends as such.
+        """
         with self._speaking("start a run"):
             experiment = self._experiment(model)
+            self._end_killed(experiment, name, tags)
             return str(self._client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id)
 
     def log_parameters(self, run_id: str, parameters: Mapping[str, object]) -> None:
@@ -165,6 +169,11 @@ class Tracking:
             with _already_there_is_fine():
                 self._client.create_experiment(model, artifact_location=_artefacts_beside(self._uri, model))
         return str(self._client.get_experiment_by_name(model).experiment_id)
+
+    def _end_killed(self, experiment: str, name: str, tags: Mapping[str, str]) -> None:
+        for run in self._client.search_runs([experiment], "attributes.status = 'RUNNING'"):
+            if run.info.run_name == name and tags.items() <= run.data.tags.items():
+                self._client.set_terminated(run.info.run_id, "KILLED")
 
     @contextmanager
     def _speaking(self, purpose: str) -> Iterator[None]:

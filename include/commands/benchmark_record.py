@@ -18,8 +18,8 @@ from include.config.settings import REPOSITORY_ROOT
 Figure = float | int | str | bool
 """What may stand in a record."""
 
-_RECORDS = ":(exclude)docs/benchmarks"
-"""Records do not make a tree dirty: a benchmark writes one after the other."""
+_RECORDS = (":(exclude)docs/benchmarks", ":(exclude)docs/test-runs.json")
+"""Records do not make a tree dirty: they are written one after the other."""
 
 BENCHMARKS = REPOSITORY_ROOT / "docs" / "benchmarks"
 
@@ -56,7 +56,7 @@ def write_record(
 
 def provenance(libraries: Sequence[str], root: Path = REPOSITORY_ROOT) -> dict[str, Figure]:
     """Return the machine, the versions and the commit, under flat names."""
-    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", _RECORDS)
+    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", *_RECORDS)
     facts: dict[str, Figure] = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "python_version": platform.python_version(),

@@ -64,6 +64,17 @@ def test_failed_run_says_so(tracking: Tracking, uri: str) -> None:
     assert MlflowClient(tracking_uri=uri).get_run(run_id).info.status == "FAILED"
 
 
+def test_a_killed_run_does_not_stay_running(tracking: Tracking, uri: str) -> None:
+    """The same training begun again ends the run its killed process left open; others go on."""
+    killed = tracking.start_run("killed", "as of May", {"commit": "abc"})
+    other = tracking.start_run("killed", "as of May", {"commit": "def"})
+    again = tracking.start_run("killed", "as of May", {"commit": "abc"})
+    client = MlflowClient(tracking_uri=uri)
+    assert ["KILLED", "RUNNING", "RUNNING"] == [
+        client.get_run(run).info.status for run in (killed, other, again)
+    ]
+
+
 def test_version_is_registered_once(tracking: Tracking, uri: str, tmp_path: Path) -> None:
     """Registering twice makes one version, tagged, ready, its package beside it."""
     (tmp_path / "model.onnx").write_bytes(b"graph")
