@@ -90,7 +90,7 @@ def release_dag(folder: ModelFolder) -> DAG:
 
             ledger, triton = Ledger(settings().ledger_uri), TritonControl(settings().triton_endpoint)
             release = existing_release(ledger, this_release(folder))
-            load_release(settings(), ledger, triton, release, contract.resources)
+            load_release(settings(), ledger, triton, release)
 
         @stage_task
         def switch_route() -> None:
@@ -113,7 +113,7 @@ def release_dag(folder: ModelFolder) -> DAG:
 
             ledger = Ledger(settings().ledger_uri)
             promote(ledger, existing_release(ledger, this_release(folder)), triggered_by())
-            reconcile(settings(), folder)
+            reconcile(settings(), folder.name)
 
         answered = answers(folder, dag, open_release(assess()))
         answered >> is_approved() >> load_version() >> switch_route() >> settle()

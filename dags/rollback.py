@@ -22,7 +22,6 @@ PARAMS = {
 
 def rollback_dag(folder: ModelFolder) -> DAG:
     """Build `<model>_rollback`."""
-    contract = folder.contract
     with model_dag(folder, "rollback", room="rollout", doc=__doc__, params=PARAMS) as dag:
 
         @stage_task
@@ -39,7 +38,6 @@ def rollback_dag(folder: ModelFolder) -> DAG:
                 folder.name,
                 actor=triggered_by(),
                 reason=params["reason"],
-                resources=contract.resources,
                 to=params["to"],
             )
             return route.champion.version
@@ -49,7 +47,7 @@ def rollback_dag(folder: ModelFolder) -> DAG:
             """Bring registry and Triton in line with the ledger."""
             from include.commands.reconcile import reconcile
 
-            reconcile(settings(), folder)
+            reconcile(settings(), folder.name)
 
         roll_back() >> settle()
     return dag

@@ -92,6 +92,7 @@ class ReleaseApproval(HITLOperator):
         Raises:
             AirflowFailException: the ledger refuses it; Airflow's record of the answer stays.
         """
+        from include.adapters.artefacts import ArtefactStore
         from include.adapters.ledger.ledger import Ledger
         from include.contracts.releases import Decision
         from include.rollout.approval import record_decision
@@ -100,6 +101,7 @@ class ReleaseApproval(HITLOperator):
         user = event["responded_by_user"]
         record_decision(
             Ledger(settings().ledger_uri),
+            ArtefactStore(settings().artefacts_folder),
             release_id(self.model, context),
             Decision.APPROVED if event["chosen_options"] == [APPROVE] else Decision.REJECTED,
             decided_by=user["id"] if user else None,

@@ -82,12 +82,13 @@ class Tracking:
             self._client.set_terminated(run_id, "FAILED" if failed else "FINISHED")
 
     def register(self, version: Version, package: Path, tags: Mapping[str, str], description: str) -> None:
-        """Register a version with its package and its description; one that is there stays as it is.
+        """Register a version with its package; one that is there only gets the description it lacks.
 
         Raises:
             RegistryError: MLflow has the number with another artefact, lacks the run, or is down.
         """
         if self._has(version):
+            self._describe(version, description)
             return
         self.log_folder(version.run_id, package, PACKAGE_PATH)
         with self._speaking(f"register {version.model} {version.version}"):
@@ -149,6 +150,13 @@ class Tracking:
                 "reconcile"
             )
         return bool(known)
+
+    def _describe(self, version: Version, description: str) -> None:
+        """Give a version its description where it was registered before there was one."""
+        with self._speaking(f"describe {version.model} {version.version}"):
+            for item in self._registered(version.model):
+                if item.tags["semver"] == version.version and description and not item.description:
+                    self._client.update_model_version(version.model, str(item.version), description)
 
     def _registered(self, model: str) -> Iterator[Any]:
         token = None

@@ -14,7 +14,7 @@ from include.config.settings import Settings
 from include.contracts.assignment import bucket
 from include.contracts.errors import ArtefactError
 from include.contracts.packages import Manifest, Version
-from include.contracts.predictions import PredictionRow
+from include.contracts.predictions import PredictionRow, Source
 from include.contracts.releases import Approval, Decision, Release
 from include.contracts.reports import EvaluationReport
 from include.evaluation.attribution import Explainer
@@ -143,7 +143,8 @@ def _answers(
 def _routed_by(row: PredictionRow, changes: tuple[RouteChange, ...]) -> RouteChange | None:
     """Return the model's last change up to the row's snapshot, which another model's may have made."""
     number = _number(row.route_snapshot_id)
-    return next((change for change in reversed(changes) if _number(change.snapshot_id) <= number), None)
+    last = next((change for change in reversed(changes) if _number(change.snapshot_id) <= number), None)
+    return None if last is None or last.route is None else last
 
 
 def _number(snapshot_id: str) -> int:
@@ -153,7 +154,8 @@ def _number(snapshot_id: str) -> int:
 
 
 def _gaps(row: PredictionRow, routed_by: RouteChange | None, origin: Origin | None) -> Iterator[str]:
-    if routed_by is None:
+    # A batch names its version, whatever has the traffic.
+    if routed_by is None and row.source is not Source.BATCH:
         yield f"no change of traffic led to route {row.route_snapshot_id}"
     salt = row.release_or_experiment_id
     if salt is not None and row.bucket is not None and row.bucket != bucket(salt, row.unit):
@@ -165,7 +167,7 @@ def _gaps(row: PredictionRow, routed_by: RouteChange | None, origin: Origin | No
         return
     if row.artefact_sha256 != origin.version.artefact_sha256:
         yield f"it was answered by another artefact than that of {row.served_version}"
-    if routed_by is not None and row.served_version not in {v.version for v in routed_by.route.versions}:
+    if not _routes_to(row, routed_by):
         yield f"{row.served_version} was not routed at the time"
     if origin.data_gap:
         yield origin.data_gap
@@ -173,3 +175,9 @@ def _gaps(row: PredictionRow, routed_by: RouteChange | None, origin: Origin | No
         yield "the commit is unknown"
     if not origin.approved_before(row.recorded_at):
         yield f"nobody had approved {row.served_version} by then"
+
+
+def _routes_to(row: PredictionRow, change: RouteChange | None) -> bool:
+    if row.source is Source.BATCH or change is None or change.route is None:
+        return True  # nothing to hold it against; a missing change is a gap of its own
+    return row.served_version in {item.version for item in change.route.versions}

@@ -12,7 +12,6 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.tracking import Tracking
 from include.adapters.triton_candidates import remove_leftovers
 from include.adapters.triton_control import TritonControl
-from include.config.models import ModelFolder, model_folders
 from include.config.settings import Settings, settings
 from include.contracts.errors import NinetyError, ServingError
 from include.registry.reconcile import reconcile_registry
@@ -37,18 +36,23 @@ def reconcile_all(settings: Settings, unwanted: dict[str, frozenset[str]]) -> di
     """Reconcile every model once; whatever goes wrong is logged, since an end of this process ends the stack.
 
     Args:
-        settings: names the servers and the model folders.
+        settings: names the servers.
         unwanted: what each model's last reconciliation returned.
     """
     try:
         _remove_leftovers(settings)
         return {
-            name: reconcile(settings, folder, unwanted.get(name, frozenset()))
-            for name, folder in model_folders(settings.model_folders).items()
+            name: reconcile(settings, name, unwanted.get(name, frozenset())) for name in _models(settings)
         }
     except Exception:  # serving must not end with its caretaker; the next time may go well
         LOG.exception("reconciling failed; trying again in %.0f s", PERIOD_SECONDS)
         return unwanted
+
+
+def _models(settings: Settings) -> tuple[str, ...]:
+    """Return the models the ledger knows, whether or not their folders are here and load."""
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        return ledger.models()
 
 
 def _remove_leftovers(settings: Settings) -> None:
@@ -61,9 +65,7 @@ def _remove_leftovers(settings: Settings) -> None:
         LOG.error("%s", error)  # noqa: TRY400 - the message says it all
 
 
-def reconcile(
-    settings: Settings, folder: ModelFolder, may_unload: frozenset[str] = frozenset()
-) -> frozenset[str]:
+def reconcile(settings: Settings, model: str, may_unload: frozenset[str] = frozenset()) -> frozenset[str]:
     """Bring Triton and MLflow in line with the ledger for one model; what cannot be reached now is logged.
 
     A change is in the ledger before it is anywhere else, so a server that is away must neither undo nor fail
@@ -72,7 +74,7 @@ def reconcile(
 
     Args:
         settings: names the servers.
-        folder: the model.
+        model: the model's name.
         may_unload: Triton names that were unwanted the time before.
 
     Returns:
@@ -83,22 +85,20 @@ def reconcile(
             closing(Ledger(settings.ledger_uri)) as ledger,
             closing(TritonControl(settings.triton_endpoint)) as triton,
         ):
-            if not _concerns(ledger, folder.name):
+            if not _concerns(ledger, model):
                 return frozenset()
-            done = reconcile_triton(
-                settings, ledger, triton, folder.name, folder.contract.resources, may_unload=may_unload
-            )
+            done = reconcile_triton(settings, ledger, triton, model, may_unload=may_unload)
             for problem in done.problems:
-                LOG.error("%s: %s", folder.name, problem)
+                LOG.error("%s: %s", model, problem)
             if done.loaded or done.unloaded:
-                LOG.info("%s: loaded %s, unloaded %s", folder.name, done.loaded, done.unloaded)
+                LOG.info("%s: loaded %s, unloaded %s", model, done.loaded, done.unloaded)
             store = ArtefactStore(settings.artefacts_folder)
-            plan = reconcile_registry(ledger, Tracking(settings), store, folder.name)
+            plan = reconcile_registry(ledger, Tracking(settings), store, model)
             if plan.register or plan.point or plan.remove:
-                LOG.info("%s: MLflow's aliases now are %s", folder.name, plan.point)
+                LOG.info("%s: MLflow's aliases now are %s", model, plan.point)
             return frozenset(done.unwanted)
     except (NinetyError, SQLAlchemyError) as error:
-        LOG.error("%s: %s", folder.name, error)  # noqa: TRY400 - the message says it all
+        LOG.error("%s: %s", model, error)  # noqa: TRY400 - the message says it all
         return may_unload
 
 

@@ -5,7 +5,6 @@ import sys
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.triton_control import TritonControl
 from include.commands.terminal import run_command, user_name
-from include.config.models import model_folder
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
 from include.rollout.rollback import PREVIOUS, roll_back
@@ -29,7 +28,6 @@ def rollback(model: str, to: str, reason: str) -> str:
     """
     if not model:
         raise PlatformError("usage: make rollback MODEL=<model> [TO=<version>] [REASON='<why>']")
-    contract = model_folder(settings().model_folders, model).contract
     route = roll_back(
         settings(),
         Ledger(settings().ledger_uri),
@@ -37,7 +35,6 @@ def rollback(model: str, to: str, reason: str) -> str:
         model,
         actor=user_name(),
         reason=reason or "by command",
-        resources=contract.resources,
         to=to or PREVIOUS,
     )
     return f"{model} is served by {route.champion.version}; gateways follow within a second, MLflow later"

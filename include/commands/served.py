@@ -44,9 +44,9 @@ def _lines(model: str, found: Served) -> Iterator[str]:
     yield f"{model} at {_text(found.moment)}"
     reason = f": {change.reason}" if change.reason else ""
     yield f"  since {_text(change.recorded_at)}, by {change.actor}{reason} (ledger event {change.sequence})"
-    shares = {change.route.champion.version: 1 - change.route.share}
-    if change.route.challenger is not None:
-        shares[change.route.challenger.version] = change.route.share
+    shares = {found.route.champion.version: 1 - found.route.share}
+    if found.route.challenger is not None:
+        shares[found.route.challenger.version] = found.route.share
     for version, share in shares.items():
         yield f"  {version} had {share:.0%} of the traffic"
         answers = found.approvals.get(version, ())

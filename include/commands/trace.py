@@ -11,7 +11,7 @@ from include.commands.terminal import run_command
 from include.config.settings import Settings, settings
 from include.contracts.errors import ArtefactError, ModelError
 from include.contracts.packages import PAGE_NAME
-from include.contracts.predictions import PredictionRow, Status
+from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.reports import EvaluationReport
 from include.registry.model_card import card_uri
 
@@ -72,6 +72,8 @@ def _prediction(row: PredictionRow) -> Iterator[str]:
 
 
 def _variant(row: PredictionRow) -> str:
+    if row.source is Source.BATCH:
+        return "none: a batch names its version"
     if row.assigned_variant is None:
         return "none was assigned"
     if row.bucket is None or row.share is None:
@@ -153,6 +155,10 @@ def _traffic(found: Provenance) -> Iterator[str]:
 
 def _change(change: RouteChange) -> str:
     route = change.route
+    if route is None:
+        return (
+            f"{_moment(change.recorded_at)} retired by {change.actor}: {change.reason} ({change.snapshot_id})"
+        )
     shares = [f"{route.champion.version} {1 - route.share:.0%}"]
     if route.challenger is not None:
         shares.append(f"{route.challenger.version} {route.share:.0%}")

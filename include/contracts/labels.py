@@ -1,7 +1,5 @@
 """Rows of the label store: what training and monitoring both read."""
 
-from datetime import datetime, timedelta
-
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from include.contracts.moments import UtcDatetime
@@ -33,8 +31,3 @@ class LabelRow(BaseModel):
         if self.known_at < self.event_at:
             raise ValueError(f"known_at {self.known_at} lies before event_at {self.event_at}")
         return self
-
-
-def is_usable(known_at: datetime, as_of: datetime, delay: timedelta = timedelta(0)) -> bool:
-    """Say whether a label may be used as of a moment: it was known by then, an extra delay included."""
-    return known_at + delay <= as_of

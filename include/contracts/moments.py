@@ -1,7 +1,7 @@
 """Types of time and duration that contracts and rows share."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import AwareDatetime, BeforeValidator, PlainSerializer, WithJsonSchema
@@ -45,8 +45,3 @@ Duration = Annotated[
 
 UtcDatetime = AwareDatetime
 """A datetime that knows its zone; ours are UTC."""
-
-
-def day_stamp(moment: datetime) -> str:
-    """Return the ISO date of a moment, the name of its daily partition."""
-    return moment.date().isoformat()

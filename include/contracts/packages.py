@@ -10,6 +10,7 @@ package/
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from include.contracts.model import Resources
 from include.contracts.moments import UtcDatetime
 from include.contracts.predictions import FeatureValue
 from include.contracts.signatures import Signature
@@ -93,6 +94,8 @@ class TrainingRecord(BaseModel):
     contract_sha256: str
     hyperparameters: dict[str, float | int | str | bool]
     seed: int
+    resources: Resources = Resources()
+    """What it takes in Triton; it is evaluated with these and serves with these."""
     metrics: dict[str, float]
     """Figures of the training itself, such as the validation loss."""
     requested_by: str

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from include.contracts.errors import ContractError
 from include.contracts.model import Label, Training
+from include.contracts.moments import format_duration
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def training_windows(training: Training, label: Label, as_of: datetime) -> Windo
     if train.end - train.start <= label.delay:
         needed = as_of - train.end + label.delay
         raise ContractError(
-            f"training.history is {training.history.days} days, but test, validation and their labels "
-            f"leave no training row before {train.end.date()}; it must exceed {needed.days} days"
+            f"training.history is {format_duration(training.history)}, but test, validation and their labels "
+            f"leave no training row before {train.end.date()}; it must exceed {format_duration(needed)}"
         )
     return Windows(train, validation, test)

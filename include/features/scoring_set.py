@@ -65,13 +65,13 @@ def freeze_scoring_set(
 
 
 def _check_keys(key: EntityKey, entities: Sequence[int | str]) -> None:
-    for value in entities:
+    for place, value in enumerate(entities):
         if key.type is EntityType.STRING:
             fits = isinstance(value, str) and bool(value)
         else:
             fits = type(value) is int and value in _INT64
         if not fits:
-            raise DataError(f"entities: {value!r} is no {key.name}, which is {key.type.value}")
+            raise DataError(f"entities.{place}: this is no {key.name}, which is {key.type.value}")
 
 
 def _write(settings: Settings, plan: ScoringPlan, entities: Sequence[int | str] | None, path: Path) -> int:

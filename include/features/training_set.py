@@ -14,6 +14,7 @@ from include.config.settings import Settings
 from include.config.transforms import load_transform
 from include.contracts.errors import DataError
 from include.contracts.model import ModelContract
+from include.contracts.moments import format_duration
 from include.contracts.packages import Snapshot
 from include.contracts.routes import EntityType
 from include.contracts.signatures import MOMENT, FeatureKind
@@ -78,8 +79,9 @@ def _selected(contract: ModelContract, labels: pyarrow.Table, as_of: datetime) -
     labels = labels.filter(compute.greater_equal(labels["event_at"], as_of - contract.training.history))
     if labels.num_rows == 0:
         raise DataError(
-            f"{contract.name}: no label of the {contract.training.history.days} days before {as_of} "
-            f"was known by then; compute the labels first (known {contract.label.delay.days} days after)"
+            f"{contract.name}: no label of the {format_duration(contract.training.history)} before {as_of} "
+            "was known by then; compute the labels first "
+            f"(known {format_duration(contract.label.delay)} after)"
         )
     last = compute.max(labels["event_at"]).as_py()
     every = contract.training.snapshot_every

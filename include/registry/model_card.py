@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from include.adapters.artefacts import ArtefactStore
 from include.contracts.model import ModelContract
+from include.contracts.moments import format_duration
 from include.contracts.packages import Manifest, Version
 from include.contracts.reports import EvaluationReport, SliceFigures, SliceStatus
 
@@ -63,7 +64,8 @@ def _details(contract: ModelContract, version: Version, manifest: Manifest) -> I
 
 
 def _use(contract: ModelContract) -> Iterator[str]:
-    yield f"Predicts: {contract.label.description} Known {contract.label.delay.days} days after the moment."
+    known = format_duration(contract.label.delay)
+    yield f"Predicts: {contract.label.description} Known {known} after the moment."
     yield ""
     yield f"- approvers: {', '.join(contract.approvers.users)}; {contract.approvers.quorum} must agree"
     yield (

@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
+from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
-from include.contracts.errors import ConflictError, ContractError, LedgerError
+from include.adapters.packages import load_manifest
+from include.contracts.errors import ArtefactError, ConflictError, ContractError, LedgerError
 from include.contracts.events import SYSTEM
 from include.contracts.releases import Approval, Decision, Release, ReleaseStage
 
@@ -41,6 +43,7 @@ def may_approve(
 
 def record_decision(
     ledger: Ledger,
+    store: ArtefactStore,
     release_id: str,
     decision: Decision,
     *,
@@ -58,6 +61,7 @@ def record_decision(
 
     Args:
         ledger: where it is written.
+        store: holds the package, which is proven again before a yes counts.
         release_id: the release that was asked about.
         decision: the answer.
         decided_by: user name; None when time ran out, which is only ever a no.
@@ -68,6 +72,7 @@ def record_decision(
     Raises:
         LedgerError: there is no such release, or this person may not answer it.
         ConflictError: the artefact that was shown is not the one that would be released.
+        ArtefactError: the package was altered since; the release ends.
     """
     release = existing_release(ledger, release_id)
     approval = Approval(
@@ -84,7 +89,8 @@ def record_decision(
     check_answer(release, approval)
     if release.stage is ReleaseStage.AWAITING_APPROVAL and decision is Decision.APPROVED:
         check_artefact(ledger, release)
-        champion = champion_of(ledger, release.model)
+        _prove_package(ledger, store, release)
+        champion = ledger.champion_version(release.model)
         if champion != release.champion_version:
             return _outdate(ledger, release, champion, decided_by)
     ledger.record_approval(approval)
@@ -142,12 +148,12 @@ def check_unchanged(ledger: Ledger, release: Release) -> None:
         ConflictError: names what changed.
     """
     check_artefact(ledger, release)
-    champion = champion_of(ledger, release.model)
+    champion = ledger.champion_version(release.model)
     if champion != release.champion_version:
         raise ConflictError(
             f"release {release.release_id}: {release.version} was compared with champion "
-            f"{release.champion_version}, which is now {champion}; abandon this release, evaluate again "
-            "and open another"
+            f"{release.champion_version}, which is now {champion}; open another release, which evaluates it "
+            "again"
         )
 
 
@@ -162,10 +168,13 @@ def check_artefact(ledger: Ledger, release: Release) -> None:
         raise ConflictError(f"release {release.release_id}: the artefact of {release.version} changed")
 
 
-def champion_of(ledger: Ledger, model: str) -> str | None:
-    """Return the semantic version that serves as champion; None before the first."""
-    route = ledger.route(model)
-    return None if route is None else route.champion.version
+def _prove_package(ledger: Ledger, store: ArtefactStore, release: Release) -> None:
+    """Read every byte of the package again; one that is not what was shown ends the release."""
+    try:
+        load_manifest(store, ledger.known_version(release.model, release.version))
+    except ArtefactError as error:
+        ledger.abandon(release.model, actor=SYSTEM, reason=str(error), release_id=release.release_id)
+        raise
 
 
 def _outdate(ledger: Ledger, release: Release, champion: str | None, decided_by: str | None) -> Release:

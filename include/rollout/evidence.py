@@ -60,7 +60,7 @@ def _origin(version: Version, manifest: Manifest) -> str:
         f"{snapshot.as_of:%Y-%m-%d}, hash `{snapshot.sha256[:_DIGITS]}`",
         f"features `{snapshot.feature_service}`",
         f"code at commit `{code.commit[:_DIGITS]}`{dirty}",
-        f"MLflow run `{version.run_id}`",
+        f"MLflow run `{version.run_id}`, which holds the report as a page with plots",
     )
     return "\n".join(f"- {line}" for line in lines)
 

@@ -13,7 +13,6 @@ from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, LedgerError
 from include.contracts.events import SYSTEM
-from include.contracts.model import Resources
 from include.contracts.packages import GoldenSet, Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.versions import triton_name
@@ -32,9 +31,7 @@ class GoldenDeviation:
     """Largest absolute difference of the case; infinite where a figure is not finite."""
 
 
-def load_version(
-    settings: Settings, triton: TritonControl, version: Version, resources: Resources
-) -> GoldenDeviation:
+def load_version(settings: Settings, triton: TritonControl, version: Version) -> GoldenDeviation:
     """Stage a version, load it and compare its golden predictions; repeated, it does the same again.
 
     A version whose predictions are wrong is unloaded again.
@@ -51,10 +48,10 @@ def load_version(
     golden = load_golden(store, version)
     name = triton_name(version.model, version.version)
     package = store.path(version.package_uri)
-    stage_version(package, settings.triton_repository, name, manifest.signature, resources)
+    stage_version(package, settings.triton_repository, name, manifest.signature, manifest.resources)
     triton.load(name)
     rows = [case.features for case in golden.cases]
-    most = resources.maximum_batch
+    most = manifest.resources.maximum_batch
     batches = [rows[start : start + most] for start in range(0, len(rows), most)]
     scores = np.concatenate([triton.infer(name, manifest.signature, batch) for batch in batches])
     worst = worst_deviation(golden, scores)
@@ -68,9 +65,7 @@ def load_version(
     return worst
 
 
-def load_release(
-    settings: Settings, ledger: Ledger, triton: TritonControl, release: Release, resources: Resources
-) -> Release:
+def load_release(settings: Settings, ledger: Ledger, triton: TritonControl, release: Release) -> Release:
     """Load an approved release's version and say so in the ledger; one further on stays where it is.
 
     A promoted one is not loaded anew: what serves is kept loaded by reconciling. A version that is not what
@@ -93,7 +88,7 @@ def load_release(
     if version is None or version.artefact_sha256 != release.artefact_sha256:
         raise ArtefactError(f"release {release.release_id}: its artefact is not registered any more")
     try:
-        load_version(settings, triton, version, resources)
+        load_version(settings, triton, version)
     except ArtefactError as error:
         ledger.abandon(release.model, actor=SYSTEM, reason=str(error), release_id=release.release_id)
         raise

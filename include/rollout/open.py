@@ -37,10 +37,9 @@ def open_release(
     earlier = ledger.release(release_id)
     if earlier is not None and earlier.artefact_sha256 == row.artefact_sha256:
         return earlier
-    route = ledger.route(contract.name)
-    if route is not None and route.champion.version == version:
+    champion = ledger.champion_version(contract.name)
+    if champion == version:
         raise RegistryError(f"{contract.name} {version} is the champion already; there is nothing to release")
-    champion = None if route is None else route.champion.version
     if champion != assessment.champion_version:
         raise ConflictError(
             f"{contract.name} {version} was evaluated against champion {assessment.champion_version}, "

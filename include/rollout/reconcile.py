@@ -6,7 +6,6 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import NinetyError, ServingError
-from include.contracts.model import Resources
 from include.contracts.packages import Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.routes import ModelRoute
@@ -67,7 +66,6 @@ def reconcile_triton(
     ledger: Ledger,
     triton: TritonControl,
     model: str,
-    resources: Resources,
     *,
     may_unload: frozenset[str],
 ) -> TritonReconciled:
@@ -84,7 +82,7 @@ def reconcile_triton(
     problems: list[str] = []
     for version in plan.load:
         try:
-            load_version(settings, triton, version, resources)
+            load_version(settings, triton, version)
         except NinetyError as error:
             problems.append(str(error))
         else:

@@ -7,7 +7,6 @@ from include.adapters.packages import load_manifest
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import LedgerError, RegistryError
-from include.contracts.model import Resources
 from include.contracts.packages import Manifest, Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.routes import ModelRoute
@@ -17,7 +16,9 @@ from include.rollout.switch import version_route
 PREVIOUS = "previous"
 """Names the champion before the present one."""
 
-_UNDER_WAY = frozenset({ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING})
+_UNDER_WAY = frozenset(
+    {ReleaseStage.APPROVED, ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING}
+)
 
 
 def roll_back(
@@ -28,12 +29,11 @@ def roll_back(
     *,
     actor: str,
     reason: str,
-    resources: Resources,
     to: str = PREVIOUS,
 ) -> ModelRoute:
     """Send all traffic to an earlier version, loaded and compared with its golden predictions first.
 
-    A release of the model that is loaded or has traffic ends as rolled back in the same transaction.
+    A release of the model that is approved or further ends as rolled back in the same transaction.
     Rolled back to what already serves alone, nothing changes. Only a version that has been champion before
     can be rolled back to: any other would get traffic that nobody approved.
 
@@ -44,7 +44,6 @@ def roll_back(
         model: the model.
         actor: user name, or `system`.
         reason: why; it is kept.
-        resources: what the version takes in Triton.
         to: a semantic version, or `previous`.
 
     Raises:
@@ -59,12 +58,12 @@ def roll_back(
     if state.route is None:
         raise LedgerError(f"{model} serves nothing; there is nothing to roll back")
     version = _target(ledger, state.route, to)
-    load_version(settings, triton, version, resources)
+    load_version(settings, triton, version)
     release = _under_way(ledger, model)
     if release is None and (state.route.champion.version, state.route.share) == (version.version, 0.0):
         return state.route
     manifest = load_manifest(ArtefactStore(settings.artefacts_folder), version)
-    route = rolled_back(state.route, manifest, version, (settings.triton_endpoint,), resources.maximum_batch)
+    route = rolled_back(state.route, manifest, version, (settings.triton_endpoint,))
     _write(ledger, release, RouteUpdate(route, state.revision), actor, reason)
     return route
 
@@ -74,7 +73,6 @@ def rolled_back(
     manifest: Manifest,
     version: Version,
     endpoints: tuple[str, ...],
-    maximum_batch: int,
 ) -> ModelRoute:
     """Return a route with a version as sole champion; entity, policies and fallbacks stay.
 
@@ -83,7 +81,7 @@ def rolled_back(
     return before.model_copy(
         update={
             "feature_ttl_seconds": manifest.snapshot.feature_ttl_seconds,
-            "champion": version_route(manifest, version, endpoints, maximum_batch),
+            "champion": version_route(manifest, version, endpoints),
             "challenger": None,
             "share": 0.0,
             "change_id": None,
@@ -105,7 +103,8 @@ def _target(ledger: Ledger, route: ModelRoute, to: str) -> Version:
 
 def _check_served(ledger: Ledger, version: Version) -> None:
     # The history is only ever appended to: what has served once stays so, no lock is needed.
-    served = [change.route.champion for change in ledger.route_history(version.model)]
+    history = ledger.route_history(version.model)
+    served = [change.route.champion for change in history if change.route is not None]
     if (version.version, version.artefact_sha256) not in {
         (item.version, item.artefact_sha256) for item in served
     }:

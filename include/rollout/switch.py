@@ -18,7 +18,8 @@ def switch_route(
 ) -> Release:
     """Give a loaded release all traffic; release and route change in one transaction or not at all.
 
-    Run again after it succeeded, it changes nothing.
+    Run again after it succeeded, it changes nothing. Where contract or champion changed since the release
+    opened, it ends: what was approved is not what would be switched to.
 
     Raises:
         ConflictError: contract, champion, release or route changed since the release opened.
@@ -27,12 +28,13 @@ def switch_route(
     """
     if release.stage in {ReleaseStage.BAKING, ReleaseStage.PROMOTED}:
         return release
-    if contract.sha256 != release.contract_sha256:
-        raise ConflictError(
-            f"release {release.release_id}: the contract of {release.model} changed since it was opened; "
-            "abandon this release and open another"
-        )
-    check_unchanged(ledger, release)
+    try:
+        check_contract(contract, release)
+        check_unchanged(ledger, release)
+    except ConflictError as error:
+        # It will not become right by waiting, and an open release keeps every other one out.
+        ledger.abandon(release.model, actor=actor, reason=str(error), release_id=release.release_id)
+        raise
     version = ledger.version(release.model, release.version)
     if version is None:
         raise ArtefactError(f"release {release.release_id}: {release.version} is not registered any more")
@@ -56,6 +58,19 @@ def switch_route(
     )
 
 
+def check_contract(contract: ModelContract, release: Release) -> None:
+    """Refuse to go on under another contract than the release was opened under.
+
+    Raises:
+        ConflictError: it changed.
+    """
+    if contract.sha256 != release.contract_sha256:
+        raise ConflictError(
+            f"release {release.release_id}: the contract of {release.model} changed since it was opened; "
+            "open another release"
+        )
+
+
 def full_route(
     contract: ModelContract,
     manifest: Manifest,
@@ -74,15 +89,13 @@ def full_route(
         fallbacks=contract.serving.fallbacks,
         default_score=contract.serving.default_score,
         deadline_seconds=contract.serving.deadline_ms / 1000,
-        champion=version_route(manifest, version, endpoints, contract.resources.maximum_batch),
+        champion=version_route(manifest, version, endpoints),
         change_id=change_id,
         previous=previous_of(before, version.version),
     )
 
 
-def version_route(
-    manifest: Manifest, version: Version, endpoints: tuple[str, ...], maximum_batch: int
-) -> VersionRoute:
+def version_route(manifest: Manifest, version: Version, endpoints: tuple[str, ...]) -> VersionRoute:
     """Return how one version is reached."""
     return VersionRoute(
         version=version.version,
@@ -90,7 +103,7 @@ def version_route(
         signature=manifest.signature,
         endpoints=endpoints,
         transform_sha256=manifest.snapshot.transform_sha256,
-        maximum_batch=maximum_batch,
+        maximum_batch=manifest.resources.maximum_batch,
     )
 
 

@@ -215,6 +215,7 @@ def _record(
         contract_sha256=contract.sha256,
         hyperparameters=training.hyperparameters,
         seed=training.seed,
+        resources=contract.resources,
         metrics=metrics,
         requested_by=request.requested_by,
         run_id=run_id,

@@ -70,6 +70,7 @@ def _released(settings: Settings, root: Path) -> Version:
     release = opened(ledger, folder.contract, version.version, release_id=RELEASE)
     release = record_decision(
         ledger,
+        store,
         RELEASE,
         Decision.APPROVED,
         decided_by="approver",

@@ -163,6 +163,7 @@ def decide(world: World, version: str = SECOND) -> None:
     """Approve it."""
     record_decision(
         world.ledger,
+        ArtefactStore(world.settings.artefacts_folder),
         f"release-{version}",
         Decision.APPROVED,
         decided_by="approver",
@@ -173,8 +174,7 @@ def decide(world: World, version: str = SECOND) -> None:
 
 def load(world: World, version: str = SECOND) -> None:
     """Load it."""
-    resources = world.folder.contract.resources
-    load_release(world.settings, world.ledger, world.triton, world.release(version), resources)
+    load_release(world.settings, world.ledger, world.triton, world.release(version))
 
 
 def switch(world: World, version: str = SECOND) -> None:
@@ -196,14 +196,13 @@ def go_back(world: World) -> None:
         "churn",
         actor="olga",
         reason="errors doubled",
-        resources=world.folder.contract.resources,
         to=FIRST,
     )
 
 
 def settle(world: World) -> None:
     """Reconcile as its process does: what is unwanted twice is unloaded."""
-    reconcile(world.settings, world.folder, reconcile(world.settings, world.folder))
+    reconcile(world.settings, world.folder.name, reconcile(world.settings, world.folder.name))
 
 
 STAGES: dict[str, Callable[[World], None]] = {

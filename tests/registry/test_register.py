@@ -146,13 +146,13 @@ def test_missing_files_are_named(
 def key_paths(document: dict[str, Any], before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
     """Yield the path of each key of a record that has no default, the blocks' too."""
     for key, value in document.items():
-        if before[:1] not in {("signature",), ("metrics",), ("hyperparameters",)}:
+        if before[:1] not in {("signature",), ("metrics",), ("hyperparameters",), ("resources",)}:
             yield (*before, key)
         if isinstance(value, dict):
             yield from key_paths(value, (*before, key))
 
 
-DEFAULTED = {("schema_version",), ("snapshot", "transform_sha256"), ("signature", "classes")}
+DEFAULTED = {("schema_version",), ("resources",), ("snapshot", "transform_sha256"), ("signature", "classes")}
 with TemporaryDirectory() as place:
     RECORD = training_record(model_folder(Path(place)), "run-1").model_dump(mode="json")
 NEEDED = [

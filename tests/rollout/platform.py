@@ -61,6 +61,7 @@ class Platform:
         )
         return record_decision(
             self.ledger,
+            self.store,
             release.release_id,
             Decision.APPROVED,
             decided_by="approver",
@@ -75,7 +76,6 @@ class Platform:
             self.ledger,
             self.triton,
             self.approved(version),
-            self.folder.contract.resources,
         )
 
     def switched(self, version: Version) -> Release:

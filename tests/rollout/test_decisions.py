@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.packages import package_uri, publish_package
 from include.adapters.triton_control import TritonControl
+from include.config.models import ModelFolder
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, ConflictError, ContractError, LedgerError, RegistryError
 from include.contracts.events import EventKind
@@ -30,6 +33,13 @@ from tests.adapters.ledger.changes import route_to
 from tests.registry.candidates import evaluation_report, model_folder, opened, training_record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Kept(Ledger):
+    """A ledger with the artefact store and the model folder beside it."""
+
+    store: ArtefactStore
+    folder: ModelFolder
 
 
 @pytest.mark.parametrize(
@@ -67,17 +77,19 @@ def contract(tmp_path: Path) -> ModelContract:
 
 
 @pytest.fixture
-def version(ledger: Ledger) -> Version:
+def version(ledger: Kept) -> Version:
     """Give a registered version that ada asked for."""
     return _register(ledger, "1.0.0")
 
 
-def _register(ledger: Ledger, number: str) -> Version:
+def _register(ledger: Kept, number: str) -> Version:
+    record = training_record(ledger.folder, f"run-{number}")
+    digest = publish_package(ledger.store, Manifest(**dict(record), files={}), {})
     return ledger.register_version(
         model="churn",
         version=number,
-        artefact_sha256=f"sha-churn-{number}",
-        package_uri=f"packages/churn/{number}",
+        artefact_sha256=digest,
+        package_uri=package_uri("churn", digest),
         run_id=f"run-{number}",
         requested_by="ada",
         actor="ada",
@@ -91,26 +103,29 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def ledger(settings: Settings) -> Iterator[Ledger]:
+def ledger(settings: Settings, tmp_path: Path) -> Iterator[Kept]:
     """Give a fresh ledger."""
     upgrade(settings.ledger_uri)
-    opened = Ledger(settings.ledger_uri)
+    opened = Kept(settings.ledger_uri)
+    opened.store = ArtefactStore(settings.artefacts_folder)
+    opened.folder = model_folder(tmp_path / "made")
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def release(ledger: Ledger, contract: ModelContract, version: Version) -> Release:
+def release(ledger: Kept, contract: ModelContract, version: Version) -> Release:
     """Give a release that waits for its answer."""
     return opened(ledger, contract, version.version, release_id="r1")
 
 
 def answer(
-    ledger: Ledger, decision: Decision = Decision.APPROVED, decided_by: str | None = "olga", reason: str = ""
+    ledger: Kept, decision: Decision = Decision.APPROVED, decided_by: str | None = "olga", reason: str = ""
 ) -> Release:
     """Answer the release."""
     return record_decision(
         ledger,
+        ledger.store,
         "r1",
         decision,
         decided_by=decided_by,
@@ -131,13 +146,13 @@ def test_release_copies_what_later_steps_need(
     assert version.artefact_sha256 == release.artefact_sha256
 
 
-def test_unknown_version_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+def test_unknown_version_is_refused(ledger: Kept, contract: ModelContract, version: Version) -> None:
     """The error lists what there is."""
     with pytest.raises(RegistryError, match=r"no version 2\.0\.0; registered: 1\.0\.0"):
         opened(ledger, contract, "2.0.0", release_id="r1")
 
 
-def test_staged_ramp_is_refused(ledger: Ledger, contract: ModelContract, version: Version) -> None:
+def test_staged_ramp_is_refused(ledger: Kept, contract: ModelContract, version: Version) -> None:
     """A plan the platform cannot carry out opens no release."""
     stages = tuple(RampStage.model_validate({"share": share, "hold": "1h"}) for share in (0.05, 1.0))
     ramp = contract.model_copy(update={"rollout": contract.rollout.model_copy(update={"stages": stages})})
@@ -146,7 +161,7 @@ def test_staged_ramp_is_refused(ledger: Ledger, contract: ModelContract, version
     assert ledger.open_release_of("churn") is None
 
 
-def test_yes_approves(ledger: Ledger, release: Release) -> None:
+def test_yes_approves(ledger: Kept, release: Release) -> None:
     """One approver's yes moves the release on; the same task run again changes nothing."""
     approved = answer(ledger)
     assert ReleaseStage.APPROVED is approved.stage
@@ -154,14 +169,14 @@ def test_yes_approves(ledger: Ledger, release: Release) -> None:
     assert ["olga"] == [given.decided_by for given in ledger.approvals("r1")]
 
 
-def test_no_ends_the_release(ledger: Ledger, release: Release) -> None:
+def test_no_ends_the_release(ledger: Kept, release: Release) -> None:
     """A no ends it with its reason."""
     assert ReleaseStage.REJECTED is answer(ledger, Decision.REJECTED, reason="too risky").stage
     assert ledger.open_release_of("churn") is None
     assert ledger.events()[-1].payload["reason"] == "too risky"
 
 
-def test_time_out_is_a_no(ledger: Ledger, release: Release) -> None:
+def test_time_out_is_a_no(ledger: Kept, release: Release) -> None:
     """Nobody's answer can only be no."""
     with pytest.raises(LedgerError, match="the answer is no"):
         answer(ledger, Decision.APPROVED, decided_by=None)
@@ -169,22 +184,23 @@ def test_time_out_is_a_no(ledger: Ledger, release: Release) -> None:
 
 
 @pytest.mark.parametrize("decided_by", ["ada", "eve", "system"])
-def test_only_approvers_answer(ledger: Ledger, release: Release, decided_by: str) -> None:
+def test_only_approvers_answer(ledger: Kept, release: Release, decided_by: str) -> None:
     """Neither who asked for the model nor a stranger nor the system may answer."""
     with pytest.raises(LedgerError, match="may not answer"):
         answer(ledger, decided_by=decided_by)
     assert ledger.approvals("r1") == ()
 
 
-def test_quorum_waits_for_the_second(ledger: Ledger, version: Version) -> None:
+def test_quorum_waits_for_the_second(ledger: Kept, contract: ModelContract, version: Version) -> None:
     """With a quorum of two, one yes leaves it waiting and the second approves."""
-    changes.open_release(ledger, quorum=2)
+    approvers = contract.approvers.model_copy(update={"quorum": 2})
+    opened(ledger, contract.model_copy(update={"approvers": approvers}), "1.0.0", release_id="r1")
     assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
     assert ReleaseStage.AWAITING_APPROVAL is answer(ledger).stage
     assert ReleaseStage.APPROVED is answer(ledger, decided_by="uma").stage
 
 
-def test_only_an_approved_release_goes_on(ledger: Ledger, release: Release) -> None:
+def test_only_an_approved_release_goes_on(ledger: Kept, release: Release) -> None:
     """From approved to promoted it may; while it waits, or once abandoned or rolled back, it is an error."""
     with pytest.raises(LedgerError, match="r1 is awaiting_approval: without an approval"):
         is_approved(ledger, "r1")
@@ -199,7 +215,7 @@ def test_only_an_approved_release_goes_on(ledger: Ledger, release: Release) -> N
         is_approved(ledger, "r2")
 
 
-def test_abandoned_release_does_not_go_on(ledger: Ledger, release: Release) -> None:
+def test_abandoned_release_does_not_go_on(ledger: Kept, release: Release) -> None:
     """An approval does not outlive the release's end."""
     answer(ledger)
     ledger.abandon("churn", actor="olga", reason="wrong week")
@@ -207,18 +223,18 @@ def test_abandoned_release_does_not_go_on(ledger: Ledger, release: Release) -> N
         is_approved(ledger, "r1")
 
 
-def test_rejected_release_stops(ledger: Ledger, release: Release) -> None:
+def test_rejected_release_stops(ledger: Kept, release: Release) -> None:
     """A no is an answer, not an error."""
     answer(ledger, Decision.REJECTED)
     assert not is_approved(ledger, "r1")
 
 
-def _load(settings: Settings, ledger: Ledger, contract: ModelContract, release: Release) -> Release:
-    return load_release(settings, ledger, TritonControl("127.0.0.1:9"), release, contract.resources)
+def _load(settings: Settings, ledger: Kept, contract: ModelContract, release: Release) -> Release:
+    return load_release(settings, ledger, TritonControl("127.0.0.1:9"), release)
 
 
 def test_only_an_approved_release_is_loaded(
-    settings: Settings, ledger: Ledger, contract: ModelContract, release: Release
+    settings: Settings, ledger: Kept, contract: ModelContract, release: Release
 ) -> None:
     """Asked to load what waits or has ended, nothing is touched and nothing ends."""
     with pytest.raises(LedgerError, match="r1 is awaiting_approval and may not be loaded"):
@@ -229,11 +245,11 @@ def test_only_an_approved_release_is_loaded(
 
 
 def test_failed_load_ends_its_own_release_only(
-    settings: Settings, ledger: Ledger, contract: ModelContract, release: Release
+    settings: Settings, ledger: Kept, contract: ModelContract, release: Release
 ) -> None:
     """A step that is run again after its release ended leaves the next one open."""
     approved = answer(ledger)
-    with pytest.raises(ArtefactError, match="is missing from its package"):
+    with pytest.raises(ArtefactError, match="is not a readable GoldenSet"):
         _load(settings, ledger, contract, approved)
     assert ledger.open_release_of("churn") is None
     following = changes.open_release(ledger, release_id="r2")
@@ -242,14 +258,26 @@ def test_failed_load_ends_its_own_release_only(
     assert following == ledger.open_release_of("churn")
 
 
-def test_answer_written_before_a_crash_counts(ledger: Ledger, release: Release) -> None:
+def test_answer_written_before_a_crash_counts(ledger: Kept, release: Release) -> None:
     """A yes that reached the ledger, but not the release, moves it when the step is run again."""
     assert release == follow_answers(ledger, release)
     changes.approve(ledger, release)
     assert ReleaseStage.APPROVED is follow_answers(ledger, release).stage
 
 
-def test_changed_champion_voids_the_yes(ledger: Ledger, release: Release) -> None:
+def test_package_altered_after_it_was_shown_ends_the_release(
+    ledger: Kept, release: Release, version: Version
+) -> None:
+    """Every byte is read again at the click; a yes to what is no longer there is none."""
+    path = ledger.store.path(version.package_uri) / "manifest.json"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ArtefactError, match=r"manifest\.json was altered"):
+        answer(ledger)
+    assert ledger.approvals("r1") == ()
+    assert ledger.open_release_of("churn") is None
+
+
+def test_changed_champion_voids_the_yes(ledger: Kept, release: Release) -> None:
     """Where another champion serves by the time of the click, the release ends, to be evaluated anew."""
     ledger.change_route(RouteUpdate(route_to("0.9.0"), 0), actor="olga", reason="meanwhile")
     assert ReleaseStage.OUTDATED is answer(ledger).stage
@@ -260,14 +288,14 @@ def test_changed_champion_voids_the_yes(ledger: Ledger, release: Release) -> Non
     assert "compared with champion None, which is now 0.9.0" in ended.payload["reason"]
 
 
-def test_no_to_a_comparison_with_an_old_champion_counts(ledger: Ledger, release: Release) -> None:
+def test_no_to_a_comparison_with_an_old_champion_counts(ledger: Kept, release: Release) -> None:
     """A no needs no comparison."""
     ledger.change_route(RouteUpdate(route_to("0.9.0"), 0), actor="olga", reason="meanwhile")
     assert ReleaseStage.REJECTED is answer(ledger, Decision.REJECTED).stage
 
 
 def test_release_opens_on_a_comparison_with_the_champion(
-    ledger: Ledger, contract: ModelContract, version: Version
+    ledger: Kept, contract: ModelContract, version: Version
 ) -> None:
     """A report that compares with another champion than the present one opens no release."""
     ledger.change_route(RouteUpdate(route_to("0.9.0"), 0), actor="olga", reason="meanwhile")
@@ -282,7 +310,7 @@ def test_release_opens_on_a_comparison_with_the_champion(
         )
 
 
-def _roll_back(settings: Settings, ledger: Ledger, contract: ModelContract, to: str) -> ModelRoute:
+def _roll_back(settings: Settings, ledger: Kept, contract: ModelContract, to: str) -> ModelRoute:
     return roll_back(
         settings,
         ledger,
@@ -290,14 +318,13 @@ def _roll_back(settings: Settings, ledger: Ledger, contract: ModelContract, to: 
         "churn",
         actor="eve",
         reason="in a hurry",
-        resources=contract.resources,
         to=to,
     )
 
 
 @pytest.mark.parametrize("rejected", [False, True])
 def test_rollback_is_no_way_round_the_approval(
-    settings: Settings, ledger: Ledger, contract: ModelContract, version: Version, rejected: bool
+    settings: Settings, ledger: Kept, contract: ModelContract, version: Version, rejected: bool
 ) -> None:
     """Neither a version that is merely registered nor a rejected one can be rolled back to."""
     _register(ledger, "1.0.1")
@@ -310,7 +337,7 @@ def test_rollback_is_no_way_round_the_approval(
 
 
 def test_rollback_is_bound_to_the_artefact(
-    settings: Settings, ledger: Ledger, contract: ModelContract, version: Version
+    settings: Settings, ledger: Kept, contract: ModelContract, version: Version
 ) -> None:
     """A number under which something else has served does not count; what has served does."""
     other = route_to("1.0.0").champion.model_copy(update={"artefact_sha256": "other"})
@@ -318,7 +345,9 @@ def test_rollback_is_bound_to_the_artefact(
     ledger.change_route(RouteUpdate(first, 0), actor="olga", reason="start")
     with pytest.raises(RegistryError, match="has never been champion"):
         _roll_back(settings, ledger, contract, "1.0.0")
-    ledger.change_route(RouteUpdate(route_to("1.0.0"), 1), actor="olga", reason="next")
+    own = other.model_copy(update={"artefact_sha256": version.artefact_sha256})
+    second = first.model_copy(update={"champion": own})
+    ledger.change_route(RouteUpdate(second, 1), actor="olga", reason="next")
     with pytest.raises(ArtefactError):
         _roll_back(settings, ledger, contract, "1.0.0")
 

@@ -83,7 +83,7 @@ def test_unapproved_release_is_not_loaded(platform: Platform) -> None:
     contract = platform.folder.contract
     release = opened(platform.ledger, contract, version.version, release_id="early", triggered_by="system")
     with pytest.raises(LedgerError, match="awaiting_approval and may not be loaded"):
-        load_release(platform.settings, platform.ledger, platform.triton, release, contract.resources)
+        load_release(platform.settings, platform.ledger, platform.triton, release)
 
 
 def test_changed_contract_stops_the_switch(platform: Platform) -> None:
@@ -137,7 +137,6 @@ def _roll_back(platform: Platform, to: str = "previous", reason: str = "errors d
         platform.model,
         actor="olga",
         reason=reason,
-        resources=platform.folder.contract.resources,
         to=to,
     )
 
@@ -147,7 +146,7 @@ def test_triton_is_brought_back_to_the_ledger(platform: Platform) -> None:
     first, second = platform.register("a"), platform.register("b", seed=8)
     promote(platform.ledger, platform.switched(first), "system")
     platform.triton.unload(platform.name(first))
-    load_version(platform.settings, platform.triton, second, platform.folder.contract.resources)
+    load_version(platform.settings, platform.triton, second)
     done = _reconcile(platform, platform.triton)
     assert ((platform.name(first),), (platform.name(second),), ()) == (
         done.loaded,
@@ -174,6 +173,5 @@ def _reconcile(platform: Platform, triton: TritonControl):
         platform.ledger,
         triton,
         platform.model,
-        platform.folder.contract.resources,
         may_unload=frozenset(triton_name(platform.model, version) for version in ("1.0.0", "1.1.0")),
     )

@@ -25,7 +25,8 @@ from include.rollout.switch import full_route
 from include.scoring.plan import plan_batch
 from include.scoring.publish import publish_scores
 from include.scoring.score import score_batch
-from tests.registry.candidates import write_candidate
+from tests.adapters.ledger.changes import approve
+from tests.registry.candidates import opened, write_candidate
 from tests.shop import Shop, at, half_a_year, on
 
 AS_OF = at("2017-06-01T09:30")
@@ -53,6 +54,15 @@ class Stage:
         store = ArtefactStore(self.settings.artefacts_folder)
         uri = write_candidate(store, self.shop.churn, run, **changes)
         return register(self.settings, self.ledger, self.tracking, self.shop.churn, uri, actor="ada")
+
+    def approved(self, version: Version) -> Version:
+        """Have a version approved, and leave it at that."""
+        release = opened(
+            self.ledger, self.shop.churn.contract, version.version, release_id=f"asked-{version.version}"
+        )
+        approve(self.ledger, release, decided_by=release.approvers[0])
+        self.ledger.abandon(version.model, actor="ada", reason="it was only asked")
+        return version
 
     def route(self, version: Version, **changes: object) -> None:
         """Make a version the champion."""

@@ -22,10 +22,17 @@ def test_the_champion_answers_by_its_route(stage):
 
 def test_a_version_that_never_served_can_be_named(stage):
     """It is scored by its contract."""
-    version = stage.registered()
+    version = stage.approved(stage.registered())
     plan = stage.plan(version=version.version)
     assert (version.artefact_sha256, StalePolicy.REJECT) == (plan.artefact_sha256, plan.stale_policy)
     assert "none" == plan.route_snapshot_id
+
+
+def test_a_version_nobody_approved_is_not_scored(stage):
+    """What nobody has said yes to does not come into the log."""
+    version = stage.registered()
+    with pytest.raises(RegistryError, match=r"nobody has approved churn 1\.0\.0; release it first"):
+        stage.plan(version=version.version)
 
 
 def test_an_unknown_version_is_named_with_those_there_are(stage):

@@ -129,7 +129,7 @@ def test_a_list_is_scored_once_each_and_completed_later(stage):
 def test_moments_and_versions_are_batches_of_their_own(stage):
     """Another moment or version has ids and a file of its own."""
     stage.released()
-    other = stage.registered("two", factor=2.0, hyperparameters={"hidden": 64})
+    other = stage.approved(stage.registered("two", factor=2.0, hyperparameters={"hidden": 64}))
     plans = [
         stage.plan(),
         stage.plan(AS_OF - timedelta(days=1)),
@@ -205,7 +205,7 @@ def test_a_batch_prediction_can_be_traced(stage):
 def test_a_key_of_the_wrong_type_is_named(stage):
     """Nothing is scored."""
     stage.released()
-    with pytest.raises(DataError, match="'seven' is no customer_id, which is int64"):
+    with pytest.raises(DataError, match=r"entities\.1: this is no customer_id, which is int64"):
         freeze_scoring_set(stage.settings, stage.plan(), [1, "seven"])
 
 

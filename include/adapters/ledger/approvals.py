@@ -42,6 +42,16 @@ class ApprovalLedger(Journal):
         with self._reading() as connection:
             return approvals_of_release(connection, release_id)
 
+    def approved(self, model: str, version: str) -> bool:
+        """Say whether somebody has approved a release of a version."""
+        query = select(approvals.c.sequence).where(
+            approvals.c.model == model,
+            approvals.c.version == version,
+            approvals.c.decision == Decision.APPROVED.value,
+        )
+        with self._reading() as connection:
+            return connection.execute(query.limit(1)).first() is not None
+
 
 def approvals_of_release(connection: Connection, release_id: str) -> tuple[Approval, ...]:
     """Return a release's answers inside a transaction."""

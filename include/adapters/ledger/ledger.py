@@ -55,6 +55,11 @@ class Ledger(
         route = self.route(model)
         return None if route is None else self.version(model, route.champion.version)
 
+    def champion_version(self, model: str) -> str | None:
+        """Return the semantic version that serves as champion; None before the first release."""
+        route = self.route(model)
+        return None if route is None else route.champion.version
+
     def events(
         self, model: str | None = None, kind: EventKind | None = None, after: int = 0, limit: int = 1_000
     ) -> tuple[LedgerEvent, ...]:

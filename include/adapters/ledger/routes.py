@@ -17,6 +17,7 @@ from include.contracts.releases import Approval
 from include.contracts.routes import ModelRoute, RouteSnapshot
 
 _HASH_DIGITS = 12
+_TRAFFIC = (EventKind.ROUTE_CHANGED, EventKind.MODEL_RETIRED)
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,15 @@ class RouteUpdate:
 
 @dataclass(frozen=True)
 class RouteChange:
-    """One change of a model's route, as the chain holds it."""
+    """One change of a model's traffic, as the chain holds it."""
 
     sequence: int
     recorded_at: datetime
     actor: str
     reason: str | None
     snapshot_id: str
-    revision: int
-    route: ModelRoute
+    route: ModelRoute | None
+    """None: the model was retired."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Served:
 
     moment: datetime
     change: RouteChange
+    route: ModelRoute
     approvals: dict[str, tuple[Approval, ...]]
     """By version."""
 
@@ -100,27 +102,27 @@ class RouteLedger(Journal):
             return write_route(transaction, update, actor=actor, reason=reason)
 
     def route_history(self, model: str) -> tuple[RouteChange, ...]:
-        """Return every change of a model's route, oldest first."""
-        query = _changes(model, EventKind.ROUTE_CHANGED).order_by(events.c.sequence)
+        """Return every change of a model's traffic, oldest first, its retirements among them."""
+        query = _changes(model, *_TRAFFIC).order_by(events.c.sequence)
         with self._reading() as connection:
             return tuple(_change(event) for event in _parsed(connection, query))
 
     def served_at(self, model: str, moment: datetime) -> Served | None:
         """Return what served a model at a moment of wall time; None where nothing did."""
         query = (
-            _changes(model, EventKind.ROUTE_CHANGED, EventKind.MODEL_RETIRED)
+            _changes(model, *_TRAFFIC)
             .where(events.c.recorded_at <= utc_text(moment))
             .order_by(events.c.sequence.desc())
             .limit(1)
         )
         with self._reading() as connection:
             last = next(iter(_parsed(connection, query)), None)
-            if last is None or last.kind is EventKind.MODEL_RETIRED:
+            change = None if last is None else _change(last)
+            if change is None or change.route is None:
                 return None
-            change = _change(last)
             names = [item.version for item in change.route.versions]
             approvals = {name: approvals_of_version(connection, model, name, moment) for name in names}
-        return Served(moment, change, approvals)
+            return Served(moment, change, change.route, approvals)
 
 
 def read_route(connection: Connection, model: str) -> RouteState:
@@ -218,12 +220,12 @@ def _parsed(connection: Connection, query: Select[Any]) -> list[LedgerEvent]:
 
 
 def _change(event: LedgerEvent) -> RouteChange:
+    retired = event.kind is EventKind.MODEL_RETIRED
     return RouteChange(
         sequence=event.sequence,
         recorded_at=event.recorded_at,
         actor=event.actor,
         reason=event.payload["reason"],
         snapshot_id=event.subject,
-        revision=event.payload["revision"],
-        route=ModelRoute.model_validate(event.payload["route"]),
+        route=None if retired else ModelRoute.model_validate(event.payload["route"]),
     )

@@ -66,6 +66,12 @@ class VersionLedger(Journal):
             found = [_version(row) for row in connection.execute(query).mappings()]
         return tuple(sorted(found, key=lambda item: SemanticVersion.parse(item.version)))
 
+    def models(self) -> tuple[str, ...]:
+        """Return every model that ever had a version, in order."""
+        query = select(versions.c.model).distinct().order_by(versions.c.model)
+        with self._reading() as connection:
+            return tuple(connection.execute(query).scalars())
+
     def version(self, model: str, version: str) -> Version | None:
         """Return one version, retired or not; None where there is none."""
         query = select(versions).where(versions.c.model == model, versions.c.version == version)
