@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo test test-faults features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback verify-ledger
+.PHONY: help setup run start demo test test-slow test-faults features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire
 
 help: ## List the commands
@@ -28,6 +28,9 @@ demo: setup ## The same unattended on replayed traffic of 2017; ends with a summ
 
 test: setup ## Unit tests and the end-to-end test on real processes
 	@$(PYTHON) -m pytest $(ARGS)
+
+test-slow: setup ## Tests that take longer than every run can bear; recorded in docs/test-runs.json
+	@$(PYTHON) -m pytest -m slow -p tests.recorder --record $@ $(ARGS)
 
 test-faults: setup ## Kill every stage at every moment that matters, and rerun it; recorded in docs/test-runs.json
 	@$(PYTHON) -m pytest -m faults -p tests.recorder --record $@ $(ARGS)

@@ -37,6 +37,7 @@ def strict_model(folder: Path) -> Path:
     contract["features"]["service"] = f"{STRICT}_v1"
     contract["gates"]["thresholds"] = [{"metric": "roc_auc", "minimum": 0.99}]
     contract["training"]["hyperparameters"]["epochs"] = 2
+    contract["training"]["history"] = "126d"
     (target / "contract.yaml").write_text(yaml.safe_dump(contract), encoding="utf-8")
     return folder
 

@@ -183,7 +183,7 @@ def test_every_row_of_replayed_traffic_is_in_the_log_once(platform):
 def test_a_missed_gate_stops_the_run_and_registers_nothing(platform):
     """The failed run names the gate with its figures."""
     cycle = LifeCycle(platform.airflow("operator"), "strict", platform.progress.say)
-    cycle.label(Replay().as_of, Replay().first_day)
+    cycle.label(Replay().as_of, Replay().as_of - timedelta(days=126))
     with pytest.raises(PlatformError, match=r"roc_auc .*must be at least 0\.99"):
         cycle.train(Replay().moment)
     assert () == Ledger(platform.settings.ledger_uri).versions("strict")
@@ -349,6 +349,7 @@ def test_a_rerun_day_changes_no_feature_file(platform):
     }
 
 
+@pytest.mark.slow
 def test_a_backfill_is_one_run_a_day_and_replaces_nothing_newer(platform, tmp_path):
     """`make backfill` while nothing has a schedule: the bytes that one run of all days would write."""
     days = [date(2017, 1, 28), date(2017, 1, 29), date(2017, 1, 30)]

@@ -339,6 +339,7 @@ def test_a_quiet_day(shop):
         read_report(shop.settings, on("2017-01-01"))
 
 
+@pytest.mark.slow
 def test_real_customers_have_no_skew(tmp_path):
     """On the retail data, every fifth customer on a day of November: not one of their values differs."""
     settings = Settings(home=tmp_path)
