@@ -99,6 +99,7 @@ class TrainingRecord(BaseModel):
     metrics: dict[str, float]
     """Figures of the training itself, such as the validation loss."""
     requested_by: str
+    """All who asked for it, as `joined_requesters` writes them."""
     run_id: str
     """MLflow run."""
     trained_at: UtcDatetime
@@ -125,4 +126,5 @@ class Version(BaseModel):
     """Path of the package inside the artefact store."""
     run_id: str
     requested_by: str
+    """All who asked for its training, as `joined_requesters` writes them."""
     registered_at: UtcDatetime

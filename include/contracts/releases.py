@@ -87,12 +87,13 @@ class Release(BaseModel):
     plan: RolloutPlan
     thresholds: dict[str, float]
     approvers: tuple[str, ...] = ()
-    """Who may say yes, the requester and the trigger-er already taken out."""
+    """Who may say yes, the requesters and the trigger-er already taken out."""
     quorum: int = Field(default=1, ge=1)
     """How many of them must."""
     stage: ReleaseStage
     share: float = Field(default=0.0, ge=0.0, le=1.0)
     requested_by: str
+    """All who asked for the version's training, as `joined_requesters` writes them."""
     triggered_by: str
     revision: int = Field(ge=1)
     opened_at: UtcDatetime

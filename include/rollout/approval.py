@@ -8,6 +8,7 @@ from include.adapters.packages import load_manifest
 from include.contracts.errors import ArtefactError, ConflictError, ContractError, LedgerError
 from include.contracts.events import SYSTEM
 from include.contracts.releases import Approval, Decision, Release, ReleaseStage
+from include.contracts.requesters import is_requester
 
 _APPROVED = frozenset(
     {
@@ -25,13 +26,16 @@ def may_approve(
 ) -> tuple[str, ...]:
     """Return the approvers who neither asked for the training nor triggered the release.
 
-    `system` asks and triggers without excluding anybody.
+    Several may have asked (`joined_requesters`). `system` asks and triggers without excluding anybody.
 
     Raises:
         ContractError: fewer are left than must agree.
     """
-    excluded = {requested_by, triggered_by} - {SYSTEM}
-    left = tuple(name for name in approvers if name not in excluded)
+    left = tuple(
+        name
+        for name in approvers
+        if name == SYSTEM or (name != triggered_by and not is_requester(name, requested_by))
+    )
     if len(left) < max(quorum, 1):
         raise ContractError(
             f"of the approvers {', '.join(approvers)} only {', '.join(left) or 'nobody'} may approve what "

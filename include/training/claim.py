@@ -13,6 +13,7 @@ from include.config.settings import Settings
 from include.contracts.events import SYSTEM
 from include.contracts.model import ModelContract
 from include.contracts.moments import format_duration
+from include.contracts.requesters import joined_requesters
 from include.contracts.retraining import RetrainReason, Training
 
 Values = dict[str, float | int | str | bool]
@@ -46,6 +47,7 @@ class Claim:
     as_of: datetime | None
     why: str
     requested_by: str = SYSTEM
+    """All who asked, joined: whoever triggered the run, and whoever wrote a request it takes on."""
 
 
 def present(settings: Settings, folder: ModelFolder, as_of: datetime) -> Present:
@@ -120,11 +122,10 @@ def claim(
     if not claimed:
         return Claim(None, _nothing(ledger, folder.name))
     told = dict.fromkeys(reasons.get(item.reason, f"{item.reason.value} request") for item in claimed)
-    asked = [item.requested_by for item in claimed if item.requested_by != SYSTEM]
     return Claim(
         as_of=demand.as_of if demand else max(item.as_of for item in claimed),
         why="; ".join(told),
-        requested_by=next(iter(asked), SYSTEM),
+        requested_by=joined_requesters([actor, *(item.requested_by for item in claimed)]),
     )
 
 

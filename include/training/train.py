@@ -116,7 +116,7 @@ def train(
         settings: where the artefact store and MLflow are.
         folder: the model's folder.
         snapshot: the frozen training set.
-        requested_by: who asked for it; travels to version and release.
+        requested_by: all who asked for it, joined; travels to version and release.
         trained_at: wall time recorded with it.
         hyperparameters: replace the contract's, one by one, for this run.
         seed: replaces the contract's for this run.

@@ -48,6 +48,8 @@ class Kept(Ledger):
         (("olga", "uma"), "ada", "ada", ("olga", "uma")),
         (("olga", "uma"), "olga", "ada", ("uma",)),
         (("olga", "uma"), "ada", "uma", ("olga",)),
+        (("olga", "uma", "ida"), "olga, uma", "system", ("ida",)),
+        (("olg", "uma"), "olga", "system", ("olg", "uma")),
         (("olga", "uma"), "system", "system", ("olga", "uma")),
         (("system", "uma"), "system", "ada", ("system", "uma")),
     ],
@@ -55,7 +57,7 @@ class Kept(Ledger):
 def test_four_eyes(
     approvers: tuple[str, ...], requested_by: str, triggered_by: str, expected: tuple[str, ...]
 ) -> None:
-    """Who asked and who triggered may not approve; `system` excludes nobody."""
+    """All who asked and who triggered may not approve; `system` excludes nobody."""
     assert expected == may_approve(approvers, requested_by, triggered_by)
 
 

@@ -93,6 +93,23 @@ def test_a_woken_run_takes_what_was_requested(ledger):
     assert taken == claim(ledger, CHURN, "churn_train:one", now=None)
 
 
+def test_all_who_asked_are_named(ledger):
+    """Who triggers a run beside a request that waits is a requester like whoever wrote that."""
+    ledger.request_retrain("churn", RetrainReason.DRIFT, AS_OF, "bob")
+    ledger.request_retrain("churn", RetrainReason.PERFORMANCE, AS_OF, "system")
+    demand = Demand(AS_OF, LATER)
+    for _ in range(2):
+        taken = claim(ledger, CHURN, "churn_train:one", now=NOW, demand=demand, actor="ada")
+        assert (AS_OF, "ada, bob") == (taken.as_of, taken.requested_by)
+
+
+def test_several_requests_of_a_woken_run_name_each_requester(ledger):
+    """Nobody who asked is forgotten for having asked second, or for asking the same."""
+    for name in ("uma", "ada", "uma"):
+        ledger.request_retrain("churn", RetrainReason.DRIFT, AS_OF, name)
+    assert "ada, uma" == claim(ledger, CHURN, "churn_train:one", now=None).requested_by
+
+
 def test_a_person_gets_what_they_ask_for(ledger):
     """Though nothing is new; what they ask for while just this is trained is not trained again."""
     ledger.record_training(LAST, "system")

@@ -21,10 +21,10 @@ class RetrainLedger(Journal):
     def request_retrain(
         self, model: str, reason: RetrainReason, as_of: datetime, actor: str
     ) -> RetrainRequest:
-        """Ask for a training; the same reason and moment asked again, unclaimed, is one request."""
+        """Ask for a training; reason and moment asked again by the same person, unclaimed, is one request."""
         with self._writing() as transaction:
             for waiting in _read(transaction.connection, _unclaimed(model)):
-                if (waiting.reason, waiting.as_of) == (reason, as_of):
+                if (waiting.reason, waiting.as_of, waiting.requested_by) == (reason, as_of, actor):
                     return waiting
             return _insert(transaction, model, reason, as_of, actor)
 
@@ -52,8 +52,10 @@ class RetrainLedger(Journal):
             if mine or _read(transaction.connection, _open(model)):
                 return mine
             waiting = _read(transaction.connection, _unclaimed(model))
-            known = {(request.reason, request.as_of) for request in waiting}
-            new = [_insert(transaction, model, *wish, actor) for wish in wishes if wish not in known]
+            known = {(request.reason, request.as_of, request.requested_by) for request in waiting}
+            new = [
+                _insert(transaction, model, *wish, actor) for wish in wishes if (*wish, actor) not in known
+            ]
             for request in (*waiting, *new):
                 changes = {"claimed_by": run_id, "claimed_at": transaction.now}
                 _change(transaction, request, changes, EventKind.RETRAIN_CLAIMED, actor)
