@@ -10,7 +10,8 @@
    slices, spoilt inputs, time to answer in Triton, and production's logged answers (`docs/evaluation.md`).
 5. `register`: a semantic version, unless a gate failed or was not measured; the log says which, with figures.
 6. `request_release`: opens `<model>_release`, which asks a human. Unset `release` to stop before it.
-7. `end_claim`: whatever became of it, the requests it took on are over; the ledger says how they ended.
+7. `end_claim`: with a verdict, registered or a gate failed, the requests it took on are over and the training
+   counts. Without one, because the run failed or a gate was not measured, it stays due and its requests wait.
 
 | what starts it | what it trains |
 |---|---|
@@ -32,7 +33,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.config.models import ModelFolder
 from model_dags import model_dag, model_dags, training_wanted
 from stage_task import readable, requested_by, stage_task, triggered_by
-from training_runs import claimant, demanded, end_dead_claims, scheduled_moment
+from training_runs import claimant, demanded, return_dead_claims, scheduled_moment
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ PARAMS = {
 @task(trigger_rule=TriggerRule.ALL_DONE)
 @readable
 def end_claim(params: dict | None = None) -> str:
-    """End the requests this run took on; returns how."""
+    """End the requests this run took on, or put them back; returns how it ended."""
     from include.adapters.ledger.ledger import Ledger
     from include.config.settings import settings
     from include.training.outcome import end_claim
@@ -89,7 +90,7 @@ def train_dag(folder: ModelFolder) -> DAG:
             from include.training.claim import claim, present
 
             ledger = Ledger(settings().ledger_uri)
-            end_dead_claims(ledger, folder.name)
+            return_dead_claims(ledger, folder.name)
             demand = demanded()
             moment = demand.as_of if demand else scheduled_moment()
             now = present(settings(), folder, moment) if moment else None

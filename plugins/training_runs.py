@@ -42,10 +42,10 @@ def scheduled_moment() -> datetime | None:
     return None if run.logical_date is None else as_of()
 
 
-def end_dead_claims(ledger: Ledger, model: str) -> None:
-    """End the claims of runs that are over and never said so: nobody waits for the dead."""
+def return_dead_claims(ledger: Ledger, model: str) -> None:
+    """Put back what runs had claimed that are over and never said so: nobody waits for the dead."""
     ti = get_current_context()["ti"]
     for holder in ledger.claimants(model):
         dag_id, _, run_id = holder.partition(":")
         if holder != claimant() and not ti.get_dr_count(dag_id, run_ids=[run_id], states=_ALIVE):
-            ledger.end_retrain(holder, "its run ended without a word", triggered_by() or SYSTEM)
+            ledger.return_retrain(holder, "its run ended without a word", triggered_by() or SYSTEM)

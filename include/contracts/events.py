@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     EXPERIMENT_ENDED = "experiment_ended"
     RETRAIN_REQUESTED = "retrain_requested"
     RETRAIN_CLAIMED = "retrain_claimed"
+    RETRAIN_RETURNED = "retrain_returned"
     RETRAIN_ENDED = "retrain_ended"
     ALERT_RAISED = "alert_raised"
     ALERT_ACKNOWLEDGED = "alert_acknowledged"

@@ -18,7 +18,10 @@ class RetrainReason(StrEnum):
 
 
 class RetrainRequest(BaseModel):
-    """One request; open until a training run claims it, over when that run ends."""
+    """One request: it waits until a run claims it, and is over once that run reached a verdict.
+
+    Where the run reached none it waits again, unless a person made it for that run alone.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,6 +37,7 @@ class RetrainRequest(BaseModel):
     claimed_at: UtcDatetime | None = None
     ended_at: UtcDatetime | None = None
     outcome: str | None = None
+    """How it ended; of one that waits again, what became of the last run."""
 
 
 class Training(BaseModel):

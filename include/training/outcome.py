@@ -1,10 +1,11 @@
-"""What became of a training: the requests it took on are over, and the next one knows what is new."""
+"""What became of a training: its requests are over or wait again, and the next one knows what is new."""
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.snapshots import read_snapshot
 from include.config.settings import Settings
-from include.contracts.packages import TRAINING_NAME, TrainingRecord
+from include.contracts.packages import EVALUATION_NAME, TRAINING_NAME, TrainingRecord
+from include.contracts.reports import EvaluationReport, Verdict
 from include.contracts.retraining import Training
 from include.training.claim import Values
 
@@ -19,28 +20,48 @@ def end_claim(
     overrides: tuple[Values, int | None],
     actor: str,
 ) -> str:
-    """End a run's requests and, where it reached a verdict, record the training; return how it ended.
+    """End a run's requests and record the training; return how it ended.
+
+    A run without a verdict, because it failed, a gate was not measured or the version could not be
+    registered, is no training: one that was due stays due, and the requests it took on wait again.
 
     Args:
         settings: says where the artefact store is.
         ledger: where it is written.
         run_id: the claimant.
         candidate_uri: the candidate that was judged; None where the run did not come so far.
-        version: the version it became; None where a gate was missed.
+        version: the version it became, if it became one.
         overrides: hyperparameters and seed that replaced the contract's.
         actor: who triggered the run.
 
     Raises:
-        ArtefactError: the candidate or its training set is not there any more.
+        ArtefactError: the candidate, its report or its training set is not there any more.
     """
     if candidate_uri is None:
-        outcome = "failed before it was judged"
-    else:
-        outcome = f"registered {version}" if version else "judged, not registered"
-        training = _training(settings, run_id, candidate_uri, version, overrides)
-        ledger.record_training(training, actor)
+        return _put_back(ledger, run_id, "failed before it was judged", actor)
+    if version is None and (missing := _no_verdict(settings, candidate_uri)):
+        return _put_back(ledger, run_id, missing, actor)
+    outcome = f"registered {version}" if version else "judged, not registered"
+    ledger.record_training(_training(settings, run_id, candidate_uri, version, overrides), actor)
     ledger.end_retrain(run_id, outcome, actor)
     return outcome
+
+
+def _put_back(ledger: Ledger, run_id: str, why: str, actor: str) -> str:
+    ledger.return_retrain(run_id, why, actor)
+    return why
+
+
+def _no_verdict(settings: Settings, uri: str) -> str | None:
+    """Return why a candidate that was not registered was not refused either; None where a gate failed."""
+    store = ArtefactStore(settings.artefacts_folder)
+    report = EvaluationReport.model_validate_json(store.read(f"{uri}/{EVALUATION_NAME}"))
+    verdicts = {gate.verdict for gate in report.gates}
+    if Verdict.FAIL in verdicts:
+        return None
+    if Verdict.NOT_MEASURED in verdicts:
+        return "a gate was not measured"
+    return "passed its gates, but was not registered"
 
 
 def _training(

@@ -69,8 +69,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict], Ledger]:
     return json.loads(done.stdout.splitlines()[-1]), ledger
 
 
-def test_a_run_without_data_fails_and_ends_what_it_took_on(ran):
-    """Claimed, stopped for want of labels, its request closed with how it ended; nothing is left claimed."""
+def test_a_run_without_data_fails_and_puts_back_what_it_took_on(ran):
+    """What its person asked for is over with how it ended; the request it found waits again, as it did before."""
     (first, _), ledger = ran
     states = first["tasks"]
     assert ("success", "failed", "upstream_failed", "success") == tuple(
@@ -78,8 +78,12 @@ def test_a_run_without_data_fails_and_ends_what_it_took_on(ran):
     )
     assert "failed" == first["state"]
     assert "churn_train:gone" not in ledger.claimants("churn")
-    outcomes = [event.payload["outcome"] for event in ledger.events(kind=EventKind.RETRAIN_ENDED)]
-    assert {"failed before it was judged", "its run ended without a word"} == set(outcomes)
+    (ended,) = ledger.events(kind=EventKind.RETRAIN_ENDED)
+    assert ("manual", "failed before it was judged") == (ended.payload["reason"], ended.payload["outcome"])
+    returned = ledger.events(kind=EventKind.RETRAIN_RETURNED)
+    assert ["its run ended without a word", "failed before it was judged"] == [
+        event.payload["outcome"] for event in returned
+    ]
     assert ledger.verify() > 0
 
 

@@ -48,7 +48,7 @@ class RetrainLedger(Journal):
             wishes: reason and moment of requests the run brings along; they are written and claimed at once.
         """
         with self._writing() as transaction:
-            mine = _read(transaction.connection, _open(model).where(retrain_requests.c.claimed_by == run_id))
+            mine = _read(transaction.connection, _held(run_id))
             if mine or _read(transaction.connection, _open(model)):
                 return mine
             waiting = _read(transaction.connection, _unclaimed(model))
@@ -57,9 +57,9 @@ class RetrainLedger(Journal):
                 _insert(transaction, model, *wish, actor) for wish in wishes if (*wish, actor) not in known
             ]
             for request in (*waiting, *new):
-                changes = {"claimed_by": run_id, "claimed_at": transaction.now}
+                changes = {"claimed_by": run_id, "claimed_at": transaction.now, "outcome": None}
                 _change(transaction, request, changes, EventKind.RETRAIN_CLAIMED, actor)
-            return _read(transaction.connection, _open(model).where(retrain_requests.c.claimed_by == run_id))
+            return _read(transaction.connection, _held(run_id))
 
     def claimants(self, model: str) -> tuple[str, ...]:
         """Return the runs that hold a claim and have not ended it."""
@@ -89,11 +89,24 @@ class RetrainLedger(Journal):
         """Close the requests a run had claimed, with what became of them; repeated, it does nothing."""
         claimed = select(retrain_requests).where(retrain_requests.c.claimed_by == run_id)
         with self._writing() as transaction:
-            for request in _read(transaction.connection, claimed):
-                if request.ended_at is None:
-                    changes = {"ended_at": transaction.now, "outcome": outcome}
-                    _change(transaction, request, changes, EventKind.RETRAIN_ENDED, actor)
+            for request in _read(transaction.connection, _held(run_id)):
+                changes = {"ended_at": transaction.now, "outcome": outcome}
+                _change(transaction, request, changes, EventKind.RETRAIN_ENDED, actor)
             return _read(transaction.connection, claimed)
+
+    def return_retrain(self, run_id: str, why: str, actor: str) -> None:
+        """Put back the requests of a run that reached no verdict, for the next run; repeated, it does nothing.
+
+        What a person asked for by the run itself is over with it: they see that it failed, and may ask again.
+        """
+        with self._writing() as transaction:
+            for request in _read(transaction.connection, _held(run_id)):
+                if request.reason is RetrainReason.MANUAL:
+                    changes: dict[str, object] = {"ended_at": transaction.now, "outcome": why}
+                    _change(transaction, request, changes, EventKind.RETRAIN_ENDED, actor)
+                else:
+                    changes = {"claimed_by": None, "claimed_at": None, "outcome": why}
+                    _change(transaction, request, changes, EventKind.RETRAIN_RETURNED, actor)
 
 
 def _insert(
@@ -115,11 +128,20 @@ def _insert(
 
 
 def _open(model: str) -> _Query:
-    """Select the requests that a run has claimed and not ended."""
+    """Select a model's requests that some run has claimed and not ended."""
     return (
         select(retrain_requests)
         .where(retrain_requests.c.model == model)
         .where(retrain_requests.c.claimed_at.is_not(None), retrain_requests.c.ended_at.is_(None))
+        .order_by(retrain_requests.c.requested_at)
+    )
+
+
+def _held(run_id: str) -> _Query:
+    """Select the requests that a run has claimed and not ended."""
+    return (
+        select(retrain_requests)
+        .where(retrain_requests.c.claimed_by == run_id, retrain_requests.c.ended_at.is_(None))
         .order_by(retrain_requests.c.requested_at)
     )
 

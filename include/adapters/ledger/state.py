@@ -183,7 +183,12 @@ def _key(row: RowMapping) -> tuple[str, object]:
 
 
 def _requests(told: Iterable[LedgerEvent]) -> State:
-    kinds = (EventKind.RETRAIN_REQUESTED, EventKind.RETRAIN_CLAIMED, EventKind.RETRAIN_ENDED)
+    kinds = (
+        EventKind.RETRAIN_REQUESTED,
+        EventKind.RETRAIN_CLAIMED,
+        EventKind.RETRAIN_RETURNED,
+        EventKind.RETRAIN_ENDED,
+    )
     return {e.subject: RetrainRequest.model_validate(e.payload) for e in _of(told, *kinds)}
 
 
