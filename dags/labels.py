@@ -54,8 +54,8 @@ def labels_dag(folder: ModelFolder) -> DAG:
             from include.training.claim import due, present
 
             ledger = Ledger(settings().ledger_uri)
-            last = ledger.last_training(folder.name)
-            reasons = due(contract, last[0] if last else None, present(settings(), folder, as_of()))
+            last = ledger.last_regular_training(folder.name)
+            reasons = due(contract, last, present(settings(), folder, as_of()))
             if not reasons:
                 raise AirflowSkipException("no training is due")
             for reason in reasons:

@@ -25,6 +25,7 @@ schedule finds it.
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.sdk import DAG, Param, TriggerRule, get_current_context, task
@@ -91,10 +92,15 @@ def train_dag(folder: ModelFolder) -> DAG:
 
             ledger = Ledger(settings().ledger_uri)
             return_dead_claims(ledger, folder.name)
-            demand = demanded()
-            moment = demand.as_of if demand else scheduled_moment()
-            now = present(settings(), folder, moment) if moment else None
-            taken = claim(ledger, folder, claimant(), now=now, demand=demand, actor=requested_by())
+            taken = claim(
+                ledger,
+                folder,
+                claimant(),
+                look=partial(present, settings(), folder),
+                moment=scheduled_moment(),
+                demand=demanded(),
+                actor=requested_by(),
+            )
             if taken.as_of is None:
                 raise AirflowSkipException(f"nothing to train: {taken.why}")
             _log.info("training %s as of %s: %s", folder.name, taken.as_of.isoformat(), taken.why)

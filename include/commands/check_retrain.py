@@ -57,8 +57,8 @@ def reasons_of(settings: Settings, model: str, as_of: datetime) -> dict[RetrainR
     """
     folder = model_folder(settings.model_folders, model)
     with closing(Ledger(settings.ledger_uri)) as ledger:
-        last = ledger.last_training(model)
-    return due(folder.contract, last[0] if last else None, present(settings, folder, as_of))
+        last = ledger.last_regular_training(model)
+    return due(folder.contract, last, present(settings, folder, as_of))
 
 
 def ask(settings: Settings, model: str, reasons: Mapping[RetrainReason, str], as_of: datetime) -> str:

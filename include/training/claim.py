@@ -1,7 +1,9 @@
 """Whether a run has anything to train: the ledger decides, whatever woke the run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache, partial
 
 import pyarrow.compute
 
@@ -14,9 +16,14 @@ from include.contracts.events import SYSTEM
 from include.contracts.model import ModelContract
 from include.contracts.moments import format_duration
 from include.contracts.requesters import joined_requesters
-from include.contracts.retraining import RetrainReason, Training
+from include.contracts.retraining import RetrainReason, RetrainRequest, Training
+
+ALREADY_TRAINED = "already trained"
+"""Outcome of a request that the last training had answered before a run took it on."""
 
 Values = dict[str, float | int | str | bool]
+
+_OF_CODE_AND_DATA = frozenset({RetrainReason.CODE, RetrainReason.DATA})
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,13 @@ def present(settings: Settings, folder: ModelFolder, as_of: datetime) -> Present
 
 
 def due(contract: ModelContract, last: Training | None, now: Present) -> dict[RetrainReason, str]:
-    """Return why a training is due by itself, in words; empty where nothing is new."""
+    """Return why a training is due by itself, in words; empty where nothing is new.
+
+    Args:
+        contract: the model's.
+        last: its last training by the contract alone; experiments with overrides do not count.
+        now: how things stand.
+    """
     if now.labelled_until is None:
         return {}
     if last is None:
@@ -86,47 +99,96 @@ def is_repeat(last: tuple[Training, datetime] | None, demand: Demand, code: str)
     return same and demand.asked_at < recorded_at
 
 
+def satisfies(demand: Demand | None, request: RetrainRequest) -> bool:
+    """Say whether a run answers a request that waits: not one of an earlier moment, nor an experiment."""
+    if demand is None:
+        return True
+    return not demand.hyperparameters and demand.seed is None and request.as_of <= demand.as_of
+
+
 def claim(
     ledger: Ledger,
     folder: ModelFolder,
     run_id: str,
     *,
-    now: Present | None,
+    look: Callable[[datetime], Present],
+    moment: datetime | None = None,
     demand: Demand | None = None,
     actor: str = SYSTEM,
 ) -> Claim:
     """Take on what is to be trained; a run that asks again gets the same answer.
 
+    A request that the last training answered, as one written while it ran, is over and not trained again.
+
     Args:
         ledger: holds requests, claims and the last training.
         folder: the model's folder.
         run_id: the claimant, `<dag>:<run>`.
-        now: how things stand; None for a run that was woken and takes what is requested.
+        look: how things stand as of a moment.
+        moment: of a timed run; None for one that was woken, which takes what is requested.
         demand: what a person asked for; None for a run of the system.
         actor: who triggered the run.
     """
     retired = ledger.retired_models().get(folder.name)
     if retired is not None and demand is None:
         return Claim(None, f"{folder.name} is retired: {retired}")
-    last = ledger.last_training(folder.name)
-    reasons: dict[RetrainReason, str] = {}
-    moment = demand.as_of if demand else now.as_of if now else None
-    if demand is not None and now is not None:
-        if is_repeat(last, demand, now.fingerprint):
-            return Claim(None, "the run before it trained just this, after this one was asked for")
-        reasons = {RetrainReason.MANUAL: f"{actor} asked for it"}
-    elif now is not None:
-        reasons = due(folder.contract, last[0] if last else None, now)
-    wishes = [(reason, moment) for reason in reasons if moment is not None]
-    claimed = ledger.claim_retrain(folder.name, run_id, actor, wishes)
+    wished = demand.as_of if demand else moment
+    reasons = _reasons(ledger, folder, look, demand, moment, actor)
+    wishes = [(reason, wished) for reason in reasons if wished is not None]
+    claimed = ledger.claim_retrain(folder.name, run_id, actor, wishes, partial(satisfies, demand))
     if not claimed:
         return Claim(None, _nothing(ledger, folder.name))
-    told = dict.fromkeys(reasons.get(item.reason, f"{item.reason.value} request") for item in claimed)
+    wanted = _still_wanted(ledger, folder, claimed, look, demand)
+    if over := [request.request_id for request in claimed if request not in wanted]:
+        ledger.end_retrain(run_id, ALREADY_TRAINED, actor, over)
+    if not wanted:
+        return Claim(None, "what was asked for was trained meanwhile")
+    told = dict.fromkeys(reasons.get(item.reason, f"{item.reason.value} request") for item in wanted)
     return Claim(
-        as_of=demand.as_of if demand else max(item.as_of for item in claimed),
+        as_of=demand.as_of if demand else max(item.as_of for item in wanted),
         why="; ".join(told),
-        requested_by=joined_requesters([actor, *(item.requested_by for item in claimed)]),
+        requested_by=joined_requesters([actor, *(item.requested_by for item in wanted)]),
     )
+
+
+def _reasons(  # noqa: PLR0917 - what `claim` was told
+    ledger: Ledger,
+    folder: ModelFolder,
+    look: Callable[[datetime], Present],
+    demand: Demand | None,
+    moment: datetime | None,
+    actor: str,
+) -> dict[RetrainReason, str]:
+    """Return why a run trains by itself, whatever else is requested, in words."""
+    if demand is not None:
+        return {RetrainReason.MANUAL: f"{actor} asked for it"}
+    if moment is None:
+        return {}
+    return due(folder.contract, ledger.last_regular_training(folder.name), look(moment))
+
+
+def _still_wanted(
+    ledger: Ledger,
+    folder: ModelFolder,
+    claimed: tuple[RetrainRequest, ...],
+    look: Callable[[datetime], Present],
+    demand: Demand | None,
+) -> list[RetrainRequest]:
+    """Return the requests that the last training did not answer.
+
+    It is read only now that the claim is held: before, another run might still have recorded one.
+    """
+    last, regular = ledger.last_training(folder.name), ledger.last_regular_training(folder.name)
+    stand = cache(look)
+
+    def is_answered(request: RetrainRequest) -> bool:
+        if request.reason in _OF_CODE_AND_DATA:
+            return regular is not None and not due(folder.contract, regular, stand(request.as_of))
+        if request.reason is RetrainReason.MANUAL and demand is not None:
+            return is_repeat(last, demand, stand(demand.as_of).fingerprint)
+        return False
+
+    return [request for request in claimed if not is_answered(request)]
 
 
 def _nothing(ledger: Ledger, model: str) -> str:

@@ -70,7 +70,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict], Ledger]:
 
 
 def test_a_run_without_data_fails_and_puts_back_what_it_took_on(ran):
-    """What its person asked for is over with how it ended; the request it found waits again, as it did before."""
+    """What its person asked for is over, with how it ended; the request it found waits again."""
     (first, _), ledger = ran
     states = first["tasks"]
     assert ("success", "failed", "upstream_failed", "success") == tuple(

@@ -36,24 +36,25 @@ def ledger(settings):
     opened.close()
 
 
-def candidate(settings, folder, verdict):
+def candidate(settings, verdict):
     """Write a candidate with a readable training set and one gate of this verdict."""
-    store = ArtefactStore(settings.artefacts_folder)
+    store, folder = ArtefactStore(settings.artefacts_folder), model_folder(settings.home)
     return write_candidate(store, folder, "run1", verdict=verdict, snapshot=frozen(store, customers()))
 
 
 @pytest.mark.parametrize(
-    ("verdict", "version", "outcome", "counts"),
+    ("ended", "outcome", "counts"),
     [
-        (Verdict.PASS, "1.0.0", "registered 1.0.0", True),
-        (Verdict.FAIL, None, "judged, not registered", True),
-        (Verdict.NOT_MEASURED, None, "a gate was not measured", False),
-        (Verdict.PASS, None, "passed its gates, but was not registered", False),
+        ((Verdict.PASS, "1.0.0"), "registered 1.0.0", True),
+        ((Verdict.FAIL, None), "judged, not registered", True),
+        ((Verdict.NOT_MEASURED, None), "a gate was not measured", False),
+        ((Verdict.PASS, None), "passed its gates, but was not registered", False),
     ],
 )
-def test_only_a_verdict_counts_as_a_training(settings, ledger, tmp_path, verdict, version, outcome, counts):
+def test_only_a_verdict_counts_as_a_training(settings, ledger, ended, outcome, counts):
     """Without one the next timed run finds it due, and the monitoring's request waits for it."""
-    uri = candidate(settings, model_folder(tmp_path), verdict)
+    verdict, version = ended
+    uri = candidate(settings, verdict)
     for _ in range(2):
         told = end_claim(
             settings, ledger, RUN, candidate_uri=uri, version=version, overrides=({}, None), actor="ada"

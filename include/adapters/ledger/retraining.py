@@ -1,6 +1,6 @@
 """Retrain requests: asked for by many, claimed by one run."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import datetime
 from uuid import uuid4
 
@@ -15,18 +15,20 @@ from include.contracts.retraining import RetrainReason, RetrainRequest, Training
 _Query = Select[tuple[object, ...]]
 
 
+def _any(_: RetrainRequest) -> bool:
+    return True
+
+
 class RetrainLedger(Journal):
     """Reads and writes retrain requests."""
 
     def request_retrain(
         self, model: str, reason: RetrainReason, as_of: datetime, actor: str
     ) -> RetrainRequest:
-        """Ask for a training; reason and moment asked again by the same person, unclaimed, is one request."""
+        """Ask for a training; a reason asked again by the same person is one request, of the later moment."""
         with self._writing() as transaction:
-            for waiting in _read(transaction.connection, _unclaimed(model)):
-                if (waiting.reason, waiting.as_of, waiting.requested_by) == (reason, as_of, actor):
-                    return waiting
-            return _insert(transaction, model, reason, as_of, actor)
+            waiting = _read(transaction.connection, _unclaimed(model))
+            return _ask(transaction, waiting, model, reason, as_of, actor)
 
     def retrain_requests(self, model: str) -> tuple[RetrainRequest, ...]:
         """Return a model's requests nobody has claimed, oldest first."""
@@ -34,9 +36,14 @@ class RetrainLedger(Journal):
             return _read(connection, _unclaimed(model))
 
     def claim_retrain(
-        self, model: str, run_id: str, actor: str, wishes: Iterable[tuple[RetrainReason, datetime]] = ()
+        self,
+        model: str,
+        run_id: str,
+        actor: str,
+        wishes: Iterable[tuple[RetrainReason, datetime]] = (),
+        takes: Callable[[RetrainRequest], bool] = _any,
     ) -> tuple[RetrainRequest, ...]:
-        """Claim all of a model's waiting requests for one run, and what it wishes for itself.
+        """Claim a model's waiting requests for one run, and what it wishes for itself.
 
         A run that asks again gets the same. While another run holds a claim there is nothing to get: two
         runs at once make one training.
@@ -46,17 +53,18 @@ class RetrainLedger(Journal):
             run_id: the claimant.
             actor: who runs it.
             wishes: reason and moment of requests the run brings along; they are written and claimed at once.
+            takes: which of the waiting requests the run answers; all unless told otherwise.
         """
         with self._writing() as transaction:
             mine = _read(transaction.connection, _held(run_id))
             if mine or _read(transaction.connection, _open(model)):
                 return mine
-            waiting = _read(transaction.connection, _unclaimed(model))
-            known = {(request.reason, request.as_of, request.requested_by) for request in waiting}
-            new = [
-                _insert(transaction, model, *wish, actor) for wish in wishes if (*wish, actor) not in known
-            ]
-            for request in (*waiting, *new):
+            waiting = [item for item in _read(transaction.connection, _unclaimed(model)) if takes(item)]
+            taken = {item.request_id: item for item in waiting}
+            for reason, as_of in wishes:
+                wished = _ask(transaction, waiting, model, reason, as_of, actor)
+                taken[wished.request_id] = wished
+            for request in taken.values():
                 changes = {"claimed_by": run_id, "claimed_at": transaction.now, "outcome": None}
                 _change(transaction, request, changes, EventKind.RETRAIN_CLAIMED, actor)
             return _read(transaction.connection, _held(run_id))
@@ -85,17 +93,35 @@ class RetrainLedger(Journal):
         with self._reading() as connection:
             return _last_training(connection, model)
 
-    def end_retrain(self, run_id: str, outcome: str, actor: str) -> tuple[RetrainRequest, ...]:
-        """Close the requests a run had claimed, with what became of them; repeated, it does nothing."""
+    def last_regular_training(self, model: str) -> Training | None:
+        """Return a model's last training by its contract alone, without overrides; None before the first."""
+        with self._reading() as connection:
+            for training, _ in _trainings(connection, model):
+                if not training.hyperparameters and training.seed is None:
+                    return training
+        return None
+
+    def end_retrain(
+        self, run_id: str, outcome: str, actor: str, only: Collection[str] | None = None
+    ) -> tuple[RetrainRequest, ...]:
+        """Close the requests a run had claimed, with what became of them; repeated, it does nothing.
+
+        Args:
+            run_id: the claimant.
+            outcome: what became of them.
+            actor: who runs it.
+            only: ids of those to close; all unless given.
+        """
         claimed = select(retrain_requests).where(retrain_requests.c.claimed_by == run_id)
         with self._writing() as transaction:
             for request in _read(transaction.connection, _held(run_id)):
-                changes = {"ended_at": transaction.now, "outcome": outcome}
-                _change(transaction, request, changes, EventKind.RETRAIN_ENDED, actor)
+                if only is None or request.request_id in only:
+                    changes = {"ended_at": transaction.now, "outcome": outcome}
+                    _change(transaction, request, changes, EventKind.RETRAIN_ENDED, actor)
             return _read(transaction.connection, claimed)
 
     def return_retrain(self, run_id: str, why: str, actor: str) -> None:
-        """Put back the requests of a run that reached no verdict, for the next run; repeated, it does nothing.
+        """Put back the requests of a run that reached no verdict, for the next; repeated, it does nothing.
 
         What a person asked for by the run itself is over with it: they see that it failed, and may ask again.
         """
@@ -107,6 +133,23 @@ class RetrainLedger(Journal):
                 else:
                     changes = {"claimed_by": None, "claimed_at": None, "outcome": why}
                     _change(transaction, request, changes, EventKind.RETRAIN_RETURNED, actor)
+
+
+def _ask(  # noqa: PLR0917 - a request's fields, and those it may be one with
+    transaction: Transaction,
+    waiting: Iterable[RetrainRequest],
+    model: str,
+    reason: RetrainReason,
+    as_of: datetime,
+    actor: str,
+) -> RetrainRequest:
+    """Return the request that waits for a person's reason, moved to the later moment, or a new one."""
+    for request in waiting:
+        if (request.reason, request.requested_by) == (reason, actor):
+            if as_of > request.as_of:
+                _change(transaction, request, {"as_of": as_of}, EventKind.RETRAIN_REQUESTED, actor)
+            return request.model_copy(update={"as_of": max(as_of, request.as_of)})
+    return _insert(transaction, model, reason, as_of, actor)
 
 
 def _insert(
@@ -147,17 +190,20 @@ def _held(run_id: str) -> _Query:
 
 
 def _last_training(connection: Connection, model: str) -> tuple[Training, datetime] | None:
+    return next(_trainings(connection, model), None)
+
+
+def _trainings(connection: Connection, model: str) -> Iterator[tuple[Training, datetime]]:
+    """Yield a model's trainings and when each was recorded, the last one first."""
     query = (
         select(events)
         .where(events.c.model == model, events.c.kind == EventKind.MODEL_TRAINED.value)
         .order_by(events.c.sequence.desc())
-        .limit(1)
     )
-    row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        return None
-    event = StoredEvent(**row).parsed()
-    return Training.model_validate(event.payload), event.recorded_at
+    with connection.execute(query) as rows:
+        for row in rows.mappings():
+            event = StoredEvent(**row).parsed()
+            yield Training.model_validate(event.payload), event.recorded_at
 
 
 def _unclaimed(model: str) -> _Query:

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 import pytest
@@ -107,3 +107,14 @@ def test_requests_make_one_run(ledger: Ledger) -> None:
     assert ended == ledger.end_retrain("run-1", "again", "system")
     assert ledger.retrain_requests("churn") == ()
     assert ledger.verify() == 6
+
+
+def test_asked_again_is_one_request(ledger: Ledger) -> None:
+    """A person's reason waits once, for the latest moment it was asked for; another person's is their own."""
+    first = ledger.request_retrain("churn", RetrainReason.CODE, AS_OF, "ci")
+    later = ledger.request_retrain("churn", RetrainReason.CODE, AS_OF + timedelta(days=1), "ci")
+    assert (first.request_id, AS_OF + timedelta(days=1)) == (later.request_id, later.as_of)
+    assert later == ledger.request_retrain("churn", RetrainReason.CODE, AS_OF, "ci")
+    other = ledger.request_retrain("churn", RetrainReason.CODE, AS_OF, "ada")
+    assert (later, other) == ledger.retrain_requests("churn")
+    assert ledger.verify() == 3
