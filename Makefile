@@ -48,8 +48,8 @@ new-model: ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regr
 train: ## Train and judge a model on this machine, without Airflow; registers nothing: MODEL=<model> [AS_OF=<day>]
 	@$(PYTHON) -m include.commands.train "$(MODEL)" "$(AS_OF)"
 
-check-retrain: ## Say whether a model is due for training, failing if so: MODEL=<model> [AS_OF=<day>] [REQUEST=1 asks for it]
-	@$(PYTHON) -m include.commands.check_retrain "$(MODEL)" "$(AS_OF)" $(if $(REQUEST),--request)
+check-retrain: ## Say whether a model is due for training, failing if so: MODEL=<model> [AS_OF=<day>] [REQUEST=1 asks for it, BY=<user of Airflow>]
+	@$(PYTHON) -m include.commands.check_retrain "$(MODEL)" "$(AS_OF)" $(if $(REQUEST),--request) $(if $(BY),--by "$(BY)")
 
 readiness: ## Review a model before production, line by line: MODEL=<model> [AS_OF=<day>]
 	@$(PYTHON) -m include.commands.production_readiness "$(MODEL)" "$(AS_OF)"

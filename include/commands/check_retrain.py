@@ -1,7 +1,8 @@
-"""`make check-retrain MODEL=… [AS_OF=…] [REQUEST=1]`: is code or data newer than the last training?
+"""`make check-retrain MODEL=… [AS_OF=…] [REQUEST=1 [BY=…]]`: is code or data newer than the last training?
 
-Ends with 0 where nothing is due, with 1 where a training is. With REQUEST=1 it is asked for in the
-ledger, Airflow is woken where it runs, and the status is 0.
+Ends with 0 where nothing is due or the model is retired, with 1 where a training is. With REQUEST=1 it is
+asked for in the ledger, Airflow is woken where it runs, and the status is 0. BY names the user of Airflow
+who asks, and who therefore may not approve; without it that is the operating system's name for who types.
 """
 
 import sys
@@ -30,12 +31,23 @@ def main() -> None:
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("as_of", metavar="AS_OF", nargs="?", default="", help="a day; now unless given")
     parser.add_argument("--request", action="store_true", help="ask for the training that is due")
+    parser.add_argument("--by", metavar="BY", default="", help="the user of Airflow who asks for it")
     given = parser.parse_args()
-    run_command(lambda: check(given.model, given.as_of, request=given.request))
+    run_command(lambda: check(given.model, given.as_of, request=given.request, by=given.by))
 
 
-def check(model: str, as_of: str, *, request: bool) -> None:
-    """Print why a training is due; end with 1 where one is and is not asked for."""
+def check(model: str, as_of: str, *, request: bool, by: str = "") -> None:
+    """Print why a training is due; end with 1 where one is and is not asked for.
+
+    Args:
+        model: the model.
+        as_of: a day or moment; empty means now.
+        request: ask for what is due.
+        by: who asks, a user of Airflow; empty means who types.
+    """
+    if why := retirement(settings(), model):
+        print(f"{model} is retired: {why}; it trains no more by itself")
+        return
     moment = moment_of(as_of, datetime.now(UTC))
     reasons = reasons_of(settings(), model, moment)
     for reason, why in reasons.items():
@@ -43,9 +55,19 @@ def check(model: str, as_of: str, *, request: bool) -> None:
     if not reasons:
         print(f"{model}: nothing is new since its last training")
     elif request:
-        print(ask(settings(), model, reasons, moment))
+        print(ask(settings(), model, reasons, moment, by or user_name()))
     else:
         sys.exit(1)
+
+
+def retirement(settings: Settings, model: str) -> str | None:
+    """Return why a model was retired; None while it was not.
+
+    Raises:
+        LedgerError: there is no ledger.
+    """
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        return ledger.retired_models().get(model)
 
 
 def reasons_of(settings: Settings, model: str, as_of: datetime) -> dict[RetrainReason, str]:
@@ -61,11 +83,13 @@ def reasons_of(settings: Settings, model: str, as_of: datetime) -> dict[RetrainR
     return due(folder.contract, last, present(settings, folder, as_of))
 
 
-def ask(settings: Settings, model: str, reasons: Mapping[RetrainReason, str], as_of: datetime) -> str:
+def ask(
+    settings: Settings, model: str, reasons: Mapping[RetrainReason, str], as_of: datetime, by: str
+) -> str:
     """Write the requests into the ledger, wake Airflow, and return what was done."""
     with closing(Ledger(settings.ledger_uri)) as ledger:
         for reason in reasons:
-            ledger.request_retrain(model, reason, as_of, user_name())
+            ledger.request_retrain(model, reason, as_of, by)
     try:
         airflow = AirflowApi(settings.airflow_url, OPERATOR, passwords(settings).get(OPERATOR, ""))
         airflow.ring(f"{model}_training_wanted")

@@ -4,7 +4,7 @@ import pytest
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
-from include.commands.check_retrain import ask, check, reasons_of
+from include.commands.check_retrain import ask, check, main, reasons_of
 from include.config.code import fingerprint
 from include.contracts.retraining import RetrainReason, Training
 from include.data.labels import compute_labels
@@ -58,6 +58,34 @@ def test_what_is_due_can_be_asked_for(shop):
     settings = shop.settings.model_copy(update={"airflow_port": 9})
     reasons = reasons_of(settings, "churn", AS_OF)
     for _ in range(2):
-        assert "Airflow was not woken" in ask(settings, "churn", reasons, AS_OF)
+        assert "Airflow was not woken" in ask(settings, "churn", reasons, AS_OF, "ada")
     (request,) = Ledger(settings.ledger_uri).retrain_requests("churn")
-    assert (RetrainReason.CODE, datetime(2017, 6, 1, tzinfo=UTC)) == (request.reason, request.as_of)
+    assert (RetrainReason.CODE, datetime(2017, 6, 1, tzinfo=UTC), "ada") == (
+        request.reason,
+        request.as_of,
+        request.requested_by,
+    )
+
+
+def test_who_asks_is_whom_they_name_else_who_types(shop, monkeypatch):
+    """Approvers are users of Airflow, whose names are seldom those of the operating system."""
+    (shop.churn.path / "network.py").write_text("layers = 3\n")
+    settings = shop.settings.model_copy(update={"airflow_port": 9})
+    monkeypatch.setattr("include.commands.check_retrain.settings", lambda: settings)
+    monkeypatch.setattr("include.commands.check_retrain.user_name", lambda: "somebody")
+    for by in ((), ("--by", "ada")):
+        monkeypatch.setattr("sys.argv", ["check-retrain", "churn", "2017-06-01", "--request", *by])
+        main()
+    requests = Ledger(settings.ledger_uri).retrain_requests("churn")
+    assert ["somebody", "ada"] == [request.requested_by for request in requests]
+
+
+def test_a_retired_model_is_not_due(shop, monkeypatch, capsys):
+    """It trains no more by itself, so nothing is asked for and a team's CI goes on."""
+    (shop.churn.path / "network.py").write_text("layers = 3\n")
+    ledger = Ledger(shop.settings.ledger_uri)
+    ledger.retire_model("churn", actor="ada", reason="replaced")
+    monkeypatch.setattr("include.commands.check_retrain.settings", lambda: shop.settings)
+    check("churn", "2017-06-01", request=True)
+    assert "churn is retired: replaced" in capsys.readouterr().out
+    assert () == ledger.retrain_requests("churn")
