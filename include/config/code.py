@@ -14,8 +14,19 @@ LOCK_NAME = "requirements.lock"
 WATCHED = ("include", "dags", "plugins", "serving", "requirements.txt", LOCK_NAME)
 """What makes a tree dirty when it differs from the commit; locks of serving lie under serving/."""
 
-TRAINING_CODE = ("include/training", "include/stats/metrics.py")
-"""Code outside the model folder that decides what any training run yields."""
+TRAINING_CODE = (
+    "include/adapters/label_store.py",
+    "include/data/labels.py",
+    "include/features/asof_store.py",
+    "include/features/definitions.py",
+    "include/features/training_set.py",
+    "include/features/transforms.py",
+    "include/stats/metrics.py",
+    "include/training",
+)
+"""Code outside the model folder that decides what any training run yields: its labels, the join, the loop."""
+PROSE = ".md"
+"""Suffix of what is written for people: a runbook's edit changes no model."""
 VIEWS = "include/features/views"
 TRANSFORMS = "include/transforms"
 
@@ -51,6 +62,7 @@ def code_state(settings: Settings, folder: ModelFolder, root: Path = REPOSITORY_
 def fingerprint(folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> str:
     """Return the SHA-256 over names and bytes of the model folder, its feature SQL and the training code.
 
+    Training code is what labels, joins and trains; prose in Markdown is left out.
     Of the shared views and transforms only those count that the model reads: another's change is not its own.
 
     Raises:
@@ -69,7 +81,7 @@ def _fingerprinted(folder: ModelFolder, root: Path) -> Iterator[tuple[str, Path]
     for label, place in (("model", folder.path), *((code, root / code) for code in TRAINING_CODE)):
         for path in [place] if place.is_file() else place.rglob("*"):
             relative = path.relative_to(place)
-            if path.is_file() and not any(_is_scratch(part) for part in relative.parts):
+            if path.is_file() and path.suffix != PROSE and not any(map(_is_scratch, relative.parts)):
                 yield f"{label}/{relative.as_posix()}", path
     for name in sorted(_shared(folder)):
         if (root / name).is_file():

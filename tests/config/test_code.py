@@ -3,7 +3,7 @@ import subprocess
 import pytest
 import yaml
 
-from include.config.code import code_state, fingerprint
+from include.config.code import TRAINING_CODE, code_state, fingerprint
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.errors import PlatformError
@@ -91,17 +91,30 @@ def test_only_what_runs_makes_the_tree_dirty(root, name, dirty):
         ("include/training/loop.py", True),
         ("include/stats/metrics.py", True),
         ("include/models/toy/new.sql", True),
+        ("include/models/toy/runbook.md", False),
+        ("include/models/toy/experiments/notes.md", False),
+        ("include/data/labels.py", True),
+        ("include/adapters/label_store.py", True),
+        ("include/features/training_set.py", True),
+        ("include/features/asof_store.py", True),
+        ("include/features/definitions.py", True),
+        ("include/features/store.py", False),
         ("include/models/toy/__pycache__/network.pyc", False),
         ("README.md", False),
     ],
 )
 def test_the_fingerprint_follows_what_decides_a_training(root, name, changes):
-    """Model folder, feature SQL and training code enter; caches and documents do not."""
+    """Model folder, feature SQL, labelling, joining and training enter; caches and prose do not."""
     folder = ModelFolder(root / "include/models/toy")
     before = fingerprint(folder, root)
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_text("changed\n")
     assert changes == (before != fingerprint(folder, root))
+
+
+def test_all_that_the_fingerprint_names_is_there():
+    """A module that moved would silently leave it."""
+    assert [] == [name for name in TRAINING_CODE if not (REPOSITORY_ROOT / name).exists()]
 
 
 def test_a_deployed_commit_is_taken_where_there_is_no_repository(tmp_path):
