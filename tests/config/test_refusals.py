@@ -94,7 +94,7 @@ REFUSALS = [
     ("serving.default_score", [1.5], r"serving\.default_score: \[1\.5\] are no probabilities"),
     ("features.inputs.0.maximum", -1, r"features\.inputs\.0: nothing lies between minimum 0\.0 and maximum"),
     ("training.snapshot_every", "0s", r"training\.snapshot_every: must be longer than 0s"),
-    ("training.history", "30d", r"training\.history is 30 days, but .* it must exceed 98 days"),
+    ("training.history", "30d", r"training\.history is 30d, but .* it must exceed 98d"),
     ("slices", CONTRACT["slices"][:1] * 2, r"slices: named more than once: customer_demographics\.age"),
     ("experiment_metrics", [MATURING], r"matures_in: 1d is before the label is known, 14d after"),
     (

@@ -63,6 +63,6 @@ def test_the_label_may_be_known_at_the_very_end():
 
 def test_a_history_too_short_is_refused():
     """28 + 14 + 28 + 14 days go to test and validation, 14 more to the last training label."""
-    with pytest.raises(ContractError, match="it must exceed 98 days"):
+    with pytest.raises(ContractError, match="it must exceed 98d"):
         windows_of(history=98)
     assert windows_of(history=99).train.start < windows_of(history=99).train.end
