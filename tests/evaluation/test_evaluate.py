@@ -7,9 +7,10 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.tracking import Tracking
 from include.config.settings import Settings
 from include.contracts.errors import ContractError
+from include.contracts.packages import TrainingRecord
 from include.contracts.reports import EvaluationReport, GateKind, GateReason, Verdict
 from include.evaluation import evaluate as stage
-from include.evaluation.evaluate import evaluate, judge_candidate
+from include.evaluation.evaluate import evaluate, judge_candidate, open_candidate
 from include.training.train import train_candidate
 from tests.evaluation.served import SERVED, opened_candidate, register_champion
 from tests.synthetic import Tracker, churn_folder, customers, frozen, request
@@ -121,11 +122,54 @@ def test_a_graph_that_is_not_the_trained_one_fails_parity(good, tmp_path):
     }
 
 
-def test_a_contract_changed_since_training_is_refused(good, tmp_path):
-    """Gates cannot be moved between training and evaluation."""
-    changed = churn_folder(tmp_path, gates={"champion": {"tolerance": 0.5}}).contract
-    with pytest.raises(ContractError, match="contract changed since candidates/run1 was trained"):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gates": {"champion": {"tolerance": 0.5}}},
+        {"slices": [{"view": "customer_demographics", "column": "age"}]},
+        {"label": {"delay": "13d"}},
+        {"training": {"test": "21d"}},
+        {"objectives": {"latency_p99_ms": 500}},
+        {"resources": {"maximum_batch": 8}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_judgement_changed_since_training_is_refused(change, good, tmp_path):
+    """Gates, and all they are measured by, cannot be moved between training and evaluation."""
+    changed = churn_folder(tmp_path, **change).contract
+    with pytest.raises(ContractError, match="resources of the contract changed since candidates/run1"):
         opened_candidate(good.store, changed, good.uri)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "Whether they leave."},
+        {"owner": {"team": "growth"}},
+        {"approvers": {"users": ["approver", "admin", "ada"]}},
+        {"schedules": {"train": "0 6 * * 1"}},
+        {"serving": {"deadline_ms": 400}},
+        {"objectives": {"availability": 0.99}},
+        {"training": {"hyperparameters": {"epochs": 7}}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_contract_may_change_where_nothing_is_judged_by_it(change, good, tmp_path):
+    """What was trained before another approver was named can still be released."""
+    changed = churn_folder(tmp_path, **change).contract
+    opened = opened_candidate(good.store, changed, good.uri)
+    assert changed.sha256 != opened.record.contract_sha256
+    assert 5 * 250 == len(opened.scored.rows)
+
+
+def test_a_record_of_before_is_held_to_the_whole_contract(good, tmp_path):
+    """It does not say what it was to be judged by, so nothing may have changed."""
+    old = TrainingRecord.model_validate_json(good.store.read(f"{good.uri}/training.json"))
+    old = old.model_copy(update={"judgement_sha256": None})
+    assert open_candidate(good.store, good.contract, good.uri, old)
+    changed = churn_folder(tmp_path, description="Whether they leave.").contract
+    with pytest.raises(ContractError, match="of the contract changed since"):
+        open_candidate(good.store, changed, good.uri, old)
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # SQLAlchemy's word to MLflow
