@@ -198,7 +198,8 @@ class BenchmarkGate(BaseModel):
     windows: int = Field(default=4, ge=1)
     """How many parts of equal length the test window's event times are cut into."""
     thresholds: tuple[Threshold, ...] = ()
-    """Bounds every part must reach; looser than the whole's, since a part holds fewer rows."""
+    """Bounds every part must reach; looser than the whole's, since a part holds fewer rows. No part may be
+    shorter than `training.snapshot_every`."""
 
 
 class RobustnessGate(BaseModel):
@@ -228,7 +229,7 @@ class Gates(BaseModel):
     benchmark: BenchmarkGate = BenchmarkGate()
     """How it must do in each part of the test window."""
     slices: tuple[Threshold, ...] = ()
-    """Bounds that no slice of at least its `minimum_rows` may be shown to miss."""
+    """Bounds that no slice of at least its `minimum_rows` may be shown to miss; they need `slices`."""
     robustness: RobustnessGate = RobustnessGate()
     """How it must bear spoilt inputs."""
 

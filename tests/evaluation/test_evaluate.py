@@ -162,7 +162,7 @@ def test_a_graph_that_is_not_the_trained_one_fails_parity(good, tmp_path):
         {"gates": {"champion": {"tolerance": 0.5}}},
         {"slices": [{"view": "customer_demographics", "column": "age"}]},
         {"label": {"delay": "13d"}},
-        {"training": {"test": "21d"}},
+        {"training": {"validation": "21d"}},
         {"objectives": {"latency_p99_ms": 500}},
         {"resources": {"maximum_batch": 8}},
     ],
