@@ -109,8 +109,14 @@ def request(snapshot: Snapshot) -> Request:
 
 def churn_folder(place: Path, **changes: Any) -> ModelFolder:
     """Copy churn's folder, its inputs the five made here; `changes` replace contract keys, deep ones too."""
-    folder = place / "churn"
-    copytree(REPOSITORY_ROOT / "include/models/churn", folder, ignore=ignore_patterns("__pycache__"))
+    return shipped_folder(place, "churn", **changes)
+
+
+def shipped_folder(place: Path, name: str, **changes: Any) -> ModelFolder:
+    """Copy the folder of a model that is shipped, as `churn_folder` does churn's."""
+    folder = place / name
+    source = REPOSITORY_ROOT / "include" / "models" / name
+    copytree(source, folder, ignore=ignore_patterns("__pycache__"))
     contract = yaml.safe_load((folder / "contract.yaml").read_text())
     seeds = [item for item in contract["features"]["inputs"] if item.get("view") == "customer_spending"]
     contract["features"]["inputs"] = seeds
