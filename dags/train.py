@@ -3,7 +3,7 @@
 1. `claim`: asks the ledger whether there is anything to train, and takes it on. Skipped, saying so, where
    nothing is new and nobody asked, or another run is at it.
 2. `freeze_training_set`: features as they were at each moment, joined with the labels known by the
-   run's moment, frozen under the hash of their content.
+   run's moment, frozen under the hash of their content; what only the champion reads beside them.
 3. `train`: the network with its preprocessing, exported as one ONNX graph; each epoch is in the log and
    in MLflow.
 4. `evaluate`: on windows of time the model has not seen: thresholds, a trivial baseline, the champion,
@@ -109,11 +109,13 @@ def train_dag(folder: ModelFolder) -> DAG:
         @stage_task
         def freeze_training_set(claimed: dict) -> dict:
             """Freeze the training set; returns its Snapshot."""
+            from include.adapters.ledger.ledger import Ledger
             from include.config.settings import settings
             from include.features.training_set import freeze_training_set
 
             moment = datetime.fromisoformat(claimed["as_of"])
-            return freeze_training_set(settings(), contract, moment).model_dump(mode="json")
+            champion = Ledger(settings().ledger_uri).champion(folder.name)
+            return freeze_training_set(settings(), contract, moment, champion).model_dump(mode="json")
 
         @stage_task
         def train(snapshot: dict, claimed: dict, params: dict | None = None) -> str:

@@ -80,7 +80,7 @@ class Shop:
             contract["features"]["inputs"] = [item for item in inputs if item["name"] in wanted]
             if names:
                 contract["gates"]["baseline"]["feature"] = names[0]
-            contract["slices"] = []
+            contract["slices"] = contract["gates"]["slices"] = []
         return self
 
     def read(self, name: str, view: str) -> None:

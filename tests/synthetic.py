@@ -15,10 +15,14 @@ import pyarrow as pa
 import yaml
 
 from include.adapters.artefacts import ArtefactStore
-from include.adapters.parquet import content_sha256, parquet_bytes
+from include.adapters.label_store import record_labels
+from include.adapters.parquet import content_sha256, parquet_bytes, write_table
 from include.config.models import ModelFolder
-from include.config.settings import REPOSITORY_ROOT
-from include.contracts.packages import CodeState, Snapshot
+from include.config.settings import REPOSITORY_ROOT, Settings
+from include.contracts.packages import CodeState, Snapshot, Version
+from include.contracts.views import TIMESTAMP
+from include.features.training_set import freeze_training_set
+from include.features.views import load_views, offline_folder
 from include.training.train import Request
 
 AS_OF = datetime(2017, 11, 1, tzinfo=UTC)
@@ -76,6 +80,28 @@ def frozen(store: ArtefactStore, frame: pd.DataFrame, as_of: datetime = AS_OF) -
     )
 
 
+def frozen_by_stage(
+    settings: Settings, folder: ModelFolder, frame: pd.DataFrame, champion: Version
+) -> Snapshot:
+    """Put a frame into label and feature store, and let the platform's own stage freeze it."""
+    frame = frame.astype(dict.fromkeys(("event_at", "known_at"), "datetime64[us, UTC]"))
+    labels = pa.Table.from_pandas(
+        frame[["unit", "event_at", "known_at", "label"]].rename(columns={"label": "value"}),
+        preserve_index=False,
+    )
+    record_labels(settings, "churn", labels, "dice", AS_OF)
+    views = load_views(settings)
+    for name in ("customer_spending", "customer_demographics"):
+        fields = [field.name for field in views[name].definition.fields]
+        rows = frame.rename(columns={f"slice:{name}.{field}": field for field in fields})
+        rows = rows.reindex(columns=["unit", "event_at", *fields]).rename(columns={"event_at": TIMESTAMP})
+        rows.insert(0, "customer_id", rows.pop("unit").astype("int64"))
+        for day, part in rows.groupby(TIMESTAMP):
+            table = pa.Table.from_pandas(part, preserve_index=False)
+            write_table(offline_folder(settings, name) / f"{day.date()}.parquet", table)
+    return freeze_training_set(settings, folder.contract, AS_OF, champion)
+
+
 def request(snapshot: Snapshot) -> Request:
     """Return a scheduled training request."""
     return Request(snapshot, CODE, "system", datetime(2026, 1, 2, tzinfo=UTC))
@@ -83,8 +109,14 @@ def request(snapshot: Snapshot) -> Request:
 
 def churn_folder(place: Path, **changes: Any) -> ModelFolder:
     """Copy churn's folder, its inputs the five made here; `changes` replace contract keys, deep ones too."""
-    folder = place / "churn"
-    copytree(REPOSITORY_ROOT / "include/models/churn", folder, ignore=ignore_patterns("__pycache__"))
+    return shipped_folder(place, "churn", **changes)
+
+
+def shipped_folder(place: Path, name: str, **changes: Any) -> ModelFolder:
+    """Copy the folder of a model that is shipped, as `churn_folder` does churn's."""
+    folder = place / name
+    source = REPOSITORY_ROOT / "include" / "models" / name
+    copytree(source, folder, ignore=ignore_patterns("__pycache__"))
     contract = yaml.safe_load((folder / "contract.yaml").read_text())
     seeds = [item for item in contract["features"]["inputs"] if item.get("view") == "customer_spending"]
     contract["features"]["inputs"] = seeds

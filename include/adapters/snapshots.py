@@ -21,6 +21,8 @@ LABEL = "label"
 def read_snapshot(store: ArtefactStore, snapshot: Snapshot) -> pd.DataFrame:
     """Return a snapshot's rows: unit, event_at, known_at, label, one column a feature and one a slice.
 
+    What only the champion read when it was frozen has columns, too.
+
     Raises:
         ArtefactError: the file is missing, or its rows are not those that were frozen.
     """

@@ -26,9 +26,10 @@ PAGE = REPOSITORY_ROOT / "docs" / "contract.md"
 _HEADING = """# The contract, key by key
 
 `include/models/<model>/contract.yaml` is the hand-off between data science and engineering. It is
-strict: a key that is not here, a value that is not allowed, a gate that can never pass, a slice that no
-view has: the contract is refused where it is read, with the path of the key and what would be right, and
-only this model's DAGs stop.
+strict: a key that is not here, a value that is not allowed, a gate that can never pass or never be
+judged, a slice that no view has: the contract is refused where it is read, with the path of the key and
+what would be right, and only this model's DAGs stop. What is allowed and not carried out yet, a ramp of
+several stages, a hold or a bake, is told by `make readiness`, and refused where a release opens.
 
 Durations are a whole number and one of s, m, h, d, w: `90s`, `48h`, `14d`. Written by `make
 contract-reference` from the docstrings in `include/contracts/`. An editor that reads

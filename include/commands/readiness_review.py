@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime, time
 
 from include.commands.new_model import BLANK, PLACEHOLDER
 from include.contracts.consistency import metric_range
+from include.contracts.errors import ContractError
 from include.contracts.model import Metric, ModelContract, Threshold
 from include.contracts.moments import format_duration
 from include.contracts.routes import Fallback
 from include.contracts.signatures import Task
 from include.contracts.views import ViewDefinition
+from include.rollout.open import check_plan
 
 _FEWEST_RUNBOOK_WORDS = 100
 _UNREACHABLE = ("@example.com", "@example.org")
@@ -145,6 +147,13 @@ def _ladder(evidence: Evidence) -> Iterator[str]:
         yield "it does not say what happens when nothing answers"
 
 
+def _rollout(evidence: Evidence) -> Iterator[str]:
+    try:
+        check_plan(evidence.contract)
+    except ContractError as error:
+        yield str(error)
+
+
 def _objectives(evidence: Evidence) -> Iterator[str]:
     contract = evidence.contract
     if "objectives" not in contract.model_fields_set:
@@ -215,6 +224,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("champion gate", _champion_gate, "lower gates.champion.tolerance"),
     ("slices", _slices, "name under slices the columns of a view that part the population"),
     ("fallback ladder", _ladder, "begin serving.fallbacks with previous_version, end with refuse"),
+    ("rollout", _rollout, "write a plan under rollout that a release can carry out"),
     ("objectives", _objectives, "write objectives, and a serving.deadline_ms that lets them be met"),
     ("approvers", _approvers, "name one more under approvers.users than must say yes"),
     ("monitoring", _monitoring, "configure every block under monitoring"),

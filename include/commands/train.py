@@ -74,9 +74,10 @@ def train_here(settings: Settings, folder: ModelFolder, as_of: datetime) -> tupl
         _compute_missing(local, view, as_of - contract.training.history, as_of - contract.label.delay, as_of)
     added = compute_labels(local, folder, as_of - contract.training.history, as_of, as_of)
     log.info("%s: %d labels added", folder.name, added)
-    snapshot = freeze_training_set(local, contract, as_of)
+    champion = _champion(local, folder.name)
+    snapshot = freeze_training_set(local, contract, as_of, champion)
     candidate = train(local, folder, snapshot, user_name(), datetime.now(UTC))
-    return candidate, evaluate(local, folder, candidate, _champion(local, folder.name))
+    return candidate, evaluate(local, folder, candidate, champion)
 
 
 def as_text(report: EvaluationReport) -> str:

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 from math import inf, isclose, isfinite
 
 from include.contracts.errors import ContractError
@@ -39,6 +39,7 @@ def contradictions(contract: ModelContract) -> tuple[str, ...]:
         *_inputs(contract),
         *_training(contract),
         *_thresholds(contract),
+        *_parts(contract),
         *_margins(contract),
         *_slices(contract),
         *_ladder(contract),
@@ -107,6 +108,37 @@ def _bounds(path: str, thresholds: tuple[Threshold, ...]) -> Iterator[str]:
                 yield f"{where}: {metric.value} can never be at least {minimum:g} and at most {maximum:g}"
 
 
+def _parts(contract: ModelContract) -> Iterator[str]:
+    gates, training = contract.gates, contract.training
+    parts, bounded = gates.benchmark.windows, gates.benchmark.thresholds
+    if bounded and parts > 1 and training.test / parts < training.snapshot_every:
+        yield (
+            f"gates.benchmark.windows: {parts} parts of {format_duration(training.test)} are shorter than "
+            f"training.snapshot_every, {format_duration(training.snapshot_every)}; one may hold no row at all"
+        )
+    if gates.slices and not contract.slices:
+        yield "gates.slices: bounds slices, but 'slices' names none; nothing would ever be judged"
+    yield from _against_whole("gates.benchmark.thresholds", bounded, gates.thresholds)
+    yield from _against_whole("gates.slices", gates.slices, gates.thresholds)
+
+
+def _against_whole(path: str, parts: tuple[Threshold, ...], whole: tuple[Threshold, ...]) -> Iterator[str]:
+    """Tell bounds of parts that leave no room beside those of the whole they are parts of."""
+    for (index, part), (place, other) in product(enumerate(parts), enumerate(whole)):
+        if part.metric is not other.metric or (part.minimum is None) == (other.minimum is None):
+            continue
+        lower, upper = (part, other) if part.minimum is not None else (other, part)
+        if lower.bound > upper.bound:
+            yield (
+                f"{path}.{index}: {part.metric.value} at {_told(part)} in a part cannot go with "
+                f"gates.thresholds.{place}, at {_told(other)} over all rows"
+            )
+
+
+def _told(threshold: Threshold) -> str:
+    return f"{'least' if threshold.minimum is not None else 'most'} {threshold.bound:g}"
+
+
 def _out_of_reach(where: str, threshold: Threshold) -> Iterator[str]:
     lowest, highest = metric_range(threshold.metric)
     name = threshold.metric.value
@@ -119,7 +151,7 @@ def _out_of_reach(where: str, threshold: Threshold) -> Iterator[str]:
 def _margins(contract: ModelContract) -> Iterator[str]:
     baseline, champion = contract.gates.baseline, contract.gates.champion
     lowest, highest = metric_range(baseline.metric)
-    if not isfinite(baseline.margin) or baseline.margin > highest - lowest:
+    if not isfinite(baseline.margin) or baseline.margin >= highest - lowest:
         yield (
             f"gates.baseline.margin: {baseline.margin:g} can never be reached; {baseline.metric.value} "
             f"lies within {lowest:g} and {highest:g}"

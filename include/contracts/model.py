@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from math import isfinite
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -15,6 +15,19 @@ from include.contracts.schedules import Cron
 from include.contracts.signatures import FeatureInput, Signature, Task
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
+
+_JUDGED_BY: dict[str, Any] = {
+    "task": True,
+    "classes": True,
+    "features": {"inputs"},
+    "label": True,
+    "training": {"history", "snapshot_every", "validation", "test", "seed"},
+    "gates": True,
+    "slices": True,
+    "objectives": {"latency_p99_ms"},
+    "resources": True,
+}
+"""What decides an evaluation's verdict; the rest may change while a version is trained, and after."""
 
 
 class Metric(StrEnum):
@@ -185,7 +198,8 @@ class BenchmarkGate(BaseModel):
     windows: int = Field(default=4, ge=1)
     """How many parts of equal length the test window's event times are cut into."""
     thresholds: tuple[Threshold, ...] = ()
-    """Bounds every part must reach; looser than the whole's, since a part holds fewer rows."""
+    """Bounds every part must reach; looser than the whole's, since a part holds fewer rows. No part may be
+    shorter than `training.snapshot_every`."""
 
 
 class RobustnessGate(BaseModel):
@@ -215,7 +229,7 @@ class Gates(BaseModel):
     benchmark: BenchmarkGate = BenchmarkGate()
     """How it must do in each part of the test window."""
     slices: tuple[Threshold, ...] = ()
-    """Bounds that no slice of at least its `minimum_rows` may be shown to miss."""
+    """Bounds that no slice of at least its `minimum_rows` may be shown to miss; they need `slices`."""
     robustness: RobustnessGate = RobustnessGate()
     """How it must bear spoilt inputs."""
 
@@ -413,3 +427,8 @@ class ModelContract(BaseModel):
     def sha256(self) -> str:
         """Hash of the contract's content; formatting and comments do not enter."""
         return content_hash(self.model_dump(mode="json"))
+
+    @property
+    def judgement_sha256(self) -> str:
+        """Hash of what an evaluation depends on: what is predicted, from what, on which rows; the gates."""
+        return content_hash(self.model_dump(mode="json", include=_JUDGED_BY))

@@ -92,6 +92,8 @@ class TrainingRecord(BaseModel):
     snapshot: Snapshot
     code: CodeState
     contract_sha256: str
+    judgement_sha256: str | None = None
+    """Hash of what evaluation depends on in the contract; None in records from before it was kept."""
     hyperparameters: dict[str, float | int | str | bool]
     seed: int
     resources: Resources = Resources()

@@ -57,7 +57,7 @@ class GateReason(StrEnum):
     NOT_SHOWN_AS_GOOD_AS_CHAMPION = "not_shown_as_good_as_champion"
     NO_CHAMPION = "no_champion"
     CHAMPION_NOT_COMPARABLE = "champion_not_comparable"
-    """The champion reads features that the benchmark's rows lack."""
+    """It reads features that the benchmark's rows lack, or gives other outputs."""
     WORSE_ON_A_SLICE = "worse_on_a_slice"
     TOO_FEW_ROWS = "too_few_rows"
     """Or rows of one class only."""
@@ -315,7 +315,7 @@ class SkewReplay(BaseModel):
     candidate_rows: int
     """Rows that have all the candidate's features."""
     candidate_mean_change: float | None
-    """Mean absolute difference of the candidate's scores from the logged ones."""
+    """Mean absolute difference of the candidate's scores from the logged ones; None where it gives others."""
 
 
 class EvaluationReport(BaseModel):

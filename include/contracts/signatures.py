@@ -67,6 +67,19 @@ class FeatureInput(BaseModel):
     nullable: bool = True
     """Whether a missing value is the model's business; if not, it is refused."""
 
+    @property
+    def origin(self) -> str:
+        """Where its values come from: `<view>.<feature>`, or `<transform>(<view>.<feature>, event_at)`."""
+        if self.transform is None:
+            return f"{self.view}.{self.name}"
+        read = [item.name if item.view is None else f"{item.view}.{item.name}" for item in self.reads]
+        return f"{self.transform}({', '.join(read)})"
+
+    @property
+    def frozen_as(self) -> str:
+        """Name of its column in the training set of a model that does not read it; no feature can have it."""
+        return f"champion:{self.origin}"
+
     @model_validator(mode="after")
     def _one_origin(self) -> "FeatureInput":
         if (self.view is None) == (self.transform is None):
@@ -135,6 +148,11 @@ class Signature(BaseModel):
     def transformed(self) -> tuple[FeatureInput, ...]:
         """Inputs computed at request time, in input order."""
         return tuple(item for item in self.inputs if item.transform is not None)
+
+    def beyond(self, other: "Signature") -> tuple[FeatureInput, ...]:
+        """Return the inputs another model does not read: not by this name, or of another kind or origin."""
+        read = {(item.name, item.kind, item.origin) for item in other.inputs}
+        return tuple(item for item in self.inputs if (item.name, item.kind, item.origin) not in read)
 
     def _origins(self) -> list[tuple[str, str]]:
         """Return (feature, view) of all that is read from views, each once."""

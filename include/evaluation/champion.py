@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.onnx_model import OnnxModel
 from include.adapters.packages import load_manifest
 from include.adapters.snapshots import UNIT
-from include.contracts.errors import ArtefactError
 from include.contracts.model import Metric
 from include.contracts.packages import MODEL_NAME, Version
 from include.contracts.reports import Comparison, GateResult
+from include.contracts.signatures import Signature
 from include.evaluation.gates import champion_gate, incomparable_champion, no_champion
 from include.evaluation.scored import Scored, scored
 from include.stats.bootstrap import PairedDifference, paired_difference
@@ -22,8 +24,7 @@ class Champion:
 
     version: Version
     model: OnnxModel
-    features: tuple[str, ...]
-    outputs: int
+    signature: Signature
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class AgainstChampion:
     """What the comparison gave."""
 
     scored: Scored | None
-    """None where there is no champion, or the rows lack what it reads."""
+    """None where there is no champion, or none that can be compared."""
     comparisons: tuple[Comparison, ...]
     gate: GateResult
 
@@ -44,28 +45,24 @@ def open_champion(store: ArtefactStore, version: Version) -> Champion:
     """
     signature = load_manifest(store, version).signature
     model = OnnxModel(store.path(f"{version.package_uri}/{MODEL_NAME}"), signature)
-    return Champion(version, model, tuple(item.name for item in signature.inputs), signature.outputs)
+    return Champion(version, model, signature)
 
 
 def against_champion(candidate: Scored, champion: Champion | None) -> AgainstChampion:
     """Score the champion on the candidate's rows and compare them in every metric of the task.
 
     Raises:
-        ArtefactError: the two give outputs of different width.
         DataError: the champion's scores cannot be judged.
     """
     gate = candidate.contract.gates.champion
     if champion is None:
         return AgainstChampion(None, (), no_champion(gate))
     version = champion.version.version
-    lacking = tuple(name for name in champion.features if name not in candidate.rows)
-    if lacking:
-        return AgainstChampion(None, (), incomparable_champion(gate, version, lacking))
-    if champion.outputs != candidate.scores.shape[1]:
-        raise ArtefactError(
-            f"champion {version} gives {champion.outputs} outputs, the candidate {candidate.scores.shape[1]}"
-        )
-    theirs = scored(candidate.contract, champion.model, candidate.rows, f"champion {version}")
+    hindrance = _hindrance(candidate, champion.signature)
+    if hindrance is not None:
+        return AgainstChampion(None, (), incomparable_champion(gate, version, hindrance))
+    rows = _rows_for(champion.signature, candidate)
+    theirs = scored(candidate.contract, champion.model, rows, f"champion {version}")
     paired = {name: _paired(Metric(name), candidate, theirs) for name in candidate.metrics}
     return AgainstChampion(
         theirs,
@@ -79,6 +76,40 @@ def against_champion(candidate: Scored, champion: Champion | None) -> AgainstCha
             rows=len(candidate.rows),
         ),
     )
+
+
+def _hindrance(candidate: Scored, champion: Signature) -> str | None:
+    """Say why the two cannot be compared, and the way out."""
+    own = candidate.contract.signature
+    if (own.task, own.classes) != (champion.task, champion.classes):
+        return (
+            f"it gives {_told(champion)}, the candidate {_told(own)}; give the new model a name of its own, "
+            "or retire the champion first"
+        )
+    columns = _columns(champion, candidate)
+    lacking = [item.origin for item in champion.inputs if columns[item.name] not in candidate.rows]
+    if lacking:
+        return (
+            f"the rows lack {', '.join(lacking)}: train again, which freezes what the champion reads; if the "
+            "feature store no longer has it, bring it back or retire the champion first"
+        )
+    return None
+
+
+def _columns(champion: Signature, candidate: Scored) -> dict[str, str]:
+    """Return the column of the rows that holds each of the champion's inputs, by the input's name."""
+    shared = {item.name: item.name for item in champion.inputs}
+    return shared | {item.name: item.frozen_as for item in champion.beyond(candidate.contract.signature)}
+
+
+def _rows_for(champion: Signature, candidate: Scored) -> pd.DataFrame:
+    columns = _columns(champion, candidate)
+    return candidate.rows.assign(**{name: candidate.rows[column] for name, column in columns.items()})
+
+
+def _told(signature: Signature) -> str:
+    classes = f" of {', '.join(signature.classes)}" if signature.classes else ""
+    return f"{signature.task.value} scores{classes}"
 
 
 def _paired(metric: Metric, candidate: Scored, champion: Scored) -> PairedDifference:

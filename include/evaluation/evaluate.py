@@ -72,7 +72,7 @@ def evaluate(
         champion: the version in production, if there is one.
 
     Raises:
-        ContractError: the contract has changed since the candidate was trained.
+        ContractError: what the contract judges by has changed since the candidate was trained.
         ArtefactError: candidate, champion or training set are missing, altered or unreadable.
         DataError: the candidate's scores are not finite, or the prediction log is damaged.
     """
@@ -104,8 +104,7 @@ def open_candidate(
     Raises:
         ContractError, ArtefactError, DataError: as `evaluate`.
     """
-    if record.contract_sha256 != contract.sha256:
-        raise ContractError(f"{contract.name}: the contract changed since {candidate_uri} was trained")
+    _check_judgement(contract, candidate_uri, record)
     windows = training_windows(contract.training, contract.label, record.snapshot.as_of)
     frame = read_snapshot(store, record.snapshot)
     graph = store.path(f"{candidate_uri}/{MODEL_NAME}")
@@ -181,6 +180,19 @@ def judge_candidate(
         skew_replay=replayed,
         gates=gates,
     )
+
+
+def _check_judgement(contract: ModelContract, candidate_uri: str, record: TrainingRecord) -> None:
+    """Refuse to judge by another measure than what was trained for; the rest of a contract may change."""
+    if record.judgement_sha256 is None:
+        unchanged = record.contract_sha256 == contract.sha256
+    else:
+        unchanged = record.judgement_sha256 == contract.judgement_sha256
+    if not unchanged:
+        raise ContractError(
+            f"{contract.name}: inputs, label, training windows, gates, slices, latency objective or "
+            f"resources of the contract changed since {candidate_uri} was trained; train again"
+        )
 
 
 def _baseline_gate(judged: Scored, baseline: dict[str, float]) -> GateResult:

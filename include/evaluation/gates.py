@@ -105,8 +105,8 @@ def no_champion(gate: ChampionGate) -> GateResult:
     )
 
 
-def incomparable_champion(gate: ChampionGate, champion: str, lacking: tuple[str, ...]) -> GateResult:
-    """Return the result where the champion reads features the test rows lack; no evidence is no pass."""
+def incomparable_champion(gate: ChampionGate, champion: str, hindrance: str) -> GateResult:
+    """Return the result where the champion cannot be scored on the same rows; no evidence is no pass."""
     return GateResult(
         kind=GateKind.CHAMPION,
         metric=gate.metric.value,
@@ -114,10 +114,7 @@ def incomparable_champion(gate: ChampionGate, champion: str, lacking: tuple[str,
         reason=GateReason.CHAMPION_NOT_COMPARABLE,
         value=None,
         bound=None,
-        detail=(
-            f"champion {champion} cannot be scored on the same rows, which lack {', '.join(lacking)}: "
-            "keep these features in the contract, or retire the champion first"
-        ),
+        detail=f"champion {champion} cannot be compared: {hindrance}",
     )
 
 

@@ -36,7 +36,7 @@ def reassess(
     Raises:
         GateError: against this champion the version misses a gate, or one was not measured; each is named
             with its figures.
-        ContractError: the contract has changed since the version was trained; train again.
+        ContractError: what the contract judges by has changed since the version was trained; train again.
         ArtefactError: version, champion or training set are missing, altered or unreadable.
     """
     store = ArtefactStore(settings.artefacts_folder)

@@ -58,12 +58,14 @@ def replay(
     if not rows:
         return None
     answered = np.array([row.outputs for row in rows], np.float64)
-    differences = _differences(_scores(champion.model, champion.features, rows), answered)
-    names = tuple(item.name for item in signature.inputs)
+    differences = _differences(_scores(champion.model, _names(champion.signature), rows), answered)
+    names = _names(signature)
     complete = [place for place, row in enumerate(rows) if row.features.keys() >= set(names)]
     scores = _scores(candidate, names, [rows[place] for place in complete])
     finite = np.isfinite(scores).all(axis=1)
-    changes = np.abs(scores[finite] - answered[np.array(complete, np.int64)][finite])
+    changes = np.zeros(0)
+    if (signature.task, signature.classes) == (champion.signature.task, champion.signature.classes):
+        changes = np.abs(scores[finite] - answered[np.array(complete, np.int64)][finite])
     return SkewReplay(
         version=champion.version.version,
         rows=len(rows),
@@ -101,6 +103,10 @@ def _differences(
     """Return each row's largest difference, relative to outputs beyond 1; huge where it has no score."""
     gaps = np.abs(scores - answered).max(axis=1) / np.maximum(1.0, np.abs(answered).max(axis=1))
     return np.where(np.isfinite(gaps), gaps, FAR_OFF)
+
+
+def _names(signature: Signature) -> tuple[str, ...]:
+    return tuple(item.name for item in signature.inputs)
 
 
 def _scores(model: OnnxModel, names: Sequence[str], rows: Sequence[PredictionRow]) -> npt.NDArray[np.float64]:

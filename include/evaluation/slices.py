@@ -17,6 +17,7 @@ from include.contracts.reports import (
     SliceStatus,
     Verdict,
 )
+from include.contracts.signatures import Task
 from include.evaluation.scored import Mask, Scored
 from include.stats.bootstrap import bootstrap_estimate
 from include.stats.intervals import Estimate
@@ -27,6 +28,12 @@ RESAMPLES = 200
 CONFIDENCE = 0.95
 MOST_VALUES = 100
 """A column with more values does not part rows into groups anybody could read."""
+
+_LACKING = {
+    Task.BINARY: "rows of both classes",
+    Task.MULTICLASS: "rows of more than one class",
+    Task.REGRESSION: "rows",
+}
 
 
 def slice_figures(candidate: Scored) -> tuple[SliceFigures, ...]:
@@ -62,7 +69,8 @@ def slice_gates(candidate: Scored, slices: tuple[SliceFigures, ...]) -> tuple[Ga
         return tuple(_not_frozen(threshold, missing) for threshold in gates)
     judged = [each for each in slices if each.status is SliceStatus.JUDGED]
     if not judged:
-        return tuple(_none_large_enough(threshold, slices) for threshold in gates)
+        lacking = _LACKING[candidate.contract.task]
+        return tuple(_none_large_enough(threshold, slices, lacking) for threshold in gates)
     p_values = [_p_value(threshold, each) for threshold in gates for each in judged]
     adjusted = holm(p_values).reshape(len(gates), len(judged))
     return tuple(
@@ -178,14 +186,17 @@ def _not_frozen(threshold: Threshold, missing: list[str]) -> GateResult:
     )
 
 
-def _none_large_enough(threshold: Threshold, slices: tuple[SliceFigures, ...]) -> GateResult:
+def _none_large_enough(threshold: Threshold, slices: tuple[SliceFigures, ...], lacking: str) -> GateResult:
     most = max((each.rows for each in slices), default=0)
     return GateResult(
         kind=GateKind.SLICE,
         metric=threshold.metric.value,
-        verdict=Verdict.NOT_APPLICABLE,
+        verdict=Verdict.NOT_MEASURED,
         reason=GateReason.NO_SLICE_LARGE_ENOUGH,
         value=None,
         bound=threshold.bound,
-        detail=f"none of {len(slices)} slices has its minimum of rows, and both classes; most rows: {most}",
+        detail=(
+            f"none of {len(slices)} slices has its minimum of {lacking}; the largest has {most}: lower "
+            "minimum_rows, slice by a coarser column, or take the bound off gates.slices"
+        ),
     )

@@ -1,5 +1,6 @@
 """Training sets: labels joined with the features of their moment, frozen under the hash of their content."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pyarrow
@@ -15,10 +16,11 @@ from include.config.transforms import load_transform
 from include.contracts.errors import DataError
 from include.contracts.model import ModelContract
 from include.contracts.moments import format_duration
-from include.contracts.packages import Snapshot
+from include.contracts.packages import Snapshot, Version
 from include.contracts.routes import EntityType
 from include.contracts.signatures import MOMENT, FeatureKind
 from include.contracts.views import TIMESTAMP
+from include.features.champion_columns import champion_columns
 from include.features.store import open_store
 from include.features.views import load_views
 
@@ -26,7 +28,9 @@ _KEY_TYPES = {EntityType.INT64: pyarrow.int64(), EntityType.STRING: pyarrow.stri
 _FEATURE_TYPES = {FeatureKind.NUMERIC: pyarrow.float64(), FeatureKind.CATEGORICAL: pyarrow.string()}
 
 
-def freeze_training_set(settings: Settings, contract: ModelContract, as_of: datetime) -> Snapshot:
+def freeze_training_set(
+    settings: Settings, contract: ModelContract, as_of: datetime, champion: Version | None = None
+) -> Snapshot:
     """Join the labels known by a moment with the features of theirs, through Feast, and store the result.
 
     The moments count back from the last one labelled, `training.snapshot_every` apart, no further than
@@ -34,7 +38,8 @@ def freeze_training_set(settings: Settings, contract: ModelContract, as_of: date
 
     Columns of the Parquet: unit (string), event_at, known_at, label (float64), then the features by name:
     numeric ones float64, categorical ones string, both nullable; then the contract's slices as
-    `slice:<view>.<column>`, string and nullable, which no model reads. Ordered by event_at and unit.
+    `slice:<view>.<column>`, string and nullable, which no model reads; then what the champion reads and the
+    contract does not name, as `champion:<origin>`, which training leaves alone. Ordered by event_at and unit.
 
     Returns:
         The snapshot; the same rows give the same hash and the same URI.
@@ -42,11 +47,15 @@ def freeze_training_set(settings: Settings, contract: ModelContract, as_of: date
     Raises:
         DataError: no label was known by then.
         ContractError: the contract names what the feature store does not have.
+        ArtefactError: the champion's manifest is missing or altered.
     """
     labels = _selected(contract, read_labels(settings, contract.name, as_of), as_of)
     store = open_store(settings)
-    features, slices = _features(store, contract, labels), _slices(store, contract, labels)
-    rows = _table(contract, labels, features, slices)
+    joined = [_features(store, contract, labels), _slices(store, contract, labels)]
+    if champion is not None:
+        entity_rows = _entity_rows(contract, labels)
+        joined.append(champion_columns(settings, store, contract, entity_rows, champion))
+    rows = _table(contract, labels, joined)
     digest = content_sha256(rows)
     uri = f"snapshots/{contract.name}/{digest}.parquet"
     store = ArtefactStore(settings.artefacts_folder)
@@ -128,11 +137,10 @@ def _seconds(moments: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
     return compute.divide(microseconds.cast(pyarrow.float64()), 1e6)
 
 
-def _table(
-    contract: ModelContract, labels: pyarrow.Table, features: pyarrow.Table, slices: pyarrow.Table
-) -> pyarrow.Table:
+def _table(contract: ModelContract, labels: pyarrow.Table, joined: Sequence[pyarrow.Table]) -> pyarrow.Table:
+    """Put the columns side by side: labels, then the inputs out of the first join, then all of the others."""
     moments = labels["event_at"]
-    if not all(joined[TIMESTAMP].cast(moments.type).equals(moments) for joined in (features, slices)):
+    if not all(part[TIMESTAMP].cast(moments.type).equals(moments) for part in joined):
         raise DataError(f"{contract.name}: the offline store did not keep the order of the entity rows")
     columns = {
         "unit": labels["unit"],
@@ -141,6 +149,7 @@ def _table(
         "label": labels["value"],
     }
     for item in contract.features.inputs:
-        columns[item.name] = features[item.name].cast(_FEATURE_TYPES[item.kind])
-    columns |= {part.frozen_as: slices[part.frozen_as] for part in contract.slices}
+        columns[item.name] = joined[0][item.name].cast(_FEATURE_TYPES[item.kind])
+    for part in joined[1:]:
+        columns |= {name: part[name] for name in part.column_names if name != TIMESTAMP}
     return pyarrow.table(columns)

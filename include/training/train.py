@@ -213,6 +213,7 @@ def _record(
         snapshot=request.snapshot,
         code=request.code,
         contract_sha256=contract.sha256,
+        judgement_sha256=contract.judgement_sha256,
         hyperparameters=training.hyperparameters,
         seed=training.seed,
         resources=contract.resources,

@@ -67,6 +67,7 @@ FAILURES = [
     ("slices", {"slices": []}, "parts of the population"),
     ("fallback ladder", {"serving": {"fallbacks": ["refuse"]}}, "the version before is no rung"),
     ("fallback ladder", {"serving": {"fallbacks": ["previous_version"]}}, "when nothing answers"),
+    ("rollout", {"rollout": CHURN["rollout"] | {"bake": "2d"}}, "holds or bakes, which is not supported yet"),
     ("objectives", {"objectives": {"latency_p99_ms": 900}}, "falls back after 500 ms, before"),
     ("approvers", {"approvers": {"users": ["ada"]}}, "the quorum of 1 is out of reach"),
     ("approvers", {"approvers": {"users": ["ada", "your-approver"]}}, "your-approver is nobody"),

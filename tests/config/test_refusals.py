@@ -84,6 +84,23 @@ REFUSALS = [
     ),
     ("gates.baseline.margin", 2, r"gates\.baseline\.margin: 2 can never be reached"),
     ("gates.champion.tolerance", 1, r"gates\.champion\.tolerance: 1 lets everything pass"),
+    ("gates.baseline.margin", 1.0, r"gates\.baseline\.margin: 1 can never be reached"),
+    (
+        "gates.benchmark.windows",
+        50,
+        r"windows: 50 parts of 28d are shorter than training\.snapshot_every, 7d",
+    ),
+    ("slices", [], r"gates\.slices: bounds slices, but 'slices' names none"),
+    (
+        "gates.benchmark.thresholds.0.minimum",
+        0.95,
+        r"gates\.benchmark\.thresholds\.0: roc_auc at least 0\.95 .* gates\.thresholds\.1, at most 0\.9",
+    ),
+    (
+        "gates.slices.0",
+        {"metric": "roc_auc", "maximum": 0.6},
+        r"gates\.slices\.0: roc_auc at most 0\.6 .* gates\.thresholds\.0, at least 0\.77",
+    ),
     # Keys that contradict each other.
     ("approvers.quorum", 3, r"approvers: quorum 3 cannot be reached by 2 approvers"),
     ("approvers.users", ["ada", "ada"], r"approvers\.users: named more than once: ada"),

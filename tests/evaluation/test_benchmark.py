@@ -72,7 +72,7 @@ def test_the_hashes_say_what_was_judged(tmp_path):
     store = ArtefactStore(tmp_path / "store")
     snapshot = frozen(store, customers())
     _, judged = scored(tmp_path / "a")
-    _, stricter = scored(tmp_path / "b", slices=[])
+    _, stricter = scored(tmp_path / "b", slices=[{"view": "customer_demographics", "column": "age"}])
     first, again = (benchmark(judged.contract, snapshot, judged.rows) for _ in range(2))
     assert first == again
     assert (snapshot.sha256, 4) == (first.snapshot_sha256, first.windows)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,9 +8,12 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.tracking import Tracking
 from include.config.settings import Settings
 from include.contracts.errors import ContractError
+from include.contracts.packages import TrainingRecord
 from include.contracts.reports import EvaluationReport, GateKind, GateReason, Verdict
+from include.contracts.signatures import Task
 from include.evaluation import evaluate as stage
-from include.evaluation.evaluate import evaluate, judge_candidate
+from include.evaluation.champion import against_champion
+from include.evaluation.evaluate import evaluate, judge_candidate, open_candidate
 from include.training.train import train_candidate
 from tests.evaluation.served import SERVED, opened_candidate, register_champion
 from tests.synthetic import Tracker, churn_folder, customers, frozen, request
@@ -95,7 +99,9 @@ def test_a_candidate_that_lost_a_feature_fails_against_the_champion(good, tmp_pa
         },
         "gates": {"baseline": {"feature": "avg_order_value_30d"}},
     }
-    blind = candidate(tmp_path, customers(), **changes)
+    frame = customers()
+    read = {item.frozen_as: frame[item.name] for item in good.contract.features.inputs}
+    blind = candidate(tmp_path, frame.assign(**read), **changes)
     report = judged(blind, registered(good, blind.store))
     assert Verdict.FAIL is verdicts(report)[GateKind.CHAMPION, "roc_auc"]
     assert "against 0." in by_kind(report, GateKind.CHAMPION).detail
@@ -108,7 +114,36 @@ def test_a_champion_with_features_nobody_has_any_more_is_no_pass(good, tmp_path)
     slim = candidate(tmp_path, customers().drop(columns="total_spend_30d"), **changes)
     report = judged(slim, registered(good, slim.store))
     assert Verdict.FAIL is verdicts(report)[GateKind.CHAMPION, "roc_auc"]
-    assert "lack total_spend_30d" in by_kind(report, GateKind.CHAMPION).detail
+    assert "lack customer_spending.total_spend_30d" in by_kind(report, GateKind.CHAMPION).detail
+
+
+def test_a_champion_reads_its_own_columns(good):
+    """A name may stand for another feature by now: the champion gets what it was trained on, or nothing."""
+    champion = stage.open_champion(good.store, registered(good, good.store))
+    moved = [
+        item.model_copy(update={"view": "old_spending"}) if item.name == "total_spend_30d" else item
+        for item in champion.signature.inputs
+    ]
+    champion = replace(champion, signature=champion.signature.model_copy(update={"inputs": tuple(moved)}))
+    own = opened_candidate(good.store, good.contract, good.uri).scored
+    assert "the rows lack old_spending.total_spend_30d" in against_champion(own, champion).gate.detail
+    column = {"champion:old_spending.total_spend_30d": own.rows["total_spend_30d"]}
+    both = replace(own, rows=own.rows.assign(total_spend_30d=0.0, **column))
+    assert own.metrics == against_champion(both, champion).scored.metrics
+
+
+@pytest.mark.parametrize(
+    "changed", [{"task": Task.MULTICLASS, "classes": ("a", "b")}, {"task": Task.REGRESSION}]
+)
+def test_a_champion_with_other_outputs_is_no_pass(changed, good, monkeypatch):
+    """Scores of another task do not compare, whether they are as wide or not; the gate says what to do."""
+    version = registered(good, good.store)
+    champion = stage.open_champion(good.store, version)
+    other = replace(champion, signature=champion.signature.model_copy(update=changed))
+    monkeypatch.setattr(stage, "open_champion", lambda *_: other)
+    gate = by_kind(judged(good, version), GateKind.CHAMPION)
+    assert (Verdict.FAIL, GateReason.CHAMPION_NOT_COMPARABLE) == (gate.verdict, gate.reason)
+    assert "retire" in gate.detail
 
 
 def test_a_graph_that_is_not_the_trained_one_fails_parity(good, tmp_path):
@@ -121,11 +156,54 @@ def test_a_graph_that_is_not_the_trained_one_fails_parity(good, tmp_path):
     }
 
 
-def test_a_contract_changed_since_training_is_refused(good, tmp_path):
-    """Gates cannot be moved between training and evaluation."""
-    changed = churn_folder(tmp_path, gates={"champion": {"tolerance": 0.5}}).contract
-    with pytest.raises(ContractError, match="contract changed since candidates/run1 was trained"):
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gates": {"champion": {"tolerance": 0.5}}},
+        {"slices": [{"view": "customer_demographics", "column": "age"}]},
+        {"label": {"delay": "13d"}},
+        {"training": {"validation": "21d"}},
+        {"objectives": {"latency_p99_ms": 500}},
+        {"resources": {"maximum_batch": 8}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_judgement_changed_since_training_is_refused(change, good, tmp_path):
+    """Gates, and all they are measured by, cannot be moved between training and evaluation."""
+    changed = churn_folder(tmp_path, **change).contract
+    with pytest.raises(ContractError, match="resources of the contract changed since candidates/run1"):
         opened_candidate(good.store, changed, good.uri)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"description": "Whether they leave."},
+        {"owner": {"team": "growth"}},
+        {"approvers": {"users": ["approver", "admin", "ada"]}},
+        {"schedules": {"train": "0 6 * * 1"}},
+        {"serving": {"deadline_ms": 400}},
+        {"objectives": {"availability": 0.99}},
+        {"training": {"hyperparameters": {"epochs": 7}}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_contract_may_change_where_nothing_is_judged_by_it(change, good, tmp_path):
+    """What was trained before another approver was named can still be released."""
+    changed = churn_folder(tmp_path, **change).contract
+    opened = opened_candidate(good.store, changed, good.uri)
+    assert changed.sha256 != opened.record.contract_sha256
+    assert 5 * 250 == len(opened.scored.rows)
+
+
+def test_a_record_of_before_is_held_to_the_whole_contract(good, tmp_path):
+    """It does not say what it was to be judged by, so nothing may have changed."""
+    old = TrainingRecord.model_validate_json(good.store.read(f"{good.uri}/training.json"))
+    old = old.model_copy(update={"judgement_sha256": None})
+    assert open_candidate(good.store, good.contract, good.uri, old)
+    changed = churn_folder(tmp_path, description="Whether they leave.").contract
+    with pytest.raises(ContractError, match="of the contract changed since"):
+        open_candidate(good.store, changed, good.uri, old)
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # SQLAlchemy's word to MLflow

@@ -1,7 +1,7 @@
 import pytest
 
 from include.contracts.model import Baseline, ChampionGate, Metric, Threshold
-from include.contracts.reports import Verdict
+from include.contracts.reports import GateReason, Verdict
 from include.evaluation.gates import (
     baseline_gate,
     champion_gate,
@@ -93,9 +93,10 @@ def test_without_a_champion_there_is_nothing_to_decide():
 
 def test_a_champion_that_cannot_be_compared_is_no_pass():
     """No evidence never promotes; the lacking feature and the way out are named."""
-    found = incomparable_champion(ChampionGate(metric=Metric.ROC_AUC, tolerance=0.005), "1.2.0", ("age",))
-    assert FAIL is found.verdict
-    assert "lack age: keep these features" in found.detail
+    gate = ChampionGate(metric=Metric.ROC_AUC, tolerance=0.005)
+    found = incomparable_champion(gate, "1.2.0", "the rows lack age: train again")
+    assert (FAIL, GateReason.CHAMPION_NOT_COMPARABLE) == (found.verdict, found.reason)
+    assert "champion 1.2.0 cannot be compared: the rows lack age: train again" == found.detail
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.onnx_model import OnnxModel
 from include.adapters.tensors import CATEGORICAL, NUMERIC, Tensors
 from include.config.models import ModelFolder
-from include.config.settings import REPOSITORY_ROOT
+from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.errors import DataError
 from include.contracts.reports import EvaluationReport, GateKind, GateReason
 from include.evaluation.evaluate import judge_candidate
@@ -27,7 +27,7 @@ from include.evaluation.triton import measure
 from include.training.golden import golden_set
 from include.training.train import train_candidate
 from tests.evaluation.served import SERVED, opened_candidate, register_champion
-from tests.synthetic import Tracker, churn_folder, customers, frozen, request
+from tests.synthetic import Tracker, churn_folder, customers, frozen, frozen_by_stage, request
 
 GUIDE = REPOSITORY_ROOT / "docs" / "evaluation.md"
 TRAINING = "training"
@@ -261,7 +261,15 @@ def spoilt(good: Made, sabotage: Sabotage, place: Path) -> Made:
         return made(place, frame)
     inputs = [item.model_dump(mode="json") for item in good.folder.contract.features.inputs]
     kept = [item for item in inputs if item["name"] in sabotage.inputs]
-    return made(place, frame, features={"inputs": kept})
+    return dropped(good, place, frame, {"inputs": kept})
+
+
+def dropped(good: Made, place: Path, frame: Frame, features: dict[str, Any]) -> Made:
+    """Train on a set that the stage froze, with the honest candidate in production."""
+    settings = Settings(home=place, model_folders=(place,))
+    store, folder = ArtefactStore(settings.artefacts_folder), churn_folder(place, features=features)
+    snapshot = frozen_by_stage(settings, folder, frame, register_champion(good.store, good.uri, store))
+    return Made(store, folder, train_candidate(store, Tracker(), folder, request(snapshot)))
 
 
 def judged(candidate: Made, good: Made, sabotage: Sabotage) -> EvaluationReport:

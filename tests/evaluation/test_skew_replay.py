@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -10,6 +11,7 @@ from include.config.settings import Settings
 from include.contracts.identifiers import uuid7
 from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.reports import GateReason, Verdict
+from include.contracts.signatures import Task
 from include.evaluation.champion import open_champion
 from include.evaluation.skew_replay import logged_answers, replay, replay_gate
 from include.training.train import train_candidate
@@ -25,6 +27,15 @@ def world(tmp_path_factory):
     uri = train_candidate(store, Tracker(), folder, request(frozen(store, customers())))
     champion = open_champion(store, register_champion(store, uri, store))
     return opened_candidate(store, folder.contract, uri), champion
+
+
+def test_a_champion_of_another_task_is_no_measure_of_change(world):
+    """Its own answers come out again; how far the candidate is from them means nothing."""
+    opened, champion = world
+    other = champion.signature.model_copy(update={"task": Task.REGRESSION})
+    rows = answers(world)
+    found = replay(replace(champion, signature=other), opened.model, opened.record.signature, rows)
+    assert (0, None) == (found.differing_rows, found.candidate_mean_change)
 
 
 def answers(world, count=40, **changes):

@@ -5,6 +5,7 @@ import pytest
 
 from include.contracts.errors import DataError
 from include.contracts.reports import GateReason, SliceStatus, Verdict
+from include.contracts.signatures import Task
 from include.evaluation.scored import Scored
 from include.evaluation.slices import slice_figures, slice_gates
 from include.stats.metrics import compute_metrics
@@ -98,11 +99,20 @@ def test_a_training_set_without_the_column_is_not_measured(tmp_path):
     assert AGE in gate.detail
 
 
-def test_no_slice_large_enough_is_told(tmp_path):
-    """There is nothing to judge yet."""
+def test_no_slice_large_enough_is_no_pass(tmp_path):
+    """A bound on slices that was held against none of them shows nothing; the ways out are named."""
     given = scored(tmp_path, told(A=300), minimum_rows=301)
     (gate,) = slice_gates(given, slice_figures(given))
-    assert (Verdict.NOT_APPLICABLE, GateReason.NO_SLICE_LARGE_ENOUGH) == (gate.verdict, gate.reason)
+    assert (Verdict.NOT_MEASURED, GateReason.NO_SLICE_LARGE_ENOUGH) == (gate.verdict, gate.reason)
+    assert "rows of both classes; the largest has 300: lower minimum_rows" in gate.detail
+
+
+def test_a_regression_has_no_classes(tmp_path):
+    """What a slice lacks is told in the words of the task."""
+    given = scored(tmp_path, told(A=300), minimum_rows=301)
+    regression = given.contract.model_copy(update={"task": Task.REGRESSION})
+    (gate,) = slice_gates(replace(given, contract=regression), slice_figures(given))
+    assert "none of 1 slices has its minimum of rows; the largest has 300" in gate.detail
 
 
 def test_a_column_of_too_many_values_is_refused(tmp_path):

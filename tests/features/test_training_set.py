@@ -5,13 +5,17 @@ import pyarrow.parquet
 import pytest
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.packages import package_uri, publish_package
 from include.adapters.parquet import content_sha256
 from include.contracts.errors import DataError
+from include.contracts.packages import Manifest, Version
+from include.contracts.signatures import FeatureInput
 from include.data.labels import compute_labels
 from include.features.materialize import compute_features
 from include.features.training_set import freeze_training_set
 from include.features.views import offline_folder
 from tests.shop import SPENDING, TELLING, Shop, at, half_a_year, on
+from tests.synthetic import CODE
 
 AS_OF = at("2017-06-01")
 
@@ -95,3 +99,66 @@ def test_no_labels_no_training_set(shop):
     """Without a known label the reader is told what to compute."""
     with pytest.raises(DataError, match="compute the labels first"):
         freeze_training_set(shop.settings, shop.churn.contract, at("2017-02-05"))
+
+
+def champion(shop, snapshot, *, signature=None):
+    """Package a version of the present contract, trained on a snapshot, and return it."""
+    contract = shop.churn.contract
+    manifest = Manifest(
+        model="churn",
+        signature=signature or contract.signature,
+        snapshot=snapshot,
+        code=CODE,
+        contract_sha256=contract.sha256,
+        hyperparameters={},
+        seed=7,
+        metrics={},
+        requested_by="ada",
+        run_id="run1",
+        trained_at=AS_OF,
+        duration_seconds=1.0,
+        hardware="none",
+        files={},
+    )
+    digest = publish_package(ArtefactStore(shop.settings.artefacts_folder), manifest, {})
+    return Version(
+        model="churn",
+        version="1.0.0",
+        artefact_sha256=digest,
+        package_uri=package_uri("churn", digest),
+        run_id="run1",
+        requested_by="ada",
+        registered_at=AS_OF,
+    )
+
+
+def test_what_only_the_champion_reads_travels_too(shop):
+    """Where features were dropped, and a transform, the champion's own columns hold what it would read."""
+    whole = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
+    serving = champion(shop, whole)
+    inputs = {item.name: item for item in shop.churn.contract.features.inputs}
+    shop.narrowed("days_since_last_purchase")
+    both = frozen(shop, freeze_training_set(shop.settings, shop.churn.contract, AS_OF, serving))
+    assert "days_since_last_purchase" in both.column_names
+    own = [item for name, item in inputs.items() if name != "days_since_last_purchase"]
+    expected = frozen(shop, whole)
+    assert {item.frozen_as for item in own} == {name for name in both.column_names if ":" in name}
+    for item in own:
+        assert expected[item.name].equals(both[item.frozen_as]), item.name
+
+
+def test_a_champion_that_reads_the_same_changes_nothing(shop):
+    """The set of a retrain has the hash it has without a champion."""
+    alone = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
+    assert alone == freeze_training_set(shop.settings, shop.churn.contract, AS_OF, champion(shop, alone))
+
+
+def test_what_the_store_no_longer_has_is_left_out(shop, caplog):
+    """A champion that reads a feature nobody computes any more stops no training; the log names it."""
+    signature = shop.churn.contract.signature
+    gone = FeatureInput(name="mood", kind="numeric", view="customer_moods")
+    old = signature.model_copy(update={"inputs": (*signature.inputs, gone)})
+    alone = freeze_training_set(shop.settings, shop.churn.contract, AS_OF)
+    serving = champion(shop, alone, signature=old)
+    assert alone == freeze_training_set(shop.settings, shop.churn.contract, AS_OF, serving)
+    assert "mood" in caplog.text
