@@ -28,15 +28,16 @@ PRODUCTS = [(1, "GROCERY"), (2, "MEAT")]
 """(product_id, department); product 3 is sold without a row here."""
 TELLING = [1, 2]
 """Customers with demographics."""
-DEMOGRAPHICS = (
-    "age",
-    "income",
-    "home_ownership",
-    "marital_status",
-    "household_size",
-    "household_comp",
-    "kids_count",
-)
+DEMOGRAPHICS = {
+    "age": "25-34",
+    "income": "35-49K",
+    "home_ownership": "Renter",
+    "marital_status": "Married",
+    "household_size": "3",
+    "household_comp": "2 Adults Kids",
+    "kids_count": "1",
+}
+"""What each of them told."""
 
 
 def at(text: str) -> datetime:
@@ -64,13 +65,17 @@ class Shop:
             }
         )
         pyarrow.parquet.write_table(products, folder / "products.parquet")
-        told = pyarrow.array(["told"] * len(TELLING))
-        demographics = {"household_id": TELLING} | dict.fromkeys(DEMOGRAPHICS, told)
-        pyarrow.parquet.write_table(pyarrow.table(demographics), folder / "demographics.parquet")
+        self.tell(TELLING)
         model = folder / "models" / "churn"
         shutil.copytree(REPOSITORY_ROOT / "include" / "models" / "churn", model)
         for needed in ("network.py", "runbook.md"):
             (model / needed).touch()
+
+    def tell(self, households: list[int]) -> None:
+        """Write the demographics of households, one row for each time they are named."""
+        told = {name: [value] * len(households) for name, value in DEMOGRAPHICS.items()}
+        table = pyarrow.table({"household_id": households} | told)
+        pyarrow.parquet.write_table(table, self.folder / "demographics.parquet")
 
     def narrowed(self, *names: str) -> "Shop":
         """Leave the model only some inputs, where they are enough to show a thing: those of one view."""

@@ -95,13 +95,16 @@ class AirflowApi:
                 if run["state"] in _DONE and run["dag_run_id"] not in seen:
                     seen.add(run["dag_run_id"])
                     watch(run["logical_date"][:10], run["state"])
-            if len(seen) == len(runs):
+            if len(seen) == len(runs) >= (last - first).days + 1:
                 failed = [run["dag_run_id"] for run in runs if run["state"] == "failed"]
                 if failed:
                     raise PlatformError("\n".join(self.failure(dag_id, run_id) for run_id in failed))
                 return
             time.sleep(_POLL_SECONDS)
-        raise PlatformError(f"the backfill of {dag_id} did not end within {timeout_seconds:.0f} s")
+        raise PlatformError(
+            f"the backfill of {dag_id} did not end within {timeout_seconds:.0f} s; ended: {len(seen)} of "
+            f"{(last - first).days + 1} days"
+        )
 
     def ring(self, asset: str) -> None:
         """Send an asset's event: whatever waits for it starts.

@@ -21,15 +21,15 @@ def main() -> None:
 
 def write_page() -> None:
     """Write the page of the shared views and the models of this repository."""
-    write_atomically(PAGE, page(*catalogue(Settings())).encode())
+    write_atomically(PAGE, page(catalogue(Settings())).encode())
     print(f"wrote {PAGE}")
 
 
 def listing(current: Settings) -> str:
     """Return the catalogue for the terminal, with each view's freshness on this machine."""
-    views, used = catalogue(current)
+    found = catalogue(current)
     lines = []
-    for view in views:
+    for view in found.views:
         definition, fresh = view.definition, freshness(current, view)
         lines += [
             f"{view.name}: {definition.description}",
@@ -40,9 +40,12 @@ def listing(current: Settings) -> str:
         width = max(len(field.name) for field in definition.fields)
         lines += [
             f"    {field.name:<{width}}  {field.dtype:<9}  "
-            f"{', '.join(used.get((view.name, field.name), ())) or '(no model)'}"
+            f"{', '.join(found.used.get((view.name, field.name), ())) or '(no model)'}"
             for field in definition.fields
         ]
+    if found.at_request:
+        lines += ["at the moment of the request"]
+        lines += [f"    {name}  {', '.join(models)}" for name, models in sorted(found.at_request.items())]
     return "\n".join(lines)
 
 

@@ -34,12 +34,28 @@ def users(folders: Iterable[ModelFolder]) -> dict[tuple[str, str], tuple[str, ..
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for folder in folders:
         try:
-            views = folder.contract.signature.views
+            contract = folder.contract
         except ContractError:
             continue
-        for view, features in views.items():
+        for view, features in contract.signature.views.items():
             for feature in features:
                 found[view, feature] = (*found.get((view, feature), ()), folder.name)
+        for part in contract.slices:
+            use = (part.view, part.column)
+            found[use] = (*found.get(use, ()), f"{folder.name} (slice)")
+    return found
+
+
+def request_features(folders: Iterable[ModelFolder]) -> dict[str, tuple[str, ...]]:
+    """Return the models that compute a feature at the moment of the request, by feature."""
+    found: dict[str, tuple[str, ...]] = {}
+    for folder in folders:
+        try:
+            transformed = folder.contract.signature.transformed
+        except ContractError:
+            continue
+        for item in transformed:
+            found[item.name] = (*found.get(item.name, ()), folder.name)
     return found
 
 
@@ -50,15 +66,31 @@ def freshness(settings: Settings, view: View) -> Freshness:
     return Freshness(max(days, default=None), online)
 
 
-def page(views: Sequence[View], used: Mapping[tuple[str, str], Sequence[str]]) -> str:
+@dataclass(frozen=True)
+class Catalogue:
+    """Every feature, and who uses it."""
+
+    views: tuple[View, ...]
+    """By name."""
+    used: Mapping[tuple[str, str], Sequence[str]]
+    """Models by view and feature."""
+    at_request: Mapping[str, Sequence[str]]
+    """Models by feature that is computed at the moment of the request."""
+
+
+def page(found: Catalogue) -> str:
     """Return the catalogue as Markdown, without what depends on a machine."""
-    return "\n".join([PAGE_HEADING, *(_section(view, used) for view in views)])
+    at_request = [f"| `{name}` | {', '.join(models)} |" for name, models in sorted(found.at_request.items())]
+    sections = [_section(view, found.used) for view in found.views]
+    if at_request:
+        sections += ["## At the moment of the request\n\n| feature | models |\n|---|---|", *at_request, ""]
+    return "\n".join([PAGE_HEADING, *sections])
 
 
-def catalogue(settings: Settings) -> tuple[list[View], dict[tuple[str, str], tuple[str, ...]]]:
-    """Return all views by name and who uses their features."""
-    views = load_views(settings)
-    return [views[name] for name in sorted(views)], users(model_folders(settings.model_folders).values())
+def catalogue(settings: Settings) -> Catalogue:
+    """Return every feature there is and who uses it."""
+    views, folders = load_views(settings), model_folders(settings.model_folders).values()
+    return Catalogue(tuple(views[name] for name in sorted(views)), users(folders), request_features(folders))
 
 
 def _section(view: View, used: Mapping[tuple[str, str], Sequence[str]]) -> str:

@@ -81,6 +81,11 @@ def _due(settings: Settings, view: View, day: date, as_of: datetime) -> set[date
     current = known is not None and known.online and known.inputs == inputs_hash(settings, view)
     replaces = known is None or known.as_of <= as_of or not known.online
     due = {day} if replaces and not current else set()
+    # A run that died before the online step left days that are computed and not online: one of them is enough
+    # to bring the online store up to this day.
+    waiting = [item for item, seen in computed.items() if item <= day and not seen.online]
+    if not due:
+        due.update(sorted(item for item in waiting if computed[item].as_of <= as_of)[-1:])
     earlier = {item: known.as_of for item, known in computed.items() if item <= day}
     if earlier:
         arrivals = _arrivals(settings, view, min(earlier.values()), as_of)

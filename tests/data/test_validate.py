@@ -14,7 +14,7 @@ from include.contracts.quality import Batch
 from include.data.validate import validate_sources
 from include.features.materialize import compute_features
 from include.features.views import offline_folder
-from tests.shop import Shop, at, on
+from tests.shop import TELLING, Shop, at, on
 
 DAY = on("2017-03-01")
 BATCH = Batch(DAY, DAY, at("2017-03-01"))
@@ -119,6 +119,15 @@ def test_repeated_lines_change_nothing(shop, ledger):
     shop.write([*GOOD, *recent, recent[0]])
     report = validate_sources(shop.settings, ledger, BATCH, NOW)["purchases"]
     assert {"repeats the key customer_id, basket_id, product_id": 3} == report.set_aside
+    assert clean == features(shop)
+
+
+def test_a_household_told_twice_counts_once(shop, ledger):
+    """The first row stands, the other is set aside, and every view is computed all the same."""
+    clean = features(shop)
+    shop.tell([*TELLING, TELLING[0]])
+    report = validate_sources(shop.settings, ledger, BATCH, NOW)["demographics"]
+    assert {"repeats the key customer_id": 1} == report.set_aside
     assert clean == features(shop)
 
 

@@ -80,6 +80,19 @@ def test_nothing_is_due_twice(tmp_path):
     assert [DAY] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
 
 
+def test_a_run_that_died_before_the_online_step_is_made_up_for(tmp_path):
+    """A day that was published again and is not online keeps the next run from doing nothing."""
+    shop = Shop(tmp_path, half_a_year()).narrowed()
+    before = DAY - timedelta(days=1)
+    compute_features(shop.settings, before, DAY, at("2017-03-01"))
+    record_online(shop.settings, "customer_spending", DAY, RECORDED_AT)
+    assert [] == due_days(shop.settings, DAY, at("2017-03-01T01:00"))
+    compute_features(shop.settings, before, before, at("2017-03-01T01:00"))
+    assert [before] == due_days(shop.settings, DAY, at("2017-03-01T02:00"))
+    record_online(shop.settings, "customer_spending", DAY, RECORDED_AT)
+    assert [] == due_days(shop.settings, DAY, at("2017-03-01T02:00"))
+
+
 def test_an_older_run_leaves_what_a_newer_one_knew(tmp_path):
     """A day computed as of a later moment is not due for a run that looks from an earlier one."""
     shop = Shop(tmp_path, half_a_year()).narrowed()

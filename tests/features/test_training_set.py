@@ -14,7 +14,7 @@ from include.data.labels import compute_labels
 from include.features.materialize import compute_features
 from include.features.training_set import freeze_training_set
 from include.features.views import offline_folder
-from tests.shop import SPENDING, TELLING, Shop, at, half_a_year, on
+from tests.shop import DEMOGRAPHICS, SPENDING, TELLING, Shop, at, half_a_year, on
 from tests.synthetic import CODE
 
 AS_OF = at("2017-06-01")
@@ -60,7 +60,7 @@ def test_slices_travel_with_the_rows(shop):
     column = "slice:customer_demographics.age"
     assert pyarrow.string() == table.schema.field(column).type
     found = {(int(row["unit"]) in TELLING, row[column]) for row in table.to_pylist()}
-    assert {(True, "told"), (False, None)} == found
+    assert {(True, DEMOGRAPHICS["age"]), (False, None)} == found
 
 
 def test_freezing_again_gives_the_same_snapshot(shop):

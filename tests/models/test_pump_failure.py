@@ -37,6 +37,8 @@ from include.training.train import train
 from serving.gateway.freshness import enrich
 from serving.gateway.request_features import RequestFeatures
 from serving.gateway.server import transform_of
+from tests.adapters.ledger.changes import approve
+from tests.registry.candidates import opened
 from tests.triton import running_triton, triton_ports
 
 # MLflow's store over SQLite speaks of SQLAlchemy's loader strategies.
@@ -105,9 +107,11 @@ def live(settings: Settings, folder: ModelFolder) -> Life:
     candidate = train(settings, folder, snapshot, "system", AS_OF)
     report = evaluate(settings, folder, candidate, None)
     upgrade(settings.ledger_uri)
-    version = register(
-        settings, Ledger(settings.ledger_uri), Tracking(settings), folder, candidate, actor="system"
-    )
+    ledger = Ledger(settings.ledger_uri)
+    version = register(settings, ledger, Tracking(settings), folder, candidate, actor="system")
+    release = opened(ledger, folder.contract, version.version, release_id="first")
+    approve(ledger, release, decided_by=release.approvers[0])
+    ledger.close()
     return Life(settings, folder, rows, labels, snapshot, report, version)
 
 

@@ -152,7 +152,13 @@ def key_paths(document: dict[str, Any], before: tuple[str, ...] = ()) -> Iterato
             yield from key_paths(value, (*before, key))
 
 
-DEFAULTED = {("schema_version",), ("resources",), ("snapshot", "transform_sha256"), ("signature", "classes")}
+DEFAULTED = {
+    ("schema_version",),
+    ("resources",),
+    ("judgement_sha256",),
+    ("snapshot", "transform_sha256"),
+    ("signature", "classes"),
+}
 with TemporaryDirectory() as place:
     RECORD = training_record(model_folder(Path(place)), "run-1").model_dump(mode="json")
 NEEDED = [
