@@ -53,7 +53,8 @@ class Answer:
 class Load:
     """Requests that never pause, and what came back."""
 
-    platform: Platform
+    entity: str
+    """Name of the entity's key."""
     began: float
     """When the command starts, on the monotonic clock."""
     answers: list[Answer] = field(default_factory=list)
@@ -67,7 +68,7 @@ class Load:
                 return
             answer = await client.post(
                 f"/v1/predict/{MODEL}",
-                json={"entity": {self.platform.contract.entity.name: entity}},
+                json={"entity": {self.entity: entity}},
                 headers={"X-Event-Time": moment},
             )
             seconds = time.monotonic() - self.began
@@ -156,7 +157,7 @@ def champion(platform: Platform) -> str:
 async def rolled_back(platform: Platform, to: str) -> Round:
     """Roll back to a version under load."""
     entities = entities_of(platform.settings, platform.contract, Replay().as_of + LATER)
-    load = Load(platform, time.monotonic() + _BEFORE_SECONDS)
+    load = Load(platform.contract.entity.name, time.monotonic() + _BEFORE_SECONDS)
     headers = {"Authorization": f"Bearer {platform.api_key()}"}
     async with (
         httpx.AsyncClient(
