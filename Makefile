@@ -42,16 +42,16 @@ check: setup ## Lint, formatting, types, import rules, locks: what CI and the ho
 	@.venv/bin/lint-imports
 	@$(PYTHON) -m include.commands.lock --check
 
-new-model: ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regression] [ENTITY=<key>]
+new-model: setup ## Scaffold a model folder: NAME=<model> [TASK=binary|multiclass|regression] [ENTITY=<key>]
 	@$(PYTHON) -m include.commands.new_model "$(NAME)" $(if $(TASK),--task $(TASK)) $(if $(ENTITY),--entity $(ENTITY))
 
-train: ## Train and judge a model on this machine, without Airflow; registers nothing: MODEL=<model> [AS_OF=<day>]
+train: setup ## Train and judge a model on this machine, without Airflow; registers nothing: MODEL=<model> [AS_OF=<day>]
 	@$(PYTHON) -m include.commands.train "$(MODEL)" "$(AS_OF)"
 
-check-retrain: ## Say whether a model is due for training, failing if so: MODEL=<model> [AS_OF=<day>] [REQUEST=1 asks for it, BY=<user of Airflow>]
+check-retrain: setup ## Say whether a model is due for training, failing if so: MODEL=<model> [AS_OF=<day>] [REQUEST=1 asks for it, BY=<user of Airflow>]
 	@$(PYTHON) -m include.commands.check_retrain "$(MODEL)" "$(AS_OF)" $(if $(REQUEST),--request) $(if $(BY),--by "$(BY)")
 
-readiness: ## Review a model before production, line by line: MODEL=<model> [AS_OF=<day>]
+readiness: setup ## Review a model before production, line by line: MODEL=<model> [AS_OF=<day>]
 	@$(PYTHON) -m include.commands.production_readiness "$(MODEL)" "$(AS_OF)"
 
 features: ## List every feature: owner, freshness, which models use it (PAGE=1 writes docs/features.md)

@@ -1,16 +1,15 @@
 """### Release: one version on its way to all traffic
 
-1. `assess`: a version that was compared with another champion than the present one is evaluated again, on
-   the same rows.
-2. `open_release`: plan, thresholds and the contract's hash are copied into the ledger; a second release of
+1. `open_release`: a version that was compared with another champion than the present one is evaluated again,
+   on the same rows. Plan, thresholds and the contract's hash are copied into the ledger; a second release of
    the same model is refused with who holds the first.
-3. `approve`: named approvers see the evidence, and their answer goes to the ledger, bound to the artefact's
+2. `approve`: named approvers see the evidence, and their answer goes to the ledger, bound to the artefact's
    hash. Who asked for the training or triggered this run may not answer; when time runs out the answer is no.
    With a quorum, `approve_2` and so on ask the others, one after the other.
-4. `is_approved`: goes on only where the ledger holds the approval. A no ends the release here.
-5. `load_version`: into Triton, every byte checked, golden predictions compared.
-6. `switch_route`: release and route change in one transaction.
-7. `settle`: the registry's alias and Triton's loaded models follow the ledger.
+3. `is_approved`: goes on only where the ledger holds the approval. A no ends the release here.
+4. `load_version`: into Triton, every byte checked, golden predictions compared.
+5. `switch_route`: release and route change in one transaction.
+6. `settle`: the registry's alias and Triton's loaded models follow the ledger.
 
 Where the champion gives way while the question is open, a yes is void: the release ends as outdated, and
 `ask_again` opens another run, which evaluates against the present champion.
@@ -44,31 +43,22 @@ def release_dag(folder: ModelFolder) -> DAG:
     with model_dag(folder, "release", room="rollout", doc=__doc__, params=PARAMS, at_once=16) as dag:
 
         @stage_task
-        def assess(params: dict | None = None) -> dict:
-            """Compare the version with the present champion; returns the Assessment."""
+        def open_release(params: dict | None = None) -> str:
+            """Compare the version with the present champion, then open the release; returns its id."""
             from include.adapters.ledger.ledger import Ledger
-            from include.config.settings import settings
             from include.evaluation.reassess import reassess
+            from include.rollout.open import open_release
 
             ledger = Ledger(settings().ledger_uri)
             version = ledger.known_version(folder.name, params["version"])
-            champion = ledger.champion(folder.name)
-            return reassess(settings(), folder, version, champion).model_dump(mode="json")
-
-        @stage_task
-        def open_release(assessment: dict, params: dict | None = None) -> str:
-            """Open the release; returns its id."""
-            from include.adapters.ledger.ledger import Ledger
-            from include.contracts.reports import Assessment
-            from include.rollout.open import open_release
-
             return open_release(
-                Ledger(settings().ledger_uri),
+                ledger,
                 contract,
-                params["version"],
+                version.version,
                 release_id=this_release(folder),
                 triggered_by=requested_by(),
-                assessment=Assessment.model_validate(assessment),
+                # In one step: handed on through XCom, it could be another version's report.
+                assessment=reassess(settings(), folder, version, ledger.champion(folder.name)),
             ).release_id
 
         @task.short_circuit(ignore_downstream_trigger_rules=True)
@@ -115,7 +105,7 @@ def release_dag(folder: ModelFolder) -> DAG:
             promote(ledger, existing_release(ledger, this_release(folder)), triggered_by())
             reconcile(settings(), folder.name)
 
-        answered = answers(folder, dag, open_release(assess()))
+        answered = answers(folder, dag, open_release())
         answered >> is_approved() >> load_version() >> switch_route() >> settle()
     return dag
 

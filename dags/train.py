@@ -84,8 +84,8 @@ def train_dag(folder: ModelFolder) -> DAG:
     ) as dag:
 
         @stage_task
-        def claim() -> dict:
-            """Take a training on; returns its moment and who asked for it."""
+        def claim() -> str:
+            """Take a training on; returns its moment."""
             from include.adapters.ledger.ledger import Ledger
             from include.config.settings import settings
             from include.training.claim import claim, present
@@ -104,31 +104,33 @@ def train_dag(folder: ModelFolder) -> DAG:
             if taken.as_of is None:
                 raise AirflowSkipException(f"nothing to train: {taken.why}")
             _log.info("training %s as of %s: %s", folder.name, taken.as_of.isoformat(), taken.why)
-            return {"as_of": taken.as_of.isoformat(), "requested_by": taken.requested_by}
+            return taken.as_of.isoformat()
 
         @stage_task
-        def freeze_training_set(claimed: dict) -> dict:
+        def freeze_training_set(moment: str) -> dict:
             """Freeze the training set; returns its Snapshot."""
             from include.adapters.ledger.ledger import Ledger
             from include.config.settings import settings
             from include.features.training_set import freeze_training_set
 
-            moment = datetime.fromisoformat(claimed["as_of"])
+            as_of = datetime.fromisoformat(moment)
             champion = Ledger(settings().ledger_uri).champion(folder.name)
-            return freeze_training_set(settings(), contract, moment, champion).model_dump(mode="json")
+            return freeze_training_set(settings(), contract, as_of, champion).model_dump(mode="json")
 
         @stage_task
-        def train(snapshot: dict, claimed: dict, params: dict | None = None) -> str:
+        def train(snapshot: dict, params: dict | None = None) -> str:
             """Train and export; returns the candidate's URI."""
+            from include.adapters.ledger.ledger import Ledger
             from include.config.settings import settings
             from include.contracts.packages import Snapshot
+            from include.training.claim import requesters
             from include.training.train import train
 
             return train(
                 settings(),
                 folder,
                 Snapshot.model_validate(snapshot),
-                claimed["requested_by"],
+                requesters(Ledger(settings().ledger_uri), claimant(), requested_by()),
                 datetime.now(UTC),
                 hyperparameters=params["hyperparameters"],
                 seed=params["seed"],
@@ -161,7 +163,7 @@ def train_dag(folder: ModelFolder) -> DAG:
             return params["release"]
 
         claimed = claim()
-        judged = evaluate(train(freeze_training_set(claimed), claimed))
+        judged = evaluate(train(freeze_training_set(claimed)))
         registered = register(judged)
         [claimed, judged, registered] >> end_claim()
         request_release = TriggerDagRunOperator(

@@ -53,8 +53,6 @@ class Claim:
 
     as_of: datetime | None
     why: str
-    requested_by: str = SYSTEM
-    """All who asked, joined: whoever triggered the run, and whoever wrote a request it takes on."""
 
 
 def present(settings: Settings, folder: ModelFolder, as_of: datetime) -> Present:
@@ -147,8 +145,20 @@ def claim(
     return Claim(
         as_of=demand.as_of if demand else max(item.as_of for item in wanted),
         why="; ".join(told),
-        requested_by=joined_requesters([actor, *(item.requested_by for item in wanted)]),
     )
+
+
+def requesters(ledger: Ledger, run_id: str, actor: str) -> str:
+    """Return all who asked for the training a run has taken on, joined: none of them may approve it.
+
+    They are read from the ledger whenever they are needed: what a run hands on may be written by others.
+
+    Args:
+        ledger: holds the claim.
+        run_id: the claimant.
+        actor: who triggered the run.
+    """
+    return joined_requesters([actor, *(item.requested_by for item in ledger.held_requests(run_id))])
 
 
 def _reasons(  # noqa: PLR0917 - what `claim` was told

@@ -13,7 +13,7 @@ from include.adapters.ledger.migrate import upgrade
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.retraining import RetrainReason, Training
-from include.training.claim import Demand, Present, claim, due
+from include.training.claim import Demand, Present, claim, due, requesters
 
 CHURN = ModelFolder(REPOSITORY_ROOT / "include" / "models" / "churn")
 AS_OF = datetime(2017, 11, 1, tzinfo=UTC)
@@ -95,7 +95,10 @@ def test_a_woken_run_takes_what_was_requested(ledger):
     ledger.request_retrain("churn", RetrainReason.DRIFT, AS_OF, "ada")
     ledger.request_retrain("churn", RetrainReason.PERFORMANCE, AS_OF + timedelta(days=1), "system")
     taken = claim(ledger, CHURN, "churn_train:one", look=look)
-    assert (AS_OF + timedelta(days=1), "ada") == (taken.as_of, taken.requested_by)
+    assert (AS_OF + timedelta(days=1), "ada") == (
+        taken.as_of,
+        requesters(ledger, "churn_train:one", "system"),
+    )
     assert "drift request; performance request" == taken.why
     assert taken == claim(ledger, CHURN, "churn_train:one", look=look)
 
@@ -107,21 +110,24 @@ def test_all_who_asked_are_named(ledger):
     demand = Demand(AS_OF, LATER)
     for _ in range(2):
         taken = claim(ledger, CHURN, "churn_train:one", look=look, demand=demand, actor="ada")
-        assert (AS_OF, "ada, bob") == (taken.as_of, taken.requested_by)
+        assert (AS_OF, "ada, bob") == (taken.as_of, requesters(ledger, "churn_train:one", "ada"))
 
 
 def test_several_requests_of_a_woken_run_name_each_requester(ledger):
     """Nobody who asked is forgotten for having asked second, or for asking the same."""
     for name in ("uma", "ada", "uma"):
         ledger.request_retrain("churn", RetrainReason.DRIFT, AS_OF, name)
-    assert "ada, uma" == claim(ledger, CHURN, "churn_train:one", look=look).requested_by
+    claim(ledger, CHURN, "churn_train:one", look=look)
+    assert "ada, uma" == requesters(ledger, "churn_train:one", "system")
+    assert "system" == requesters(ledger, "churn_train:another", "system")
 
 
 def test_a_person_gets_what_they_ask_for(ledger):
     """Though nothing is new; what they ask for while just this is trained is not trained again."""
     ledger.record_training(LAST, "system")
     asked = claim(ledger, CHURN, "churn_train:two", look=look, demand=Demand(AS_OF, LATER), actor="ada")
-    assert (AS_OF, "ada", "ada asked for it") == (asked.as_of, asked.requested_by, asked.why)
+    assert (AS_OF, "ada asked for it") == (asked.as_of, asked.why)
+    assert "ada" == requesters(ledger, "churn_train:two", "ada")
     ledger.end_retrain("churn_train:two", "registered 1.0.1", "ada")
     for demand, trains in (
         (Demand(AS_OF, EARLIER), False),
@@ -176,7 +182,8 @@ def test_what_was_asked_while_it_was_trained_is_not_trained_again(ledger):
     ledger.request_retrain("churn", RetrainReason.DATA, AS_OF, "ada")
     ledger.request_retrain("churn", RetrainReason.DRIFT, AS_OF, "bob")
     third = claim(ledger, CHURN, "churn_train:three", look=look)
-    assert (AS_OF, "drift request", "bob") == (third.as_of, third.why, third.requested_by)
+    assert (AS_OF, "drift request") == (third.as_of, third.why)
+    assert "bob" == requesters(ledger, "churn_train:three", "system")
     assert ledger.verify() > 0
 
 

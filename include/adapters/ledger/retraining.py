@@ -69,6 +69,11 @@ class RetrainLedger(Journal):
                 _change(transaction, request, changes, EventKind.RETRAIN_CLAIMED, actor)
             return _read(transaction.connection, _held(run_id))
 
+    def held_requests(self, run_id: str) -> tuple[RetrainRequest, ...]:
+        """Return the requests a run has claimed and not ended."""
+        with self._reading() as connection:
+            return _read(connection, _held(run_id))
+
     def claimants(self, model: str) -> tuple[str, ...]:
         """Return the runs that hold a claim and have not ended it."""
         with self._reading() as connection:
