@@ -17,11 +17,13 @@ _LIBRARIES = ("feast", "duckdb", "pyarrow", "pandas")
 _SIGN = "of_part_"
 """`<part>` stands behind it in the name of what a part says about itself."""
 _ABOUT = ("commit", "commit_dirty", "load_average_before", "figures")
-_NOTES = f"""Medians of runs, each in a process of its own; `_runs` says how many. What is compared took turns; the sizes of
-`growth` and `synthetic` ran one after the other. A figure that ends in `{AT_LEAST}` is a lower bound: that run was stopped when it reached its limit of time or memory.
-`_cpu_seconds` is what the process itself used. Other work slows the wall clock down: each part says how busy
-the machine was before (`load_average_before`, to be read beside its number of cores), and at which commit it
-was measured. Peak memory is that of the whole process, libraries included."""
+_NOTES = f"""Medians of runs, each in a process of its own; `_runs` says how many. What is compared took
+turns; the sizes of `growth` and `synthetic` ran one after the other. A figure that ends in
+`{AT_LEAST}` is a lower bound: that run was stopped when it reached its limit of time or
+memory. `_cpu_seconds` is what the process itself used. Other work slows the wall clock down:
+each part says how busy the machine was before (`load_average_before`, to be read beside its
+number of cores), and at which commit it was measured. Peak memory is that of the whole
+process, libraries included."""
 
 
 def read_figures(folder: Path = BENCHMARKS) -> dict[str, dict[str, Figure]]:
