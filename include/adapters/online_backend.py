@@ -1,16 +1,20 @@
 """Which online store Feast writes and the gateway reads: SQLite under the home folder, or Redis."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from include.config.settings import Settings
 from include.contracts.errors import PlatformError
 
+if TYPE_CHECKING:
+    from redis import Redis
+
 _SECURE = "rediss"
 _SCHEMES = ("redis", _SECURE)
 _PORT = 6379
-_PATIENCE = ("socket_connect_timeout=2", "socket_timeout=10")
+CONNECT_SECONDS, ANSWER_SECONDS = 2, 10
 """Seconds after which a silent server counts as failed."""
+_PATIENCE = (f"socket_connect_timeout={CONNECT_SECONDS}", f"socket_timeout={ANSWER_SECONDS}")
 
 
 def is_redis(settings: Settings) -> bool:
@@ -38,8 +42,23 @@ def redis_connection(url: str) -> str:
     return ",".join(options)
 
 
-def reader_configuration(settings: Settings) -> dict[str, Any]:
-    """Return the `online_store` block of a process that only reads.
+def redis_client(settings: Settings) -> "Redis":
+    """Return a client of the Redis that is the online store; it connects at its first call.
+
+    Raises:
+        PlatformError: the store's URL is wrong.
+    """
+    # Only imported where it is used.
+    from redis import Redis  # noqa: PLC0415
+
+    redis_connection(settings.online_store_url)
+    return Redis.from_url(
+        settings.online_store_url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=ANSWER_SECONDS
+    )
+
+
+def store_configuration(settings: Settings) -> dict[str, Any]:
+    """Return where the store lies, as Feast's `online_store` block has it.
 
     Raises:
         PlatformError: the store's URL is wrong.

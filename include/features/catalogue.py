@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from include.adapters.online_backend import is_redis
-from include.adapters.online_features import PROJECT
+from include.adapters.online_rows import table_of
 from include.adapters.sqlite_stamps import newest_stamp
 from include.config.models import ModelFolder, model_folders
 from include.config.settings import Settings
@@ -62,7 +62,7 @@ def request_features(folders: Iterable[ModelFolder]) -> dict[str, tuple[str, ...
 def freshness(settings: Settings, view: View) -> Freshness:
     """Return how fresh a view is on this machine."""
     days = [date.fromisoformat(path.stem) for path in offline_folder(settings, view.name).glob("*.parquet")]
-    online = None if is_redis(settings) else newest_stamp(settings.online_store, f"{PROJECT}_{view.name}")
+    online = None if is_redis(settings) else newest_stamp(settings.online_store, table_of(view.name))
     return Freshness(max(days, default=None), online)
 
 

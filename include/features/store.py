@@ -12,8 +12,8 @@ from feast import FeatureService, FeatureStore, FeatureView, RepoConfig
 from feast.on_demand_feature_view import OnDemandFeatureView
 
 from include.adapters.files import write_atomically
-from include.adapters.online_backend import is_redis, reader_configuration
-from include.adapters.online_features import PROJECT
+from include.adapters.online_backend import is_redis, store_configuration
+from include.adapters.online_rows import LAYOUT, PROJECT
 from include.config.models import model_folders
 from include.config.settings import Settings
 from include.contracts.canonical import content_hash
@@ -40,7 +40,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "registry_store_type": "include.features.registry_store.AtomicFileRegistryStore",
         },
         "offline_store": {"type": "include.features.asof_store.AsofOfflineStore"},
-        "online_store": reader_configuration(settings)
+        "online_store": store_configuration(settings)
         | {"type": _REDIS_STORE if is_redis(settings) else _SQLITE_STORE},
         "materialization": {"pull_latest_features": True},
         "entity_key_serialization_version": 3,
@@ -139,6 +139,7 @@ def _definitions_hash(
     return content_hash(
         {
             "configuration": configuration(settings),
+            "online_layout": LAYOUT,
             "views": [view.definition.model_dump(mode="json") for view in views.values()],
             "kept": sorted(kept),
             "services": [_service_content(service) for service in services],

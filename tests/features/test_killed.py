@@ -126,7 +126,7 @@ def emptied_log(shop):
 
 DEATHS = (
     *((killed_after_chunk, place) for place in (1, 7, 14, 15, 28)),
-    *((torn_at, 4096 * pages) for pages in (1, 4, 9)),
+    *((torn_at, 4096 * pages) for pages in (1, 3, 5)),
     (killed_at_rename, 1),
     (killed_at_rename, 2),
 )

@@ -108,11 +108,11 @@ def test_an_open_reader_sees_new_values(shop):
 
 
 def test_reading_before_anything_was_materialised(tmp_path):
-    """Without a registry the reader says what is missing, and recovers once it is there."""
+    """Without a store the reader says what is missing, and recovers once it is there."""
     shop = Shop(tmp_path, half_a_year())
     reader = OnlineFeatures(shop.settings)
     wanted = {"customer_spending": ["total_spend_30d"]}
-    with pytest.raises(ServingError, match="the feature registry cannot be read"):
+    with pytest.raises(ServingError, match="was it materialised"):
         reader.read(CUSTOMER, [1], wanted)
     compute_features(shop.settings, on("2017-03-01"), on("2017-03-01"), AS_OF)
     materialize_online(shop.settings, on("2017-03-01"))

@@ -11,6 +11,7 @@ import yaml
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.online_features import OnlineFeatures, OnlineRow
+from include.adapters.online_rows import pack, unpack
 from include.adapters.prediction_log import read
 from include.adapters.source_definitions import SHARED_SOURCES
 from include.config.models import ModelFolder
@@ -125,10 +126,14 @@ def test_an_altered_online_value_is_found(shop):
         (table,) = connection.execute(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE '%customer_spending'"
         ).fetchone()
-        connection.execute(
-            f'UPDATE "{table}" SET value = (SELECT value FROM "{table}" '  # noqa: S608
-            "WHERE feature_name = 'total_spend_30d' ORDER BY entity_key LIMIT 1) "
-            "WHERE feature_name = 'total_spend_30d'"
+        rows = {
+            key: unpack(packed)
+            for key, packed in connection.execute(f'SELECT entity_key, packed FROM "{table}" ORDER BY 1')  # noqa: S608
+        }
+        spend = next(iter(rows.values()))["total_spend_30d"]
+        connection.executemany(
+            f'UPDATE "{table}" SET packed = ? WHERE entity_key = ?',  # noqa: S608
+            [(pack({**values, "total_spend_30d": spend}), key) for key, values in rows.items()],
         )
     serve(shop.settings, shop.churn, CUSTOMERS, NOON)
     assert {"total_spend_30d": 6} == skewed(audit_skew(shop.settings, NOON.date(), AS_OF))
