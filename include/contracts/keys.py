@@ -27,7 +27,7 @@ class ApiKey(BaseModel):
 
     key_id: str
     prefix: str
-    sha256: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Hex SHA-256 of the whole key."""
     models: tuple[str, ...] = Field(min_length=1)
     """Models it may use; `*` means all."""
@@ -36,9 +36,14 @@ class ApiKey(BaseModel):
     expires_at: UtcDatetime | None = None
     revoked_at: UtcDatetime | None = None
 
+    @property
+    def ends_at(self) -> datetime | None:
+        """When the key stops to count: as it expires, or is revoked before that."""
+        return min((end for end in (self.expires_at, self.revoked_at) if end is not None), default=None)
+
     def is_valid(self, now: datetime) -> bool:
         """Say whether the key is neither expired nor revoked."""
-        return all(end is None or now < end for end in (self.expires_at, self.revoked_at))
+        return self.ends_at is None or now < self.ends_at
 
     def allows(self, model: str, verb: Verb) -> bool:
         """Say whether the key's scope covers a verb on a model."""
