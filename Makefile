@@ -6,6 +6,7 @@ export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
 .PHONY: help setup run start demo test test-slow test-faults features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire
+.PHONY: key-issue key-rotate key-revoke keys
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -103,6 +104,18 @@ bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks
 bench-rollback: export NINETY_REPLAY := true
 bench-rollback: setup ## Measure a rollback under load, Airflow down; writes docs/benchmarks/rollback.*
 	@$(PYTHON) -m include.commands.bench_rollback
+
+key-issue: setup ## Issue an API key, shown once: NAME=<name> MODELS=<model,…|*> VERBS=<predict,outcomes,infer,read> [DAYS=…] [RATE=<entities a second> [BURST=…]]
+	@$(PYTHON) -m include.commands.keys issue "$(NAME)" "$(MODELS)" "$(VERBS)" "$(DAYS)" "$(RATE)" "$(BURST)"
+
+key-rotate: setup ## Issue an API key's successor; the key goes on for a while: KEY_ID=<key> OVERLAP=<hours>
+	@$(PYTHON) -m include.commands.keys rotate "$(KEY_ID)" "$(OVERLAP)"
+
+key-revoke: setup ## Refuse an API key from now on: KEY_ID=<key> [REASON=<why>]
+	@$(PYTHON) -m include.commands.keys revoke "$(KEY_ID)" "$(REASON)"
+
+keys: setup ## List all API keys with scope, limit and state; never a secret
+	@$(PYTHON) -m include.commands.keys list
 
 verify-ledger: ## Prove that no ledger event was altered, removed or reordered
 	@$(PYTHON) -m include.commands.verify_ledger

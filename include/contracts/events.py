@@ -38,6 +38,7 @@ class EventKind(StrEnum):
     ALERT_ACKNOWLEDGED = "alert_acknowledged"
     ALERT_RESOLVED = "alert_resolved"
     KEY_ISSUED = "key_issued"
+    KEY_ROTATED = "key_rotated"
     KEY_REVOKED = "key_revoked"
 
 

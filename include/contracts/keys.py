@@ -2,10 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
+from math import ceil
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from include.contracts.moments import UtcDatetime
+
+ANY_MODEL = "*"
+"""Stands for every model there is and will be."""
 
 
 class Verb(StrEnum):
@@ -26,6 +30,8 @@ class ApiKey(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     key_id: str
+    name: str = ""
+    """What people call it; a successor keeps it."""
     prefix: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     """Hex SHA-256 of the whole key."""
@@ -35,6 +41,21 @@ class ApiKey(BaseModel):
     issued_at: UtcDatetime
     expires_at: UtcDatetime | None = None
     revoked_at: UtcDatetime | None = None
+    rate_per_second: float | None = Field(default=None, ge=0.001, le=1_000_000)
+    """Entities a second it may ask about in the long run, to a thousandth; None sets no limit."""
+    burst: int | None = Field(default=None, ge=1, le=1_000_000)
+    """Entities it may ask about at once; None means one second's worth."""
+
+    @model_validator(mode="after")
+    def _limited_as_a_whole(self) -> "ApiKey":
+        if self.burst is not None and self.rate_per_second is None:
+            raise ValueError("a burst needs a rate: without one there is no limit")
+        return self
+
+    @property
+    def most_at_once(self) -> int | None:
+        """The burst in force; None where there is no limit."""
+        return None if self.rate_per_second is None else self.burst or max(1, ceil(self.rate_per_second))
 
     @property
     def ends_at(self) -> datetime | None:
@@ -47,4 +68,4 @@ class ApiKey(BaseModel):
 
     def allows(self, model: str, verb: Verb) -> bool:
         """Say whether the key's scope covers a verb on a model."""
-        return verb in self.verbs and ("*" in self.models or model in self.models)
+        return verb in self.verbs and (ANY_MODEL in self.models or model in self.models)

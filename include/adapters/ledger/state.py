@@ -167,19 +167,21 @@ def _snapshot(row: RowMapping) -> tuple[str, object]:
 def _keys(told: Iterable[LedgerEvent]) -> State:
     found: dict[str, object] = {}
     issued: dict[str, dict[str, Any]] = {}
-    for event in _of(told, EventKind.KEY_ISSUED, EventKind.KEY_REVOKED):
+    for event in _of(told, EventKind.KEY_ISSUED, EventKind.KEY_ROTATED, EventKind.KEY_REVOKED):
         if event.kind is EventKind.KEY_ISSUED:
             issued[event.subject] = event.payload
+        elif event.kind is EventKind.KEY_ROTATED:
+            ends = {"expires_at": event.payload["expires_at"]}
+            issued[event.subject] = {**issued[event.subject], **ends}
         else:
             issued[event.subject] = {**issued[event.subject], "revoked_at": event.recorded_at}
         fields = {name: issued[event.subject].get(name) for name in ApiKey.model_fields}
-        found[event.subject] = (issued[event.subject]["name"], ApiKey.model_validate(fields))
+        found[event.subject] = ApiKey.model_validate(fields)
     return found
 
 
 def _key(row: RowMapping) -> tuple[str, object]:
-    key = ApiKey.model_validate({name: row[name] for name in ApiKey.model_fields})
-    return row["key_id"], (row["name"], key)
+    return row["key_id"], ApiKey.model_validate({name: row[name] for name in ApiKey.model_fields})
 
 
 def _requests(told: Iterable[LedgerEvent]) -> State:

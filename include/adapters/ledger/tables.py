@@ -245,4 +245,6 @@ api_keys = Table(
     Column("issued_at", Moment, nullable=False),
     Column("expires_at", Moment),
     Column("revoked_at", Moment),
+    Column("rate_per_second", Float),
+    Column("burst", Integer),
 )

@@ -1,5 +1,5 @@
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import make_url
@@ -46,12 +46,23 @@ EDITS = {
         "UPDATE versions SET artefact_sha256 = 'other' WHERE version = '1.0.0'",
         r"versions: the row of churn 1\.0\.0 was altered",
     ),
-    "key": ("UPDATE api_keys SET sha256 = 'other' WHERE name = 'kept'", "api_keys: .* was altered"),
+    "key": (
+        "UPDATE api_keys SET sha256 = lower(hex(randomblob(32))) WHERE name = 'kept'",
+        "api_keys: .* was altered",
+    ),
     "key's scope": ("UPDATE api_keys SET models = '[\"*\"]' WHERE name = 'kept'", "api_keys: .* was altered"),
+    "key's limit": (
+        "UPDATE api_keys SET rate_per_second = 1e6 WHERE name = 'kept'",
+        "api_keys: .* was altered",
+    ),
     "key revived": ("UPDATE api_keys SET revoked_at = NULL", "api_keys: .* was altered"),
+    "key outlives its successor's overlap": (
+        "UPDATE api_keys SET expires_at = NULL",
+        "api_keys: .* was altered",
+    ),
     "key added": (
         "INSERT INTO api_keys SELECT 'key-x', name, 'nk_x', sha256, models, verbs, issued_at, expires_at,"
-        " revoked_at FROM api_keys LIMIT 1",
+        " revoked_at, rate_per_second, burst FROM api_keys LIMIT 1",
         "api_keys: the row of key-x was added",
     ),
     "lease taken again": ("UPDATE leases SET closed_at = NULL", "leases: the row of r1 was altered"),
@@ -93,6 +104,8 @@ def test_edited_state_is_found(ledger: Ledger, url: str, kind: str) -> None:
     ledger.issue_key("kept", ["churn"], [Verb.PREDICT], "ada")
     revoked, _ = ledger.issue_key("lost", ["churn"], [Verb.PREDICT], "ada")
     ledger.revoke_key(revoked.key_id, actor="ada", reason="lost")
+    rotated, _ = ledger.issue_key("renewed", ["churn"], [Verb.PREDICT], "ada", rate_per_second=2.5)
+    ledger.rotate_key(rotated.key_id, timedelta(hours=1), actor="ada")
     ledger.abandon("churn", actor="ada", reason="drill")
     ledger.request_retrain("churn", RetrainReason.DATA, NOW, "ada")
     ledger.claim_retrain("churn", "run-1", "ada")
@@ -100,7 +113,7 @@ def test_edited_state_is_found(ledger: Ledger, url: str, kind: str) -> None:
         alert = ledger.raise_alert(AlertContent(kind="data_quality", subject=subject, message="stale"), "ada")
         ledger.acknowledge_alert(alert.alert_id, "olga")
     ledger.resolve_alert(alert.alert_id, "olga", "mended")
-    assert ledger.verify() == 20
+    assert ledger.verify() == 23
     edit, message = EDITS[kind]
     with sqlite3.connect(str(make_url(url).database)) as raw:
         for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():

@@ -6,9 +6,11 @@ import pytest
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
 from include.contracts.errors import ConflictError, LedgerError
+from include.contracts.events import EventKind
 from include.contracts.keys import Verb
 from include.contracts.retraining import RetrainReason
 from tests.adapters.ledger.changes import register, route_to
+from tests.adapters.ledger.conftest import START
 
 AS_OF = datetime(2017, 10, 1, tzinfo=UTC)
 
@@ -91,6 +93,49 @@ def test_key_can_be_revoked(ledger: Ledger) -> None:
     assert ledger.verify() == 2
     with pytest.raises(LedgerError, match="no API key 'key-x'"):
         ledger.revoke_key("key-x", actor="ada", reason="lost")
+
+
+def test_a_rotated_key_goes_on_for_its_overlap(ledger: Ledger) -> None:
+    """The successor has name, scope, limit and lifetime of the old key, which ends with the overlap."""
+    day = timedelta(days=1)
+    old, _ = ledger.issue_key(
+        "laptop", ["churn"], [Verb.PREDICT], "ada", START + 30 * day, rate_per_second=2.5, burst=10
+    )
+    new, secret = ledger.rotate_key(old.key_id, timedelta(hours=24), actor="olga")
+    kept = {"name", "models", "verbs", "rate_per_second", "burst"}
+    assert new.model_dump(include=kept) == old.model_dump(include=kept)
+    assert new.sha256 == sha256(secret.encode()).hexdigest()
+    assert new.expires_at == new.issued_at + 30 * day - (old.issued_at - START)
+    ended, held = ledger.api_keys()
+    assert held == new
+    assert ended == old.model_copy(update={"expires_at": new.issued_at + day})
+    told = ledger.events(kind=EventKind.KEY_ROTATED)[0]
+    assert (old.key_id, "olga", new.key_id) == (told.subject, told.actor, told.payload["successor"])
+    assert ledger.verify() == 3
+
+
+def test_rotation_never_prolongs_a_key(ledger: Ledger) -> None:
+    """A key that ends before the overlap does ends when it would have; a second rotation changes neither."""
+    expires_at = START + timedelta(hours=1)
+    old, _ = ledger.issue_key("laptop", ["churn"], [Verb.PREDICT], "ada", expires_at)
+    for overlap in (timedelta(hours=24), timedelta(hours=48)):
+        ledger.rotate_key(old.key_id, overlap, actor="ada")
+        assert expires_at == ledger.api_keys()[0].expires_at
+    assert ledger.verify() == 5
+
+
+def test_a_key_that_no_longer_counts_has_no_successor(ledger: Ledger) -> None:
+    """Nothing is issued in place of a revoked key, nor of one that an overlap of nothing has ended."""
+    revoked, _ = ledger.issue_key("lost", ["churn"], [Verb.PREDICT], "ada")
+    ledger.revoke_key(revoked.key_id, actor="ada", reason="lost")
+    ended, _ = ledger.issue_key("renewed", ["churn"], [Verb.PREDICT], "ada")
+    ledger.rotate_key(ended.key_id, timedelta(0), actor="ada")
+    for key in (revoked, ended):
+        with pytest.raises(LedgerError, match="issue a new one"):
+            ledger.rotate_key(key.key_id, timedelta(hours=1), actor="ada")
+    assert len(ledger.api_keys()) == 3
+    with pytest.raises(LedgerError, match="no API key 'key-x'"):
+        ledger.rotate_key("key-x", timedelta(hours=1), actor="ada")
 
 
 def test_requests_make_one_run(ledger: Ledger) -> None:

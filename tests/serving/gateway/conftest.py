@@ -23,6 +23,7 @@ from include.contracts.errors import ServingError
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.predictions import FeatureValue, PredictionRow
 from include.contracts.routes import EntityKey, ModelRoute, RouteSnapshot
+from serving.gateway.ports import LedgerReader
 from serving.gateway.server import gateway
 
 NOW = datetime(2017, 11, 1, 12, tzinfo=UTC)
@@ -121,10 +122,12 @@ class MemoryLedger:
     snapshot: RouteSnapshot | None
     keys: tuple[ApiKey, ...]
     is_down: bool = False
+    asked_while_down: int = 0
 
     def snapshot_id(self) -> str | None:
         """Return the id of the routes."""
         if self.is_down:
+            self.asked_while_down += 1
             raise OSError("the ledger is down")
         return self.snapshot.snapshot_id if self.snapshot else None
 
@@ -245,10 +248,14 @@ def serving(
     *,
     settings: Mapping[str, object] | None = None,
     ledger_is_down: bool = False,
+    opened: Callable[[], LedgerReader] | None = None,
     may_load: Event | None = None,
     **changes: object,
 ) -> Iterator[Stage]:
-    """Run a gateway; `changes` go into the route of churn, `settings` into the settings."""
+    """Run a gateway; `changes` go into the route of churn, `settings` into the settings.
+
+    `opened` opens another ledger than the one in memory.
+    """
     servicer, endpoint = triton
     port = free_port()
     current = Settings(home=home, gateway_port=port, **{"deadline_seconds": 60.0, **(settings or {})})
@@ -265,7 +272,7 @@ def serving(
             may_load.wait(10)
         return features
 
-    app = gateway(current, load, lambda: ledger, lambda: NOW)
+    app = gateway(current, load, opened or (lambda: ledger), lambda: NOW)
     config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools", ws="none")
     server = uvicorn.Server(config)
     thread = Thread(target=server.run)
