@@ -9,6 +9,7 @@ import numpy.typing as npt
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from include.adapters.tensors import DATATYPES, SCORE, Tensors, serialise
+from include.adapters.trace_propagation import trace_metadata
 from include.contracts.errors import DeadlineError, ModelError, ModelUnavailableError, ServingError
 
 _OPTIONS = (
@@ -43,7 +44,9 @@ class TritonInference:
         """
         request = _infer_request(triton_model, tensors)
         try:
-            response = await self._stub(endpoint).ModelInfer(request, timeout=timeout_seconds)
+            response = await self._stub(endpoint).ModelInfer(
+                request, timeout=timeout_seconds, metadata=trace_metadata()
+            )
         except grpc.aio.AioRpcError as error:
             raise _serving_error(endpoint, triton_model, error) from error
         return _score(triton_model, response, len(next(iter(tensors.values()))), outputs)

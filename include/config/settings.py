@@ -95,6 +95,12 @@ class Settings(BaseSettings):
     segment_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the prediction log starts a new segment."""
 
+    otlp_endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")
+    """Base URL of an OpenTelemetry collector (OTLP over HTTP) the gateway sends spans to; empty: none."""
+
+    trace_share: float = Field(default=0.01, ge=0, le=1)
+    """Share of the requests without a `traceparent` that start a trace, where spans are sent."""
+
     @model_validator(mode="after")
     def _no_unknown_variable(self) -> "Settings":
         known = {f"NINETY_{name.upper()}" for name in type(self).model_fields}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from logging import getLogger
 from time import monotonic
 from uuid import uuid4
@@ -10,6 +11,7 @@ from serving.gateway.endpoints import Endpoint
 from serving.gateway.messages import Message, Receive, Request, Response, Scope, Send, refused
 from serving.gateway.problems import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem
 from serving.gateway.telemetry import Telemetry
+from serving.gateway.tracing import HEADER, RequestTrace, Tracing
 
 _log = getLogger(__name__)
 
@@ -47,9 +49,12 @@ class Router:
 class Gateway:
     """The application; the lifespan opens and closes what its endpoints use."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], telemetry: Telemetry, lifespan: Lifespan) -> None:
+    def __init__(
+        self, endpoints: Iterable[Endpoint], telemetry: Telemetry, tracing: Tracing, lifespan: Lifespan
+    ) -> None:
         self._router = Router(endpoints)
         self._telemetry = telemetry
+        self._tracing = tracing
         self._lifespan = lifespan
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,6 +68,7 @@ class Gateway:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope["method"], scope["path"], dict(scope["headers"]), receive, monotonic())
+        request.trace = self._tracing.begin(request.method, request.headers)
         template = "unknown"
         try:
             endpoint, matched = self._router.find(request.method, request.path)
@@ -74,9 +80,8 @@ class Gateway:
             response = self._refused(problem, request)
         except Exception:  # noqa: BLE001 - every bug becomes a 500 with an id; the log has the traceback
             response = self._failed(request)
-        self._telemetry.requests.labels(template, str(response.status)).inc()
-        self._telemetry.observe("total", monotonic() - request.arrived)
-        await response.send(send)
+        self._telemetry.answered(template, response.status, monotonic() - request.arrived)
+        await (response if request.trace is None else _traced(response, template, request.trace)).send(send)
 
     def _refused(self, problem: Problem, request: Request) -> Response:
         fields = {
@@ -86,13 +91,19 @@ class Gateway:
             "problem": problem.kind.slug,
             "key_id": request.key_id,
             "model": request.model,
+            "trace_id": _trace_id(request),
         }
         _log.warning("request refused", extra={"fields": fields})
         return refused(problem, request.path)
 
     def _failed(self, request: Request) -> Response:
         error_id = uuid4().hex
-        fields = {"error_id": error_id, "method": request.method, "path": request.path}
+        fields = {
+            "error_id": error_id,
+            "method": request.method,
+            "path": request.path,
+            "trace_id": _trace_id(request),
+        }
         _log.exception("request failed", extra={"fields": fields})
         return refused(Problem(INTERNAL, f"the gateway's log knows more under {error_id}"), request.path)
 
@@ -108,6 +119,16 @@ async def _expect(receive: Receive, kind: str) -> None:
     message: Message = await receive()
     if message["type"] != kind:
         raise ValueError(f"expected {kind}, got {message['type']}")
+
+
+def _traced(response: Response, route: str, trace: RequestTrace) -> Response:
+    """End a request's part in its trace and name the trace in the answer."""
+    trace.end(route, response.status)
+    return replace(response, headers=(*response.headers, (HEADER, trace.context.trace_id.encode())))
+
+
+def _trace_id(request: Request) -> str | None:
+    return None if request.trace is None else request.trace.context.trace_id
 
 
 def _matched(pattern: list[str], segments: list[str]) -> dict[str, str] | None:

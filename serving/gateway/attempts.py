@@ -15,6 +15,7 @@ from serving.gateway.ladder import Assignment, assign, rungs
 from serving.gateway.problems import FEATURES_UNAVAILABLE, MODEL_UNAVAILABLE, Problem
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.schemas import Prediction
+from serving.gateway.tracing import RequestTrace
 
 _NOTHING = Enriched({}, {}, None)
 
@@ -30,6 +31,7 @@ class Ask:
     predicted_at: datetime
     arrived: float
     """Monotonic seconds."""
+    trace: RequestTrace | None = None
 
 
 @dataclass(slots=True)

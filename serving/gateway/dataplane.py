@@ -25,6 +25,7 @@ from serving.gateway.problems import (
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.request_window import RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
+from serving.gateway.tracing import RequestTrace
 from serving.gateway.validation import entities_of
 
 READY_SECONDS = 1.0
@@ -86,7 +87,7 @@ class Dataplane:
         return self._pipelines[model]
 
     async def predict(
-        self, key: ApiKey, model: str, body: bytes, moment: datetime
+        self, key: ApiKey, model: str, body: bytes, moment: datetime, trace: RequestTrace | None = None
     ) -> Prediction | Predictions:
         """Answer a predict request at a moment of event time.
 
@@ -98,7 +99,10 @@ class Dataplane:
         request = decoded(_predict_request, body)
         values = entities_of(request, pipeline.context.route, self.backends.max_batch)
         body_sha256 = sha256(body).hexdigest()
-        asks = [Ask(value, request.request_id, body_sha256, key.key_id, moment, arrived) for value in values]
+        asks = [
+            Ask(value, request.request_id, body_sha256, key.key_id, moment, arrived, trace)
+            for value in values
+        ]
         is_many = isinstance(request.entities, list)
         if request.request_id is None:
             return await _answer(pipeline, asks, is_many=is_many)

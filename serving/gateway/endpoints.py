@@ -107,7 +107,7 @@ class Endpoints:
         request.model = path["model"]
         request.check_media_type(JSON)
         body = await request.body(self._body_limit, self._body_timeout)
-        return answered(await self._dataplane.predict(key, path["model"], body, moment))
+        return answered(await self._dataplane.predict(key, path["model"], body, moment, request.trace))
 
     async def outcomes(self, request: Request, _: dict[str, str]) -> Response:
         """POST /v1/outcomes."""
@@ -125,7 +125,13 @@ class Endpoints:
         body = await request.body(self._body_limit, self._body_timeout)
         size = _json_size(request, len(body))
         answer, raw = await self._protocol.infer(
-            key, path["model"], path.get("version"), body=body, json_size=size, moment=moment
+            key,
+            path["model"],
+            path.get("version"),
+            body=body,
+            json_size=size,
+            moment=moment,
+            trace=request.trace,
         )
         content = encode(answer)
         if not raw:

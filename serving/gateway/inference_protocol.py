@@ -1,6 +1,7 @@
 """Open Inference Protocol v2: model-ready tensors, keyed, validated and logged, never enriched."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -27,6 +28,7 @@ from serving.gateway.problems import (
     Problem,
 )
 from serving.gateway.schemas import InferRequest, InferResponse, ModelMetadata, ServerMetadata, TensorMetadata
+from serving.gateway.tracing import RequestTrace
 from serving.gateway.validation import check_features
 from serving.gateway.wire_tensors import read_tensors, score_output, widths
 
@@ -88,6 +90,7 @@ class InferenceProtocol:
         body: bytes,
         json_size: int,
         moment: datetime,
+        trace: RequestTrace | None = None,
     ) -> tuple[InferResponse, bytes]:
         """Answer an infer request whose JSON takes the first `json_size` bytes of its body.
 
@@ -106,10 +109,15 @@ class InferenceProtocol:
         score_output(request, np.zeros((0, 1), np.float32))  # refuses before the model is asked
         request_id, digest = request.id or None, sha256(body).hexdigest()
         call = _Call(key, pipeline, served, request_id, digest, moment, arrived, rows)
-        score, ids = await self._scored(call, tensors)
+        with self._traced(model, trace):
+            score, ids = await self._scored(call, tensors)
         output, raw = score_output(request, score)
         parameters: dict[str, str | int | float | bool] = {"prediction_ids": ",".join(ids)}
         return InferResponse(model, served.version, [output], request.id, parameters), raw
+
+    def _traced(self, model: str, trace: RequestTrace | None) -> AbstractContextManager[None]:
+        tracing = self._dataplane.backends.tracing
+        return nullcontext() if trace is None else tracing.calls(model, [trace])
 
     async def _scored(self, call: _Call, tensors: Tensors) -> tuple[npt.NDArray[np.float32], list[str]]:
         try:
@@ -138,6 +146,7 @@ class InferenceProtocol:
             backends.telemetry.log_bytes.inc(backends.log.append(rows))
         except LogWriteError as failure:
             raise Problem(LOG_UNAVAILABLE, "the prediction could not be logged") from failure
+        backends.telemetry.logged(rows)
         return [row.prediction_id for row in rows]
 
     def _served(

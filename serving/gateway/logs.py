@@ -2,6 +2,8 @@
 
 import json
 import logging
+import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +18,22 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            **getattr(record, "fields", {}),
+            **{name: value for name, value in getattr(record, "fields", {}).items() if value is not None},
         }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            line["traceback"] = "".join(_traceback(record.exc_info[1]))
         return json.dumps(line, ensure_ascii=False)
+
+
+def _traceback(error: BaseException) -> Iterator[str]:
+    """Yield where an error and what led to it were raised; messages may hold values, the system's do not."""
+    earlier = error.__cause__ or error.__context__
+    if earlier is not None:
+        yield from _traceback(earlier)
+        yield "\nthen:\n"
+    yield from traceback.format_tb(error.__traceback__)
+    message = f": {error.strerror}" if isinstance(error, OSError) else ""
+    yield f"{type(error).__module__}.{type(error).__qualname__}{message}\n"
 
 
 def configure_logging() -> None:

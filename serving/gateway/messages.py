@@ -15,6 +15,7 @@ from serving.gateway.problems import (
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
+from serving.gateway.tracing import RequestTrace
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,6 +40,7 @@ class Request:
     arrived: float
     key_id: str | None = None
     model: str | None = None
+    trace: RequestTrace | None = None
 
     def header(self, name: bytes) -> str | None:
         """Return a header's value; `name` in lower case."""

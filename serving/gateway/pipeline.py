@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from datetime import datetime
 from logging import getLogger
 from math import isfinite
@@ -31,6 +32,7 @@ from serving.gateway.problems import LOG_UNAVAILABLE, Problem
 from serving.gateway.request_features import RequestFeatures
 from serving.gateway.schemas import Prediction
 from serving.gateway.telemetry import Telemetry
+from serving.gateway.tracing import Propagation, Tracing
 from serving.gateway.validation import check_features
 
 _log = getLogger(__name__)
@@ -49,6 +51,7 @@ class Backends:
     telemetry: Telemetry
     max_batch: int
     deadline_seconds: float
+    tracing: Tracing = field(default_factory=Propagation)
 
 
 class Pipeline:
@@ -84,15 +87,19 @@ class Pipeline:
 
     async def _answer(self, asks: Sequence[Ask]) -> list[Prediction | BaseException]:
         telemetry = self._backends.telemetry
-        telemetry.batch_size.observe(len(asks))
+        telemetry.batch_sizes.of(self.context.route.model).observe(len(asks))
         attempts = [self.context.attempt(ask) for ask in asks]
         with telemetry.stage("features"):
             rows = await self._read(attempts)
-        with telemetry.stage("model"):
+        with telemetry.stage("model"), self._traced(asks):
             await self._climb(attempts, rows)
         with telemetry.stage("log"):
             self._log(attempts)
         return [attempt.problem or self.context.answer(attempt) for attempt in attempts]
+
+    def _traced(self, asks: Sequence[Ask]) -> AbstractContextManager[None]:
+        traces = [ask.trace for ask in asks if ask.trace is not None]
+        return self._backends.tracing.calls(self.context.route.model, traces) if traces else nullcontext()
 
     async def _read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
         """One enrichment read for the batch; when it fails, every attempt goes without."""
@@ -202,9 +209,7 @@ class Pipeline:
                 attempt.refuse(Problem(LOG_UNAVAILABLE, "the prediction could not be logged"))
             return
         self._backends.telemetry.log_bytes.inc(written)
-        for row in rows:
-            if row.fallback_reason is not None:
-                self._backends.telemetry.fallbacks.labels(row.model, row.fallback_reason).inc()
+        self._backends.telemetry.logged(rows)
 
 
 def pipelines(contexts: Mapping[str, RouteContext], backends: Backends) -> dict[str, Pipeline]:

@@ -1,5 +1,6 @@
 """Puts the gateway together: logs, feature store, Triton, ledger, application."""
 
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader, LedgerReader
 from serving.gateway.routes import RoutePoller
 from serving.gateway.telemetry import Telemetry
+from serving.gateway.tracing import Propagation, Tracing
 
 _log = getLogger(__name__)
 
@@ -49,6 +51,7 @@ def gateway(
     """
     telemetry, features = Telemetry(), LoadedLater(load_features)
     _report("predictions", recover(settings.predictions_folder), telemetry)
+    tracing = tracing_of(settings)
     inference, executor = TritonInference(), ThreadPoolExecutor(1, thread_name_prefix="features")
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
@@ -63,6 +66,7 @@ def gateway(
             telemetry=telemetry,
             max_batch=settings.max_batch,
             deadline_seconds=settings.deadline_seconds,
+            tracing=tracing,
         ),
         settings.request_window,
         partial(transform_of, settings),
@@ -81,6 +85,7 @@ def gateway(
             executor.shutdown()
             log.close()
             outcome_log.close()
+            await to_thread(tracing.close)
 
     endpoints = Endpoints(
         dataplane,
@@ -89,7 +94,16 @@ def gateway(
         body_timeout=settings.body_timeout_seconds,
         replay=settings.replay,
     ).all()
-    return Gateway((*endpoints, *documentation(endpoints)), telemetry, lifespan)
+    return Gateway((*endpoints, *documentation(endpoints)), telemetry, tracing, lifespan)
+
+
+def tracing_of(settings: Settings) -> Tracing:
+    """Return how requests take part in traces; what exports spans is imported only where it is used."""
+    if not settings.otlp_endpoint:
+        return Propagation()
+    from serving.gateway.spans import Spans, otlp_exporter  # noqa: PLC0415
+
+    return Spans(otlp_exporter(settings.otlp_endpoint), settings.trace_share)
 
 
 def transform_of(settings: Settings, model: str, name: str) -> Transform:

@@ -151,6 +151,7 @@ class FaultyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, int]] = []
+        self.metadata: list[dict[str, str]] = []
         self.faults: dict[str, Fault] = {}
         self.unloaded: set[str] = set()
         self.asked_ready = 0
@@ -168,6 +169,7 @@ class FaultyTriton(service_pb2_grpc.GRPCInferenceServiceServicer):
         rows, width = request.inputs[0].shape
         numeric = np.frombuffer(request.raw_input_contents[0], np.float32).reshape(rows, width)
         self.calls.append((request.model_name, rows))
+        self.metadata.append(dict(context.invocation_metadata()))
         self.gate.wait(10)
         code = self.faults.get(request.model_name, lambda _: None)(numeric)
         if request.model_name in self.unloaded:
