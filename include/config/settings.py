@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     max_batch: int = Field(default=256, ge=1)
     """Most entities the gateway sends to Triton in one call."""
 
+    batches_in_flight: int = Field(default=2, ge=1)
+    """Batches of a model the gateway has under way at once; what queues meanwhile becomes the next one."""
+
     deadline_seconds: float = Field(default=2.0, gt=0)
     """Longest the gateway waits for Triton before it falls back."""
 

@@ -20,7 +20,7 @@ class FeatureFlaw(StrEnum):
     INVALID_FEATURES = "invalid-features"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class UsableFeatures:
     """What of an entity's features may be used at a moment."""
 
@@ -84,7 +84,9 @@ def usable_features(
             stale.append(view)
         else:
             used[view] = stamp
-            taken.update((name, features[view].get(name)) for name in names)
+            values = features[view]
+            for name in names:
+                taken[name] = values.get(name)
             continue
         used[view] = None
         taken.update((name, None) for name in names)

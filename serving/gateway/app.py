@@ -7,14 +7,17 @@ from logging import getLogger
 from time import monotonic
 from uuid import uuid4
 
-from serving.gateway.endpoints import Endpoint
-from serving.gateway.messages import Message, Receive, Request, Response, Scope, Send, refused
-from serving.gateway.problems import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Problem
+from serving.gateway.dataplane import Answered
+from serving.gateway.endpoints import PREDICT, PREDICT_PREFIX, Endpoint
+from serving.gateway.messages import Message, Receive, Request, Response, Scope, Send, answered, refused
+from serving.gateway.problems import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, REQUEST_TIMEOUT, Problem
+from serving.gateway.schemas import Prediction, Predictions
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import HEADER, RequestTrace, Tracing
 
 _log = getLogger(__name__)
 
+Predicting = Callable[[Request, str], Callable[[bytes, Answered], None]]
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 
 
@@ -50,12 +53,34 @@ class Gateway:
     """The application; the lifespan opens and closes what its endpoints use."""
 
     def __init__(
-        self, endpoints: Iterable[Endpoint], telemetry: Telemetry, tracing: Tracing, lifespan: Lifespan
+        self,
+        endpoints: Iterable[Endpoint],
+        predicting: Predicting,
+        telemetry: Telemetry,
+        tracing: Tracing,
+        lifespan: Lifespan,
+        *,
+        body_limit: int,
+        patience_seconds: float,
     ) -> None:
+        """Put the application together.
+
+        Args:
+            endpoints: what answers, by method and path.
+            predicting: admits a predict request of a model, see `Endpoints.predicting`.
+            telemetry: counts and times requests.
+            tracing: lets requests take part in traces.
+            lifespan: opens and closes what the endpoints use.
+            body_limit: largest body, in bytes.
+            patience_seconds: longest a caller may take to send a request.
+        """
         self._router = Router(endpoints)
+        self._predicting = predicting
         self._telemetry = telemetry
         self._tracing = tracing
         self._lifespan = lifespan
+        self.body_limit = body_limit
+        self.patience_seconds = patience_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection's request, or follow the server's lifespan."""
@@ -66,8 +91,39 @@ class Gateway:
         else:
             raise ValueError(f"the gateway speaks HTTP only, not {scope['type']}")
 
+    def predict(self, request: Request, body: bytes, respond: Callable[[Response], None]) -> None:
+        """Answer a predict request whose body is whole, by a callback: the server's short way.
+
+        It does what the endpoint does, without a task and a future of its own.
+        """
+        request.trace = self._tracing.begin(request.method, request.headers)
+
+        def done(result: Prediction | Predictions | BaseException) -> None:
+            respond(self._ended(PREDICT, request, self._response(request, result)))
+
+        try:
+            self._predicting(request, request.path[len(PREDICT_PREFIX) :])(body, done)
+        except Exception as error:  # noqa: BLE001 - what is no refusal becomes a 500, see _response
+            done(error)
+
+    def give_up(self, request: Request, respond: Callable[[Response], None]) -> None:
+        """Refuse a predict request whose body did not arrive in time."""
+        late = Problem(REQUEST_TIMEOUT, f"no whole body within {self.patience_seconds:g} s")
+        respond(self._ended(PREDICT, request, self._refused(late, request)))
+
+    def _response(self, request: Request, result: Prediction | Predictions | BaseException) -> Response:
+        if isinstance(result, Problem):
+            return self._refused(result, request)
+        if isinstance(result, BaseException):
+            return self._failed(request, result)
+        return answered(result)
+
+    def _ended(self, template: str, request: Request, response: Response) -> Response:
+        self._telemetry.answered(template, response.status, monotonic() - request.arrived)
+        return response if request.trace is None else _traced(response, template, request.trace)
+
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope["method"], scope["path"], dict(scope["headers"]), receive, monotonic())
+        request = Request(scope["method"], scope["path"], dict(scope["headers"]), monotonic(), receive)
         request.trace = self._tracing.begin(request.method, request.headers)
         template = "unknown"
         try:
@@ -78,10 +134,9 @@ class Gateway:
             return  # the caller went away before its body was whole
         except Problem as problem:
             response = self._refused(problem, request)
-        except Exception:  # noqa: BLE001 - every bug becomes a 500 with an id; the log has the traceback
-            response = self._failed(request)
-        self._telemetry.answered(template, response.status, monotonic() - request.arrived)
-        await (response if request.trace is None else _traced(response, template, request.trace)).send(send)
+        except Exception as error:  # noqa: BLE001 - every bug becomes a 500 with an id; the log has the traceback
+            response = self._failed(request, error)
+        await self._ended(template, request, response).send(send)
 
     def _refused(self, problem: Problem, request: Request) -> Response:
         fields = {
@@ -96,7 +151,7 @@ class Gateway:
         _log.warning("request refused", extra={"fields": fields})
         return refused(problem, request.path)
 
-    def _failed(self, request: Request) -> Response:
+    def _failed(self, request: Request, error: BaseException) -> Response:
         error_id = uuid4().hex
         fields = {
             "error_id": error_id,
@@ -104,7 +159,7 @@ class Gateway:
             "path": request.path,
             "trace_id": _trace_id(request),
         }
-        _log.exception("request failed", extra={"fields": fields})
+        _log.error("request failed", exc_info=error, extra={"fields": fields})
         return refused(Problem(INTERNAL, f"the gateway's log knows more under {error_id}"), request.path)
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -1,6 +1,6 @@
 """One entity on its way through a batch: what was asked, what became of it, the row and the answer."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -11,7 +11,7 @@ from include.contracts.predictions import FallbackReason, PredictionRow, Source,
 from include.contracts.routes import ModelRoute, VersionRoute
 from include.contracts.signatures import Task
 from serving.gateway.freshness import Enriched
-from serving.gateway.ladder import Assignment, assign, rungs
+from serving.gateway.ladder import CHALLENGER, CHAMPION, Assignment, assign, rungs
 from serving.gateway.problems import FEATURES_UNAVAILABLE, MODEL_UNAVAILABLE, Problem
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.schemas import Prediction
@@ -20,9 +20,9 @@ from serving.gateway.tracing import RequestTrace
 _NOTHING = Enriched({}, {}, None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
-    """One entity of one request."""
+    """One entity of one request; never changed, but freezing it would cost a microsecond a request."""
 
     value: int | str
     request_id: str | None
@@ -47,7 +47,7 @@ class Attempt:
     enriched: Enriched = _NOTHING
     outputs: tuple[float, ...] | None = None
     reason: FallbackReason | None = None
-    errors: list[str] = field(default_factory=list)
+    errors: tuple[str, ...] = ()
     problem: Problem | None = None
 
     @property
@@ -64,7 +64,7 @@ class Attempt:
     def refuse(self, problem: Problem) -> None:
         """End the attempt without an answer."""
         self.problem = problem
-        self.errors.append(f"{problem.kind.slug}: {problem.detail}")
+        self.errors = (*self.errors, f"{problem.kind.slug}: {problem.detail}")
 
     def lose_features(self, error: str) -> None:
         """Go without features: no version can be asked, only the default score answers."""
@@ -72,14 +72,14 @@ class Attempt:
             if isinstance(default, tuple):
                 self.rung, self.outputs = rung, default
                 self.reason = FallbackReason.FEATURES_UNAVAILABLE
-                self.errors.append(error)
+                self.errors = (*self.errors, error)
                 return
         self.refuse(Problem(FEATURES_UNAVAILABLE, error))
 
     def fall(self, reason: FallbackReason, error: str) -> None:
         """Step to the next rung; past the last one the attempt is refused."""
         self.reason = self.reason or reason
-        self.errors.append(error)
+        self.errors = (*self.errors, error)
         self.rung += 1
         if self.rung >= len(self.ladder):
             self.problem = Problem(MODEL_UNAVAILABLE, "no version could answer and no fallback is left")
@@ -105,12 +105,16 @@ class RouteContext:
                 merged.setdefault(view, {}).update(dict.fromkeys(names))
         return {view: tuple(names) for view, names in merged.items()}
 
+    @cached_property
+    def ladders(self) -> dict[str, tuple[VersionRoute | tuple[float, ...], ...]]:
+        """What may answer, in order, by variant."""
+        return {variant: rungs(self.route, variant) for variant in (CHAMPION, CHALLENGER)}
+
     def attempt(self, ask: Ask) -> Attempt:
         """Start an attempt: the unit is assigned and its ladder known."""
         unit = self.route.entity.canonical(ask.value)
         assignment = assign(self.route, unit)
-        ladder = rungs(self.route, assignment.variant)
-        return Attempt(ask, unit, uuid7(ask.predicted_at), assignment, ladder)
+        return Attempt(ask, unit, uuid7(ask.predicted_at), assignment, self.ladders[assignment.variant])
 
     def row(self, attempt: Attempt, recorded_at: datetime, now: float) -> PredictionRow:
         """Return the log row of an ended attempt; `now` in monotonic seconds."""

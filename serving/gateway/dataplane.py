@@ -1,7 +1,7 @@
 """The data plane: knows keys, routes and pipelines, and no transport."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from time import monotonic
@@ -28,6 +28,9 @@ from serving.gateway.schemas import Prediction, Predictions, PredictRequest
 from serving.gateway.tracing import RequestTrace
 from serving.gateway.validation import entities_of
 
+Answered = Callable[[Prediction | Predictions | BaseException], None]
+"""Gets an answer, or the exception that stands for it; it must not raise."""
+
 READY_SECONDS = 1.0
 """How long an answer about readiness holds."""
 
@@ -45,6 +48,7 @@ class Dataplane:
         self._pipelines: dict[str, Pipeline] | None = None
         self._retired: Mapping[str, str] = {}
         self._keys = KeyRing()
+        self._running: set[asyncio.Task[Prediction | Predictions]] = set()
         self._readiness: asyncio.Future[list[str]] | None = None
         self._looked_at = 0.0
 
@@ -86,13 +90,22 @@ class Dataplane:
             raise Problem(UNKNOWN_MODEL, f"no route for a model {model!r}")
         return self._pipelines[model]
 
-    async def predict(
-        self, key: ApiKey, model: str, body: bytes, moment: datetime, trace: RequestTrace | None = None
-    ) -> Prediction | Predictions:
-        """Answer a predict request at a moment of event time.
+    def ask(
+        self,
+        key: ApiKey,
+        model: str,
+        body: bytes,
+        moment: datetime,
+        done: Answered,
+        *,
+        trace: RequestTrace | None = None,
+    ) -> None:
+        """Answer a predict request at a moment of event time; `done` gets the answer or what stands for it.
+
+        A request for one entity, which is nearly every one, waits in its model's queue and nowhere else.
 
         Raises:
-            Problem: the request is refused or, for one entity, cannot be answered.
+            Problem: the request is refused at once; `done` is not called then.
         """
         arrived = monotonic()
         pipeline = self.pipeline(key, model, Verb.PREDICT)
@@ -104,13 +117,21 @@ class Dataplane:
             for value in values
         ]
         is_many = isinstance(request.entities, list)
-        if request.request_id is None:
+        if request.request_id is None and not is_many:
+            pipeline.submit(asks[0], done)
+            return
+        answer = self._answer(pipeline, asks, (key.key_id, model, request.request_id), is_many=is_many)
+        self._running.add(task := asyncio.create_task(answer))
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda ended: done(_outcome(ended)))
+
+    async def _answer(
+        self, pipeline: Pipeline, asks: list[Ask], window_key: tuple[str, str, str | None], *, is_many: bool
+    ) -> Prediction | Predictions:
+        if window_key[-1] is None:
             return await _answer(pipeline, asks, is_many=is_many)
         return await self._window.once(
-            (key.key_id, model, request.request_id),
-            body_sha256,
-            len(asks),
-            lambda: _answer(pipeline, asks, is_many=is_many),
+            window_key, asks[0].body_sha256, len(asks), lambda: _answer(pipeline, asks, is_many=is_many)
         )
 
     async def unready(self) -> list[str]:
@@ -126,8 +147,6 @@ class Dataplane:
     async def _look(self) -> list[str]:
         if not self._pipelines:
             return ["no routes"]
-        if not self.backends.features.is_loaded:
-            return ["the feature store is not loaded"]
         wanted = [
             (pipeline.context.route.model, version)
             for pipeline in self._pipelines.values()
@@ -149,6 +168,12 @@ class Dataplane:
 async def _answer(pipeline: Pipeline, asks: list[Ask], *, is_many: bool) -> Prediction | Predictions:
     results = await pipeline.predict(asks)
     return _several(pipeline, results) if is_many else _answered(results[0])
+
+
+def _outcome(ended: "asyncio.Task[Prediction | Predictions]") -> Prediction | Predictions | BaseException:
+    if ended.cancelled():
+        return asyncio.CancelledError()
+    return ended.exception() or ended.result()
 
 
 def _answered(result: Prediction | BaseException) -> Prediction:

@@ -1,5 +1,6 @@
 """The endpoints: what each path answers, in terms of the data plane."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,7 +9,7 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from include.contracts.keys import ApiKey
-from serving.gateway.dataplane import Dataplane
+from serving.gateway.dataplane import Answered, Dataplane
 from serving.gateway.inference_protocol import SERVER, InferenceProtocol
 from serving.gateway.messages import BINARY, JSON, Request, Response, answered, encode
 from serving.gateway.outcomes import Outcomes
@@ -27,6 +28,8 @@ from serving.gateway.schemas import (
 
 Handler = Callable[[Request, dict[str, str]], Awaitable[Response]]
 
+PREDICT_PREFIX = "/v1/predict/"
+PREDICT = PREDICT_PREFIX + "{model}"
 _JSON_SIZE = b"inference-header-content-length"
 
 
@@ -73,7 +76,7 @@ class Endpoints:
         return (
             Endpoint(
                 "POST",
-                "/v1/predict/{model}",
+                PREDICT,
                 self.predict,
                 "Score one entity, or several",
                 PredictRequest,
@@ -103,11 +106,22 @@ class Endpoints:
 
     async def predict(self, request: Request, path: dict[str, str]) -> Response:
         """POST /v1/predict/{model}."""
-        key, moment = self._caller(request), self._moment(request)
-        request.model = path["model"]
-        request.check_media_type(JSON)
+        ask = self.predicting(request, path["model"])
         body = await request.body(self._body_limit, self._body_timeout)
-        return answered(await self._dataplane.predict(key, path["model"], body, moment, request.trace))
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        ask(body, lambda result: _settle(future, result))
+        return await future
+
+    def predicting(self, request: Request, model: str) -> Callable[[bytes, Answered], None]:
+        """Admit a predict request by its headers; what is returned takes its body.
+
+        Raises:
+            Problem: 400, 401 or 415.
+        """
+        key, moment = self._caller(request), self._moment(request)
+        request.model = model
+        request.check_media_type(JSON)
+        return lambda body, done: self._dataplane.ask(key, model, body, moment, done, trace=request.trace)
 
     async def outcomes(self, request: Request, _: dict[str, str]) -> Response:
         """POST /v1/outcomes."""
@@ -189,6 +203,15 @@ class Endpoints:
             return moment.astimezone(UTC)
         except OverflowError:
             raise Problem(EVENT_TIME, "it lies after the year 9999 in UTC") from None
+
+
+def _settle(future: "asyncio.Future[Response]", result: Prediction | Predictions | BaseException) -> None:
+    if future.done():  # its caller has gone
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(answered(result))
 
 
 def _json_size(request: Request, body_size: int) -> int:

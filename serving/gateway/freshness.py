@@ -1,11 +1,11 @@
 """Freshness: what a route's policy makes of the features that may be used at a moment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from include.contracts.predictions import FallbackReason, FeatureValue
-from include.contracts.routes import ModelRoute, StalePolicy, VersionRoute
+from include.contracts.routes import ModelRoute, StalePolicy
 from include.contracts.usability import FeatureFlaw, usable_features
 from serving.gateway.problems import MISSING_FEATURES, STALE_FEATURES, UNKNOWN_ENTITY, Problem
 
@@ -16,9 +16,9 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Enriched:
-    """What a version gets to see of an entity."""
+    """What a version gets to see of an entity; request-time features are added to it."""
 
     features: dict[str, FeatureValue]
     timestamps: dict[str, datetime | None]
@@ -36,7 +36,7 @@ class Enriched:
 
 def enrich(
     route: ModelRoute,
-    version: VersionRoute,
+    views: Mapping[str, Sequence[str]],
     features: Mapping[str, Mapping[str, FeatureValue]],
     timestamps: Mapping[str, datetime | None],
     moment: datetime,
@@ -45,11 +45,17 @@ def enrich(
 
     Under the policy `default` the features of an absent or stale view are missing values.
 
+    Args:
+        route: the model's policy and TTLs.
+        views: features the version reads, by view.
+        features: values by view and name.
+        timestamps: event time of the entity's row by view.
+        moment: event time of the prediction.
+
     Raises:
         Problem: under the policy `reject`, 404 for an entity without any features, 422 for one whose
             features are stale or partly absent.
     """
-    views = version.signature.views
     usable = usable_features(views, route.feature_ttl_seconds, features, timestamps, moment)
     if route.stale_policy is StalePolicy.REJECT and usable.refusal is not None:
         flaw, detail = usable.refusal

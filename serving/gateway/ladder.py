@@ -20,10 +20,13 @@ class Assignment:
     share: float | None
 
 
+_UNSPLIT = Assignment(CHAMPION, None, None)
+
+
 def assign(route: ModelRoute, unit: str) -> Assignment:
     """Assign a unit to a variant of a route."""
     if route.challenger is None or route.change_id is None:
-        return Assignment(CHAMPION, None, None)
+        return _UNSPLIT
     place = bucket(route.change_id, unit)
     return Assignment(CHALLENGER if place < route.share else CHAMPION, place, route.share)
 

@@ -36,8 +36,10 @@ class Request:
     method: str
     path: str
     headers: dict[bytes, bytes]
-    receive: Receive
     arrived: float
+    """Monotonic seconds."""
+    receive: Receive | None = None
+    """None where the body is already whole."""
     key_id: str | None = None
     model: str | None = None
     trace: RequestTrace | None = None
@@ -81,7 +83,7 @@ class Request:
     async def _read(self, limit: int) -> bytes:
         chunks: list[bytes] = []
         size = 0
-        while True:
+        while self.receive is not None:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionResetError("the caller went away")
@@ -91,7 +93,8 @@ class Request:
                 raise _too_large(limit)
             chunks.append(chunk)
             if not message.get("more_body", False):
-                return b"".join(chunks)
+                break
+        return b"".join(chunks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,10 @@ from serving.gateway.attempts import Ask, Attempt, RouteContext
 from serving.gateway.coalescer import Coalescer
 from serving.gateway.freshness import enrich
 from serving.gateway.ladder import reason_of
-from serving.gateway.loading import LoadedLater
-from serving.gateway.ports import Inference, OnlineRow, RowLog
+from serving.gateway.model_inputs import ModelInputs
+from serving.gateway.ports import FeatureReader, Inference, OnlineRow, RowLog
 from serving.gateway.problems import LOG_UNAVAILABLE, Problem
-from serving.gateway.request_features import RequestFeatures
+from serving.gateway.request_features import RequestFeatures, TransformLoader
 from serving.gateway.schemas import Prediction
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import Propagation, Tracing
@@ -42,16 +42,29 @@ _log = getLogger(__name__)
 class Backends:
     """What all pipelines share."""
 
-    features: LoadedLater
+    features: FeatureReader
     inference: Inference
     log: RowLog
     executor: Executor
-    """One thread: blocking reads of the feature store stay off the event loop."""
+    """One thread: reads of a feature store elsewhere stay off the event loop."""
     clock: Callable[[], datetime]
     telemetry: Telemetry
     max_batch: int
+    batches_in_flight: int
     deadline_seconds: float
     tracing: Tracing = field(default_factory=Propagation)
+
+
+class _Served:
+    """What a version needs of every batch, worked out once."""
+
+    def __init__(self, model: str, version: VersionRoute, load: TransformLoader) -> None:
+        self.version = version
+        self.triton_model = version.triton_model(model)
+        self.views = version.signature.views
+        self.inputs = ModelInputs(version.signature)
+        self.outputs = version.signature.outputs
+        self.request_features = RequestFeatures(model, version, load)
 
 
 class Pipeline:
@@ -60,19 +73,24 @@ class Pipeline:
     def __init__(self, context: RouteContext, backends: Backends) -> None:
         self.context = context
         self._backends = backends
-        self._request_features = {
-            version.version: RequestFeatures(context.route.model, version, context.load)
+        self._served = {
+            version.version: _Served(context.route.model, version, context.load)
             for version in context.route.versions
         }
         self._deadline = min(context.route.deadline_seconds, backends.deadline_seconds)
-        self._coalescer: Coalescer[Ask, Prediction] = Coalescer(self._answer, backends.max_batch)
+        self._coalescer: Coalescer[Ask, Prediction] = Coalescer(
+            self._answer, backends.max_batch, backends.batches_in_flight
+        )
         depth = backends.telemetry.queue_depth.labels(context.route.model)
         depth.set_function(lambda: self._coalescer.depth)
 
+    def submit(self, ask: Ask, done: Callable[[Prediction | BaseException], None]) -> None:
+        """Answer an ask: `done` gets the prediction, or the exception that stands for it."""
+        self._coalescer.submit(ask, done)
+
     async def predict(self, asks: Sequence[Ask]) -> list[Prediction | BaseException]:
         """Return an answer for each ask, or the exception that stands for it."""
-        futures = [self._coalescer.submit(ask) for ask in asks]
-        return await asyncio.gather(*futures, return_exceptions=True)
+        return await asyncio.gather(*map(self._coalescer.ask, asks), return_exceptions=True)
 
     async def score(self, version: VersionRoute, tensors: Tensors) -> npt.NDArray[np.float32]:
         """Return a version's finite score float32 [B, outputs] within the route's deadline.
@@ -80,7 +98,7 @@ class Pipeline:
         Raises:
             ServingError: the version did not answer, or answered with NaN or an infinity.
         """
-        score = await self._infer(version, tensors, monotonic() + self._deadline)
+        score = await self._infer(self._served[version.version], tensors, monotonic() + self._deadline)
         if not np.isfinite(score).all():
             raise ModelError(f"{self.context.route.model} {version.version} gave a score that is not finite")
         return score
@@ -104,10 +122,12 @@ class Pipeline:
     async def _read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
         """One enrichment read for the batch; when it fails, every attempt goes without."""
         reader, entity = self._backends.features, self.context.route.entity
-        values = [attempt.ask.value for attempt in attempts]
+        values, views = [attempt.ask.value for attempt in attempts], self.context.views
         try:
+            if reader.is_local:
+                return reader.read(entity, values, views)
             return await asyncio.get_running_loop().run_in_executor(
-                self._backends.executor, reader.read, entity, values, self.context.views
+                self._backends.executor, reader.read, entity, values, views
             )
         except ServingError as error:
             _log.error("features unavailable", extra={"fields": {"error": str(error)}})
@@ -121,80 +141,77 @@ class Pipeline:
         pending = list(zip(attempts, rows, strict=True)) if rows else []
         while pending:
             groups: dict[str, list[Attempt]] = {}
-            versions: dict[str, VersionRoute] = {}
             for attempt, row in pending:
                 version = attempt.version
-                if version is not None and self._enrich(attempt, version, row):
-                    versions[version.version] = version
+                if version is not None and self._enrich(attempt, self._served[version.version], row):
                     groups.setdefault(version.version, []).append(attempt)
-            ready = {name: self._ready(versions[name], group) for name, group in groups.items()}
-            await asyncio.gather(
-                *(
-                    self._score_group(versions[name], batch, end)
-                    for name, group in ready.items()
-                    for batch in _batches(group, versions[name].maximum_batch)
-                )
-            )
+            calls = [
+                self._score_group(self._served[name], batch, end)
+                for name, group in groups.items()
+                for batch in _batches(group, self._served[name].version.maximum_batch)
+            ]
+            if len(calls) == 1:
+                await calls[0]
+            else:
+                await asyncio.gather(*calls)
             pending = [pair for pair in pending if pair[0].is_open]
 
-    def _enrich(self, attempt: Attempt, version: VersionRoute, row: OnlineRow) -> bool:
+    def _enrich(self, attempt: Attempt, served: _Served, row: OnlineRow) -> bool:
         """Give an attempt its features for a version; a refusal touches this attempt only."""
         moment = attempt.ask.predicted_at
         try:
-            attempt.enriched = enrich(self.context.route, version, row.features, row.timestamps, moment)
+            attempt.enriched = enrich(self.context.route, served.views, row.features, row.timestamps, moment)
         except Problem as problem:
             attempt.refuse(problem)
         return attempt.is_open
 
-    def _ready(self, version: VersionRoute, group: Sequence[Attempt]) -> list[Attempt]:
-        """Add the request-time features of a version, check all of them, and return who may go on."""
-        ready = []
-        for attempt in self._transformed(version, group):
-            try:
-                check_features(version.signature, attempt.enriched.features)
-            except Problem as problem:
-                attempt.refuse(problem)
-            else:
-                ready.append(attempt)
-        return ready
+    async def _score_group(self, served: _Served, group: Sequence[Attempt], end: float) -> None:
+        """Add the request-time features, check all features, and give each attempt its outputs."""
+        ready = self._transformed(served, group)
+        tensors = served.inputs.tensors([attempt.enriched.features for attempt in ready]) if ready else {}
+        if tensors is None:
+            ready = _refuse_misfits(served.version, ready)
+            tensors = _tensors(served.version, ready)
+        if ready:
+            await self._score_batch(served, ready, tensors, end)
 
-    def _transformed(self, version: VersionRoute, group: Sequence[Attempt]) -> Sequence[Attempt]:
+    def _transformed(self, served: _Served, group: Sequence[Attempt]) -> Sequence[Attempt]:
         """Run the version's transforms once for all; where that fails, one by one."""
         try:
-            self._request_features[version.version].add(
+            served.request_features.add(
                 [attempt.enriched for attempt in group], [attempt.ask.predicted_at for attempt in group]
             )
         except ServingError as error:
             if len(group) == 1 or isinstance(error, ModelUnavailableError):
-                _fall(version, group, error)
+                _fall(served.version, group, error)
                 return ()
-            return [attempt for each in group for attempt in self._transformed(version, [each])]
+            return [attempt for each in group for attempt in self._transformed(served, [each])]
         return group
 
-    async def _score_group(self, version: VersionRoute, group: Sequence[Attempt], end: float) -> None:
-        """Give each attempt its outputs; a batch the model refuses is halved until the bad one is alone."""
-        tensors = to_tensors(version.signature, [attempt.enriched.features for attempt in group])
+    async def _score_batch(
+        self, served: _Served, group: Sequence[Attempt], tensors: Tensors, end: float
+    ) -> None:
+        """Ask the model; a batch it refuses is halved until the bad one is alone."""
         try:
-            score = await self._infer(version, tensors, end)
+            score = await self._infer(served, tensors, end)
         except ModelError as error:
             if len(group) == 1:
-                _fall(version, group, error)
+                _fall(served.version, group, error)
                 return
             half = len(group) // 2
-            await self._score_group(version, group[:half], end)
-            await self._score_group(version, group[half:], end)
+            for part in (group[:half], group[half:]):
+                await self._score_batch(served, part, _tensors(served.version, part), end)
         except ServingError as error:
-            _fall(version, group, error)
+            _fall(served.version, group, error)
         else:
-            _take(version, group, score)
+            _take(served.version, group, score)
 
-    async def _infer(self, version: VersionRoute, tensors: Tensors, end: float) -> npt.NDArray[np.float32]:
+    async def _infer(self, served: _Served, tensors: Tensors, end: float) -> npt.NDArray[np.float32]:
         left = end - monotonic()
         if left <= 0:
             raise DeadlineError("the deadline passed before the call")
-        name = version.triton_model(self.context.route.model)
         return await self._backends.inference.infer(
-            version.endpoints[0], name, tensors, version.signature.outputs, left
+            served.version.endpoints[0], served.triton_model, tensors, served.outputs, left
         )
 
     def _log(self, attempts: Sequence[Attempt]) -> None:
@@ -219,6 +236,23 @@ def pipelines(contexts: Mapping[str, RouteContext], backends: Backends) -> dict[
 
 def _batches(group: Sequence[Attempt], most: int) -> Iterator[Sequence[Attempt]]:
     return (group[start : start + most] for start in range(0, len(group), most))
+
+
+def _tensors(version: VersionRoute, group: Sequence[Attempt]) -> Tensors:
+    return to_tensors(version.signature, [attempt.enriched.features for attempt in group])
+
+
+def _refuse_misfits(version: VersionRoute, group: Sequence[Attempt]) -> list[Attempt]:
+    """Refuse the attempts whose features do not fit the signature, and return the others."""
+    fitting = []
+    for attempt in group:
+        try:
+            check_features(version.signature, attempt.enriched.features)
+        except Problem as problem:
+            attempt.refuse(problem)
+        else:
+            fitting.append(attempt)
+    return fitting
 
 
 def _fall(version: VersionRoute, group: Sequence[Attempt], error: ServingError) -> None:

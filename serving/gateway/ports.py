@@ -26,7 +26,11 @@ class OnlineRow(Protocol):
 
 
 class FeatureReader(Protocol):
-    """The online feature store; called from one worker thread."""
+    """The online feature store; called by one thread at a time."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a read takes microseconds: it is then made on the event loop itself."""
 
     def read(
         self, entity_key: EntityKey, values: Sequence[int | str], views: Mapping[str, Sequence[str]]

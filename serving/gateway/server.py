@@ -19,7 +19,6 @@ from include.config.transforms import Transform, load_transform
 from serving.gateway.app import Gateway
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.endpoints import Endpoints
-from serving.gateway.loading import LoadedLater
 from serving.gateway.openapi import documentation
 from serving.gateway.outcomes import Outcomes
 from serving.gateway.pipeline import Backends
@@ -38,18 +37,16 @@ def wall_clock() -> datetime:
 
 def gateway(
     settings: Settings,
-    load_features: Callable[[], FeatureReader],
+    features: FeatureReader,
     ledger: Callable[[], LedgerReader],
     clock: Callable[[], datetime] = wall_clock,
 ) -> Gateway:
     """Return the application over a feature store and a ledger, which is opened when first polled.
 
-    The feature store is loaded in its own thread once the application starts; until then it is not ready.
-
     Torn tails that a killed gateway left in the logs are set aside and counted before new rows are written;
     a damaged segment is reported and does not keep it from serving.
     """
-    telemetry, features = Telemetry(), LoadedLater(load_features)
+    telemetry = Telemetry()
     _report("predictions", recover(settings.predictions_folder), telemetry)
     tracing = tracing_of(settings)
     inference, executor = TritonInference(), ThreadPoolExecutor(1, thread_name_prefix="features")
@@ -65,6 +62,7 @@ def gateway(
             clock=clock,
             telemetry=telemetry,
             max_batch=settings.max_batch,
+            batches_in_flight=settings.batches_in_flight,
             deadline_seconds=settings.deadline_seconds,
             tracing=tracing,
         ),
@@ -75,7 +73,6 @@ def gateway(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
-        executor.submit(features.load)
         await poller.start()
         try:
             yield
@@ -87,14 +84,23 @@ def gateway(
             outcome_log.close()
             await to_thread(tracing.close)
 
-    endpoints = Endpoints(
+    answering = Endpoints(
         dataplane,
         Outcomes(dataplane, outcome_log, settings.predictions_folder),
         body_limit=settings.body_limit_bytes,
         body_timeout=settings.body_timeout_seconds,
         replay=settings.replay,
-    ).all()
-    return Gateway((*endpoints, *documentation(endpoints)), telemetry, tracing, lifespan)
+    )
+    endpoints = answering.all()
+    return Gateway(
+        (*endpoints, *documentation(endpoints)),
+        answering.predicting,
+        telemetry,
+        tracing,
+        lifespan,
+        body_limit=settings.body_limit_bytes,
+        patience_seconds=settings.body_timeout_seconds,
+    )
 
 
 def tracing_of(settings: Settings) -> Tracing:

@@ -23,6 +23,7 @@ from include.contracts.errors import ServingError
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.predictions import FeatureValue, PredictionRow
 from include.contracts.routes import EntityKey, ModelRoute, RouteSnapshot
+from serving.gateway.http_server import configuration
 from serving.gateway.ports import LedgerReader
 from serving.gateway.server import gateway
 
@@ -100,6 +101,7 @@ class MemoryFeatures:
 
     rows: dict[int | str, Row] = field(default_factory=dict)
     reads: list[int] = field(default_factory=list)
+    is_local: bool = True
     is_down: bool = False
 
     def read(
@@ -251,7 +253,6 @@ def serving(
     settings: Mapping[str, object] | None = None,
     ledger_is_down: bool = False,
     opened: Callable[[], LedgerReader] | None = None,
-    may_load: Event | None = None,
     **changes: object,
 ) -> Iterator[Stage]:
     """Run a gateway; `changes` go into the route of churn, `settings` into the settings.
@@ -260,7 +261,9 @@ def serving(
     """
     servicer, endpoint = triton
     port = free_port()
-    current = Settings(home=home, gateway_port=port, **{"deadline_seconds": 60.0, **(settings or {})})
+    current = Settings(
+        home=home, gateway_port=port, **{"deadline_seconds": 60.0, "batches_in_flight": 1, **(settings or {})}
+    )
     snapshot = RouteSnapshot(snapshot_id="1-abc", routes={"churn": route(endpoint, **changes)})
     keys = (
         api_key(KEY),
@@ -269,14 +272,8 @@ def serving(
     )
     features, ledger = MemoryFeatures({1: FRESH}), MemoryLedger(snapshot, keys, ledger_is_down)
 
-    def load() -> MemoryFeatures:
-        if may_load is not None:
-            may_load.wait(10)
-        return features
-
-    app = gateway(current, load, opened or (lambda: ledger), lambda: NOW)
-    config = uvicorn.Config(app, port=port, log_config=None, lifespan="on", http="httptools", ws="none")
-    server = uvicorn.Server(config)
+    app = gateway(current, features, opened or (lambda: ledger), lambda: NOW)
+    server = uvicorn.Server(configuration(app, "127.0.0.1", port))
     thread = Thread(target=server.run)
     thread.start()
     wait_for(lambda: server.started or not thread.is_alive())

@@ -1,7 +1,6 @@
 """What happens when something the gateway needs fails."""
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 import grpc
 import pytest
@@ -256,20 +255,6 @@ def test_a_damaged_segment_does_not_keep_it_from_starting(tmp_path, triton, capl
         assert counted in second.client.get("/metrics").text
     with serving(tmp_path, triton) as third:
         assert 'log="predictions"} 0.0' in third.client.get("/metrics").text
-
-
-def test_it_is_live_while_the_feature_store_loads(start):
-    """Not ready, with the reason; a request that comes early is answered once the store is there."""
-    may_load = Event()
-    stage = start(may_load=may_load)
-    assert 200 == stage.client.get("/v2/health/live").status_code
-    response = stage.client.get("/v2/health/ready")
-    assert (503, ["the feature store is not loaded"]) == (response.status_code, response.json()["reasons"])
-    with ThreadPoolExecutor(1) as pool:
-        early = pool.submit(stage.predict, ONE)
-        may_load.set()
-        assert 200 == early.result().status_code
-    wait_for(lambda: stage.client.get("/v2/health/ready").status_code == 200)
 
 
 def test_a_retired_model_is_gone_and_says_why(start):

@@ -49,16 +49,17 @@ def test_policies(money, traffic, slug, reason, features):
         route("127.0.0.1:1", **two_views("default")),
         route("127.0.0.1:1", **two_views("reject")),
     )
-    enriched = enrich(lenient, lenient.champion, BY_VIEW, stamps, NOW)
+    enriched = enrich(lenient, lenient.champion.signature.views, BY_VIEW, stamps, NOW)
     used = {name: stamp for name, stamp in stamps.items() if stamp and NOW - TTL <= stamp <= NOW}
     assert (features, reason) == (enriched.features, enriched.reason)
     assert dict.fromkeys(stamps) | used == enriched.timestamps
     assert min(used.values(), default=None) == enriched.as_of
     if slug is None:
-        assert enriched == enrich(strict, strict.champion, BY_VIEW, stamps, NOW)
+        again = enrich(strict, strict.champion.signature.views, BY_VIEW, stamps, NOW)
+        assert (enriched.features, enriched.timestamps) == (again.features, again.timestamps)
     else:
         with pytest.raises(Problem) as refusal:
-            enrich(strict, strict.champion, BY_VIEW, stamps, NOW)
+            enrich(strict, strict.champion.signature.views, BY_VIEW, stamps, NOW)
         assert slug == refusal.value.kind.slug
 
 
@@ -76,7 +77,10 @@ def test_versions_that_read_one_name_from_two_views():
         },
     )
     values, stamps = {"money": {"spend": 1.0}, "traffic": {"spend": 2.0}}, {"money": FRESH, "traffic": FRESH}
-    given = [enrich(both, version, values, stamps, NOW).features["spend"] for version in both.versions]
+    given = [
+        enrich(both, version.signature.views, values, stamps, NOW).features["spend"]
+        for version in both.versions
+    ]
     assert [1.0, 2.0] == given
 
 
