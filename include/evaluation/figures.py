@@ -13,8 +13,8 @@ _NO_VALUE = ":none:"
 def figures(report: EvaluationReport) -> dict[str, float]:
     """Return every figure of a report by a name such as `test_roc_auc`.
 
-    A slice's is `slice.<view>.<column>.<value>.<metric>`, in which `:2b:` stands for a plus, as for every sign
-    a tracking server refuses, and `:none:` for no value: `slice.customer_demographics.age.65:2b:.roc_auc`.
+    A slice's is `slice.<view>.<column>.<value>.<metric>`, say `slice.customer_demographics.age.65:2b:.brier`:
+    a sign that a tracking server refuses is written as its code, here a plus, and no value as `:none:`.
     """
     return {
         **{f"test_{name}": value for name, value in report.metrics.items()},

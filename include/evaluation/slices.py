@@ -164,8 +164,8 @@ def _gate(threshold: Threshold, judged: list[tuple[SliceFigures, float]]) -> Gat
 def _told(figures: SliceFigures, p_value: float, name: str) -> str:
     interval = figures.intervals[name]
     return (
-        f"{figures.name}: {interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}] on {figures.rows} rows, "
-        f"adjusted p {p_value:.2g}"
+        f"{figures.name}: {interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}] "
+        f"on {figures.rows} rows, adjusted p {p_value:.2g}"
     )
 
 

@@ -135,10 +135,7 @@ def _slices(report: EvaluationReport) -> Iterator[str]:
     names = sorted({name for each in report.slices for name in each.intervals})
     yield from _table(
         ("slice", "rows", *names),
-        [
-            (each.name, f"{each.rows:,}", *(_interval(each, name) for name in names))
-            for each in report.slices
-        ],
+        [(each.name, f"{each.rows:,}", *(_interval(each, name) for name in names)) for each in report.slices],
     )
 
 

@@ -75,7 +75,7 @@ def test_a_bad_value_that_reads_like_none_is_not_hidden(tmp_path, bad):
 
 
 def test_a_column_of_one_name_in_two_views_hides_no_bad_slice(tmp_path):
-    """Both views call it age and know a value B; that of the first is served badly, that of the second well."""
+    """Both views call it age and know a value B, which is served badly in the first, well in the second."""
     given = scored(tmp_path, told(A=600, B=300))
     (part,) = given.contract.slices
     other = part.model_copy(update={"view": "customer_spending"})
