@@ -6,7 +6,7 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.packages import package_uri, publish_package
 from include.contracts.model import ModelContract
 from include.contracts.packages import Manifest, TrainingRecord, Version
-from include.contracts.reports import TritonMeasurement
+from include.contracts.reports import EvaluationReport, TritonMeasurement
 from include.evaluation.evaluate import Candidate, open_candidate
 from tests.synthetic import AS_OF
 
@@ -23,18 +23,27 @@ SERVED = TritonMeasurement(
 """A Triton that is fast and right."""
 
 
-def register_champion(source: ArtefactStore, uri: str, store: ArtefactStore) -> Version:
+def register_champion(
+    source: ArtefactStore,
+    uri: str,
+    store: ArtefactStore,
+    *,
+    number: str = "1.0.0",
+    report: EvaluationReport | None = None,
+) -> Version:
     """Package a candidate into a store, as registration does, and return the version."""
     files = {name: source.read(f"{uri}/{name}") for name in ("model.onnx", "golden.json")}
+    if report:
+        files["evaluation.json"] = report.model_dump_json().encode()
     record = TrainingRecord.model_validate_json(source.read(f"{uri}/training.json"))
     hashes = {name: sha256(content).hexdigest() for name, content in files.items()}
     digest = publish_package(store, Manifest(**record.model_dump(), files=hashes), files)
     return Version(
         model=record.model,
-        version="1.0.0",
+        version=number,
         artefact_sha256=digest,
         package_uri=package_uri(record.model, digest),
-        run_id="run1",
+        run_id=record.run_id,
         requested_by="system",
         registered_at=AS_OF,
     )

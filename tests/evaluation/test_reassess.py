@@ -1,41 +1,24 @@
 """A registered version compared anew, on real candidates."""
 
-from hashlib import sha256
-
 import pytest
 
 from include.adapters.artefacts import ArtefactStore
-from include.adapters.packages import load_evaluation, package_uri, publish_package
+from include.adapters.packages import load_evaluation
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, GateError
-from include.contracts.packages import Manifest, TrainingRecord, Version
 from include.contracts.reports import Assessment
-from include.evaluation.evaluate import judge_candidate, open_candidate
+from include.evaluation.evaluate import judge_candidate
 from include.evaluation.reassess import reassess
 from include.training.train import train_candidate
-from tests.evaluation.served import SERVED
-from tests.synthetic import AS_OF, Tracker, churn_folder, customers, frozen, request
+from tests.evaluation.served import SERVED, opened_candidate, register_champion
+from tests.synthetic import Tracker, churn_folder, customers, frozen, request
 
 
 def registered(store, folder, number, frame):
     """Train on a frame, judge without a champion, and package under a version number."""
     uri = train_candidate(store, Tracker(run_id=number), folder, request(frozen(store, frame)))
-    record = TrainingRecord.model_validate_json(store.read(f"{uri}/training.json"))
-    opened = open_candidate(store, folder.contract, uri, record)
-    report = judge_candidate(store, opened, None, SERVED, ())
-    files = {name: store.read(f"{uri}/{name}") for name in ("model.onnx", "golden.json")}
-    files["evaluation.json"] = report.model_dump_json().encode()
-    hashes = {name: sha256(content).hexdigest() for name, content in files.items()}
-    digest = publish_package(store, Manifest(**record.model_dump(), files=hashes), files)
-    return Version(
-        model="churn",
-        version=number,
-        artefact_sha256=digest,
-        package_uri=package_uri("churn", digest),
-        run_id=number,
-        requested_by="system",
-        registered_at=AS_OF,
-    )
+    report = judge_candidate(store, opened_candidate(store, folder.contract, uri), None, SERVED, ())
+    return register_champion(store, uri, store, number=number, report=report)
 
 
 @pytest.fixture(scope="module")
