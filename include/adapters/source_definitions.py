@@ -12,11 +12,9 @@ from pydantic import ValidationError
 from include.adapters.defects import literal
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.errors import SourceError
-from include.contracts.sources import SourceDefinition
+from include.contracts.sources import SOURCES_NAME, SourceDefinition
 
 SHARED_SOURCES = REPOSITORY_ROOT / "include" / "data" / "sources"
-SOURCES_NAME = "sources"
-"""Folder of a model folder that holds its own source definitions."""
 
 _PACKAGE_SCHEME = "package:"
 
