@@ -18,8 +18,8 @@ _FEWEST_RUNBOOK_WORDS = 100
 _UNREACHABLE = ("@example.com", "@example.org")
 _TIGHT = 0.05
 """Part of a bounded metric's range that a champion may at most be undercut by."""
-_CHANCE = {Metric.ROC_AUC: 0.5}
-"""What a coin reaches; any other metric's worst value says as little."""
+_CHANCE = {Metric.ROC_AUC: 0.5, Metric.R2: 0.0}
+"""What a coin reaches, or the labels' mean; any other metric's worst value says as little."""
 _BLOCKS = ("feature_drift", "prediction_drift", "performance_monitoring", "auto_retrain")
 
 

@@ -93,6 +93,16 @@ def test_what_is_missing_fails_its_line_and_no_other(subject, changes, told):
     assert failed.fix
 
 
+@pytest.mark.parametrize(("minimum", "toothless"), [(-0.1, True), (0.0, True), (0.1, False)])
+def test_a_regression_must_beat_the_mean(minimum, toothless):
+    """The mean of the labels, whatever is asked, reaches an R2 of 0."""
+    contract = yaml.safe_load((REPOSITORY_ROOT / "include/models/spend/contract.yaml").read_text())
+    contract["gates"]["thresholds"] = [{"metric": "r2", "minimum": minimum}]
+    findings = review(replace(evidence(), contract=ModelContract.model_validate(contract)))
+    (found,) = (finding for finding in findings if finding.subject == "thresholds")
+    assert (not toothless, "r2 passes by chance" if toothless else "") == (found.passed, found.detail)
+
+
 def test_objectives_nobody_wrote_fail():
     """A default is no promise."""
     contract = ModelContract.model_validate({k: v for k, v in READY.items() if k != "objectives"})
