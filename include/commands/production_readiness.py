@@ -18,9 +18,11 @@ from include.config.models import ModelFolder, model_folder
 from include.config.settings import REPOSITORY_ROOT, Settings, settings
 from include.config.views import named_views
 from include.contracts.errors import ContractError, LedgerError, NinetyError
+from include.contracts.model import ModelContract
 from include.contracts.networks import NetworkSignature
 from include.contracts.packages import Version
 from include.contracts.releases import Decision
+from include.contracts.windows import frozen_moments, training_windows
 from include.features.views import offline_folder
 from include.training.network import load_network
 
@@ -87,8 +89,6 @@ def gather(settings: Settings, folder: ModelFolder, as_of: datetime) -> Evidence
     """Collect what a review looks at."""
     contract = folder.contract
     views = named_views(contract, folder.path)
-    labels = read_labels(settings, folder.name, as_of)
-    since = as_of - contract.training.history
     with closing(Ledger(settings.ledger_uri)) as ledger:
         champion = _champion(settings, ledger, folder.name)
         trace = _trace_problem(settings, ledger, champion) if champion else ""
@@ -97,13 +97,28 @@ def gather(settings: Settings, folder: ModelFolder, as_of: datetime) -> Evidence
         runbook=(folder.path / contract.runbook).read_text(encoding="utf-8"),
         views=views,
         newest={name: _newest(settings, name) for name in views},
-        labels=sum(moment >= since for moment in labels["event_at"].to_pylist()),
+        labels=rows_to_train_on(settings, contract, as_of),
         as_of=as_of,
         network=_network_problem(folder),
         dags=_dag_problem(settings, folder.name),
         champion=champion.version if champion else None,
         trace=trace,
     )
+
+
+def rows_to_train_on(settings: Settings, contract: ModelContract, as_of: datetime) -> int:
+    """Return how many labels a training at a moment would learn from, as it counts them itself.
+
+    Raises:
+        ContractError: the history is too short for the training's windows.
+    """
+    known = read_labels(settings, contract.name, as_of)
+    since = as_of - contract.training.history
+    moments = (moment for moment in known["event_at"].unique().to_pylist() if moment >= since)
+    held = frozen_moments(moments, contract.training.snapshot_every)
+    window = training_windows(contract.training, contract.label, as_of).train
+    rows = zip(known["event_at"].to_pylist(), known["known_at"].to_pylist(), strict=True)
+    return sum(event in held and window.contains(event, known_at) for event, known_at in rows)
 
 
 def _newest(settings: Settings, view: str) -> date | None:

@@ -32,7 +32,7 @@ class Evidence:
         runbook: text of the runbook.
         views: definitions of the views the contract names.
         newest: the newest computed day by view; None where none is.
-        labels: labels of the training history known as of the moment.
+        labels: labels known as of the moment that a training would learn from.
         as_of: the moment looked from.
         network: why network.py does not build.
         dags: why the model's DAGs do not parse.
@@ -102,7 +102,7 @@ def _runbook(evidence: Evidence) -> Iterator[str]:
 def _labels(evidence: Evidence) -> Iterator[str]:
     needed = evidence.contract.training.minimum_rows
     if evidence.labels < needed:
-        yield f"{evidence.labels} labels known as of {evidence.as_of.date()}, training needs {needed}"
+        yield f"{evidence.labels} rows to train on as of {evidence.as_of.date()}, training needs {needed}"
 
 
 def _thresholds(evidence: Evidence) -> Iterator[str]:
@@ -238,7 +238,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
 _FINE: Mapping[str, Callable[[Evidence], str]] = {
     "owner and on-call": lambda e: f"{e.contract.owner.team}, {e.contract.owner.on_call}",
     "runbook": lambda e: f"{len(e.runbook.split())} words",
-    "training data": lambda e: f"{e.labels:,} labels known as of {e.as_of.date()}",
+    "training data": lambda e: f"{e.labels:,} rows to train on as of {e.as_of.date()}",
     "slices": lambda e: ", ".join(part.column for part in e.contract.slices),
     "fallback ladder": lambda e: ", ".join(rung.value for rung in e.contract.serving.fallbacks),
     "approvers": lambda e: ", ".join(e.contract.approvers.users),
