@@ -154,6 +154,21 @@ class Shop:
         return ModelFolder(self.folder / "models" / "churn")
 
 
+class Kept:
+    """A shop as it is now, to go back to: the same paths, which Feast's registry and records hold."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._copy = shop.folder.with_name(f"{shop.folder.name}-kept")
+        shutil.copytree(shop.folder, self._copy)
+
+    def restored(self) -> Shop:
+        """Return the shop, all that was done to it since undone."""
+        shutil.rmtree(self._shop.folder)
+        shutil.copytree(self._copy, self._shop.folder)
+        return self._shop
+
+
 def half_a_year(customers: int = 6) -> list[tuple[int, int, int, float, str]]:
     """Return purchases from January to June 2017; customer n buys every n days."""
     return [

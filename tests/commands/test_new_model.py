@@ -31,10 +31,10 @@ def test_its_dags_parse(settings, tmp_path):
     """Every generated DAG is there, none broken, beside those of the other model."""
     new_model(settings, "visits", Task.BINARY, "customer_id")
     roots = json.dumps([str(root) for root in settings.model_folders])
-    for stage in ("labels", "train", "release"):
-        dags = parse(stage, parsing_environment(tmp_path) | {"NINETY_MODEL_FOLDERS": roots})["dags"]
-        assert {f"churn_{stage}", f"visits_{stage}"} == set(dags)
-        assert not any("broken-contract" in dag["tags"] for dag in dags.values())
+    environment = parsing_environment(tmp_path) | {"NINETY_MODEL_FOLDERS": roots}
+    for stage, parsed in parse(["labels", "train", "release"], environment).items():
+        assert {f"churn_{stage}", f"visits_{stage}"} == set(parsed["dags"])
+        assert not any("broken-contract" in dag["tags"] for dag in parsed["dags"].values())
 
 
 @pytest.mark.parametrize("name", ["Visits", "../visits", "", "1st", "a b", "churn"])
