@@ -24,7 +24,7 @@ from include.config.models import ModelFolder
 from include.config.settings import settings
 from model_dags import model_dag, model_dags
 from release_approval import ReleaseApproval, release_id
-from stage_task import readable, requested_by, stage_task, triggered_by
+from stage_task import asked_at, readable, requested_by, stage_task, triggered_by
 
 PARAMS = {
     "version": Param(None, type="string", description="Semantic version to release"),
@@ -58,7 +58,7 @@ def release_dag(folder: ModelFolder) -> DAG:
                 release_id=this_release(folder),
                 triggered_by=requested_by(),
                 # In one step: handed on through XCom, it could be another version's report.
-                assessment=reassess(settings(), folder, version, ledger.champion(folder.name)),
+                assessment=reassess(settings(), folder, version, ledger.champion(folder.name), asked_at()),
             ).release_id
 
         @task.short_circuit(ignore_downstream_trigger_rules=True)

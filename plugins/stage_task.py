@@ -51,6 +51,12 @@ def as_of() -> datetime:
     return moment.astimezone(UTC)
 
 
+def asked_at() -> datetime:
+    """Return when this run was asked for, or fell due."""
+    moment: datetime = get_current_context()["dag_run"].run_after
+    return moment.astimezone(UTC)
+
+
 def requested_by() -> str:
     """Return who asked for this run: its trigger-er; for a run of the system, the name in its conf, if any.
 

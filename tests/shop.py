@@ -1,7 +1,7 @@
 """A made-up shop: purchase lines and products on disk, and settings that read them."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -100,6 +100,20 @@ class Shop:
         yield contract
         path.write_text(yaml.safe_dump(contract), encoding="utf-8")
 
+    def deliver(
+        self,
+        purchases: list[tuple[int, int, int, float, str]],
+        late: Sequence[tuple[tuple[int, int, int, float, str], str]] = (),
+    ) -> None:
+        """Replace the purchases by such that arrive at their moment, and late ones as (row, arrival)."""
+        every = [(row, row[4]) for row in purchases] + list(late)
+        self.write([row for row, _ in every])
+        path = self.folder / "purchases.parquet"
+        moments = [at(moment).replace(tzinfo=None) for _, moment in every]
+        arrivals = pyarrow.array(moments, pyarrow.timestamp("us"))
+        table = pyarrow.parquet.read_table(path).append_column("ingested_at", arrivals)
+        pyarrow.parquet.write_table(table, path)
+
     def write(self, purchases: list[tuple[int, int, int, float, str]], *, without: str = "") -> None:
         """Replace the purchases; `without` leaves a raw column out."""
         columns = list(zip(*purchases, strict=True))
@@ -138,6 +152,21 @@ class Shop:
     def churn(self) -> ModelFolder:
         """The churn model's folder."""
         return ModelFolder(self.folder / "models" / "churn")
+
+
+class Kept:
+    """A shop as it is now, to go back to: the same paths, which Feast's registry and records hold."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._copy = shop.folder.with_name(f"{shop.folder.name}-kept")
+        shutil.copytree(shop.folder, self._copy)
+
+    def restored(self) -> Shop:
+        """Return the shop, all that was done to it since undone."""
+        shutil.rmtree(self._shop.folder)
+        shutil.copytree(self._copy, self._shop.folder)
+        return self._shop
 
 
 def half_a_year(customers: int = 6) -> list[tuple[int, int, int, float, str]]:

@@ -6,17 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
-import yaml
 from pydantic import ValidationError
 
 from include.adapters.defects import literal
+from include.config.problems import problems_of
 from include.config.settings import REPOSITORY_ROOT, Settings
-from include.contracts.errors import SourceError
-from include.contracts.sources import SourceDefinition
+from include.config.strict_yaml import read_yaml
+from include.contracts.errors import ContractError, SourceError
+from include.contracts.sources import SOURCES_NAME, SourceDefinition
 
 SHARED_SOURCES = REPOSITORY_ROOT / "include" / "data" / "sources"
-SOURCES_NAME = "sources"
-"""Folder of a model folder that holds its own source definitions."""
 
 _PACKAGE_SCHEME = "package:"
 
@@ -95,9 +94,11 @@ def source_names(folder: Path) -> tuple[str, ...]:
 
 def _read_definition(path: Path) -> SourceDefinition:
     try:
-        definition = SourceDefinition.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
-        raise SourceError(f"{path}: {error}") from error
+        definition = SourceDefinition.model_validate(read_yaml(path))
+    except ContractError as error:
+        raise SourceError(str(error)) from error
+    except ValidationError as error:
+        raise SourceError(problems_of(path, SourceDefinition, error)) from error
     if definition.name != path.stem:
         raise SourceError(f"{path}: the source's name {definition.name!r} must equal its file's name")
     return definition

@@ -21,6 +21,7 @@ from include.commands.terminal import moment_of, run_command, user_name
 from include.config.models import model_folder
 from include.config.settings import Settings, settings
 from include.contracts.errors import PlatformError
+from include.contracts.events import SYSTEM
 from include.contracts.retraining import RetrainReason
 from include.training.claim import due, present
 
@@ -44,10 +45,14 @@ def check(model: str, as_of: str, *, request: bool, by: str = "") -> None:
         as_of: a day or moment; empty means now.
         request: ask for what is due.
         by: who asks, a user of Airflow; empty means who types.
+
+    Raises:
+        PlatformError: `by` names the system, for which nobody would be kept from approving.
     """
     if why := retirement(settings(), model):
         print(f"{model} is retired: {why}; it trains no more by itself")
         return
+    requester = _requester(by)
     moment = moment_of(as_of, datetime.now(UTC))
     reasons = reasons_of(settings(), model, moment)
     for reason, why in reasons.items():
@@ -55,7 +60,7 @@ def check(model: str, as_of: str, *, request: bool, by: str = "") -> None:
     if not reasons:
         print(f"{model}: nothing is new since its last training")
     elif request:
-        print(ask(settings(), model, reasons, moment, by or user_name()))
+        print(ask(settings(), model, reasons, moment, requester))
     else:
         sys.exit(1)
 
@@ -96,6 +101,16 @@ def ask(
     except (PlatformError, httpx.HTTPError, FileNotFoundError) as error:
         return f"asked for; Airflow was not woken ({error}), its schedule will find the request"
     return f"asked for; {model}_train starts"
+
+
+def _requester(by: str) -> str:
+    """Return who asks, as approvals will look for the name."""
+    name = by.strip() or user_name()
+    if name == SYSTEM:
+        raise PlatformError(
+            f"{name!r} is nobody: BY=<user of Airflow> names who asks, and so may not approve"
+        )
+    return name
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from include.adapters.files import write_atomically
 from include.commands.terminal import run_command
+from include.config.problems import model_in
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.model import ModelContract
 
@@ -104,7 +105,7 @@ def _blocks(path: str, kind: type[BaseModel]) -> Iterator[tuple[str, type[BaseMo
     """Yield each block of keys with its path, the outer one first."""
     yield path, kind
     for name, field in kind.model_fields.items():
-        inner = _model_in(field.annotation)
+        inner = model_in(field.annotation)
         if inner is not None:
             many = "[]" if _is_list(field.annotation) else ""
             yield from _blocks(f"{path}.{name}{many}".removeprefix("."), inner)
@@ -144,16 +145,7 @@ def _type(annotation: Any) -> str:  # noqa: ANN401 - any annotation there is
         return "keys and values"
     if parts:
         return " or ".join(dict.fromkeys(_type(item) for item in parts))
-    return _WORDS.get(name, "block" if _model_in(annotation) else name)
-
-
-_WORDS = {
-    "str": "text",
-    "int": "whole number",
-    "float": "number",
-    "bool": "true or false",
-    "timedelta": "duration",
-}
+    return _WORDS.get(name, "block" if model_in(annotation) else name)
 
 
 def _default(field: FieldInfo) -> str:
@@ -180,13 +172,6 @@ def _cell(text: str) -> str:
 
 def _is_list(annotation: Any) -> bool:  # noqa: ANN401 - any annotation there is
     return getattr(annotation, "__origin__", None) in {tuple, list}
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation there is
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (found for item in getattr(annotation, "__args__", ()) if (found := _model_in(item)))
-    return next(inner, None)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,18 @@ from datetime import UTC, date, datetime
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.label_store import read_labels
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.packages import load_manifest, load_report
-from include.adapters.snapshots import read_snapshot
+from include.commands.champion import known_champion
+from include.commands.provenance import Origin
 from include.commands.readiness_review import Evidence, Finding, review
 from include.commands.terminal import moment_of, run_command
 from include.config.models import ModelFolder, model_folder
 from include.config.settings import REPOSITORY_ROOT, Settings, settings
 from include.config.views import named_views
-from include.contracts.errors import ContractError, LedgerError, NinetyError
+from include.contracts.errors import ContractError, NinetyError
+from include.contracts.model import ModelContract
 from include.contracts.networks import NetworkSignature
 from include.contracts.packages import Version
-from include.contracts.releases import Decision
+from include.contracts.windows import frozen_moments, training_windows
 from include.features.views import offline_folder
 from include.training.network import load_network
 
@@ -87,23 +88,34 @@ def gather(settings: Settings, folder: ModelFolder, as_of: datetime) -> Evidence
     """Collect what a review looks at."""
     contract = folder.contract
     views = named_views(contract, folder.path)
-    labels = read_labels(settings, folder.name, as_of)
-    since = as_of - contract.training.history
-    with closing(Ledger(settings.ledger_uri)) as ledger:
-        champion = _champion(settings, ledger, folder.name)
-        trace = _trace_problem(settings, ledger, champion) if champion else ""
+    champion = known_champion(settings, folder.name)
     return Evidence(
         contract=contract,
         runbook=(folder.path / contract.runbook).read_text(encoding="utf-8"),
         views=views,
         newest={name: _newest(settings, name) for name in views},
-        labels=sum(moment >= since for moment in labels["event_at"].to_pylist()),
+        labels=rows_to_train_on(settings, contract, as_of),
         as_of=as_of,
         network=_network_problem(folder),
         dags=_dag_problem(settings, folder.name),
         champion=champion.version if champion else None,
-        trace=trace,
+        trace=trace_problem(settings, champion) if champion else "",
     )
+
+
+def rows_to_train_on(settings: Settings, contract: ModelContract, as_of: datetime) -> int:
+    """Return how many labels a training at a moment would learn from, as it counts them itself.
+
+    Raises:
+        ContractError: the history is too short for the training's windows.
+    """
+    known = read_labels(settings, contract.name, as_of)
+    since = as_of - contract.training.history
+    moments = (moment for moment in known["event_at"].unique().to_pylist() if moment >= since)
+    held = frozen_moments(moments, contract.training.snapshot_every)
+    window = training_windows(contract.training, contract.label, as_of).train
+    rows = zip(known["event_at"].to_pylist(), known["known_at"].to_pylist(), strict=True)
+    return sum(event in held and window.contains(event, known_at) for event, known_at in rows)
 
 
 def _newest(settings: Settings, view: str) -> date | None:
@@ -139,33 +151,17 @@ def _dag_problem(settings: Settings, model: str) -> str:
     return (done.stderr.strip().splitlines() or ["parsing failed"])[-1] if done.returncode else ""
 
 
-def _champion(settings: Settings, ledger: Ledger, model: str) -> Version | None:
-    try:
-        return ledger.champion(model)
-    except LedgerError:
-        if settings.ledger_url:
-            raise
-        return None  # a machine that never ran the platform has no ledger yet
-
-
-def _trace_problem(settings: Settings, ledger: Ledger, champion: Version) -> str:
-    store = ArtefactStore(settings.artefacts_folder)
-    try:
-        manifest = load_manifest(store, champion)
-        load_report(store, champion)
-        read_snapshot(store, manifest.snapshot)
-    except NinetyError as error:
-        return str(error)
-    if manifest.code.dirty:
-        return f"{champion.version} was trained from code that no commit holds"
-    yeses = [
-        answer
-        for release in ledger.releases(champion.model)
-        if release.version == champion.version
-        for answer in ledger.approvals(release.release_id)
-        if answer.decision is Decision.APPROVED
-    ]
-    return "" if yeses else f"nobody approved {champion.version}"
+def trace_problem(settings: Settings, champion: Version) -> str:
+    """Return what `make trace` would miss of the champion, or that no commit holds its code; else nothing."""
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        try:
+            origin = Origin(ledger, ArtefactStore(settings.artefacts_folder), champion)
+        except NinetyError as error:
+            return str(error)
+    found = [*origin.gaps(datetime.now(UTC))]
+    if origin.manifest.code.dirty:
+        found.append(f"{champion.version} was trained from code that no commit holds")
+    return "; ".join(found)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,15 @@ class Origin:
         """
         return Explainer(self._store, self.version, self.manifest)
 
+    def gaps(self, moment: datetime) -> Iterator[str]:
+        """Yield what of the version's own chain is missing by a moment of wall time."""
+        if self.data_gap:
+            yield self.data_gap
+        if not self.manifest.code.commit:
+            yield "the commit is unknown"
+        if not self.approved_before(moment):
+            yield f"nobody had approved {self.version.version} by then"
+
     def approved_before(self, moment: datetime) -> bool:
         """Say whether somebody had approved the version by a moment of wall time."""
         return any(
@@ -169,12 +178,7 @@ def _gaps(row: PredictionRow, routed_by: RouteChange | None, origin: Origin | No
         yield f"it was answered by another artefact than that of {row.served_version}"
     if not _routes_to(row, routed_by):
         yield f"{row.served_version} was not routed at the time"
-    if origin.data_gap:
-        yield origin.data_gap
-    if not origin.manifest.code.commit:
-        yield "the commit is unknown"
-    if not origin.approved_before(row.recorded_at):
-        yield f"nobody had approved {row.served_version} by then"
+    yield from origin.gaps(row.recorded_at)
 
 
 def _routes_to(row: PredictionRow, change: RouteChange | None) -> bool:

@@ -18,8 +18,8 @@ _FEWEST_RUNBOOK_WORDS = 100
 _UNREACHABLE = ("@example.com", "@example.org")
 _TIGHT = 0.05
 """Part of a bounded metric's range that a champion may at most be undercut by."""
-_CHANCE = {Metric.ROC_AUC: 0.5}
-"""What a coin reaches; any other metric's worst value says as little."""
+_CHANCE = {Metric.ROC_AUC: 0.5, Metric.R2: 0.0}
+"""What a coin reaches, or the labels' mean; any other metric's worst value says as little."""
 _BLOCKS = ("feature_drift", "prediction_drift", "performance_monitoring", "auto_retrain")
 
 
@@ -32,7 +32,7 @@ class Evidence:
         runbook: text of the runbook.
         views: definitions of the views the contract names.
         newest: the newest computed day by view; None where none is.
-        labels: labels of the training history known as of the moment.
+        labels: labels known as of the moment that a training would learn from.
         as_of: the moment looked from.
         network: why network.py does not build.
         dags: why the model's DAGs do not parse.
@@ -102,7 +102,7 @@ def _runbook(evidence: Evidence) -> Iterator[str]:
 def _labels(evidence: Evidence) -> Iterator[str]:
     needed = evidence.contract.training.minimum_rows
     if evidence.labels < needed:
-        yield f"{evidence.labels} labels known as of {evidence.as_of.date()}, training needs {needed}"
+        yield f"{evidence.labels} rows to train on as of {evidence.as_of.date()}, training needs {needed}"
 
 
 def _thresholds(evidence: Evidence) -> Iterator[str]:
@@ -238,7 +238,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
 _FINE: Mapping[str, Callable[[Evidence], str]] = {
     "owner and on-call": lambda e: f"{e.contract.owner.team}, {e.contract.owner.on_call}",
     "runbook": lambda e: f"{len(e.runbook.split())} words",
-    "training data": lambda e: f"{e.labels:,} labels known as of {e.as_of.date()}",
+    "training data": lambda e: f"{e.labels:,} rows to train on as of {e.as_of.date()}",
     "slices": lambda e: ", ".join(part.column for part in e.contract.slices),
     "fallback ladder": lambda e: ", ".join(rung.value for rung in e.contract.serving.fallbacks),
     "approvers": lambda e: ", ".join(e.contract.approvers.users),

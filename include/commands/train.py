@@ -3,22 +3,19 @@
 import logging
 import sys
 from argparse import ArgumentParser
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
-from include.adapters.ledger.ledger import Ledger
 from include.adapters.sources import open_sources
+from include.commands.champion import known_champion
 from include.commands.terminal import moment_of, run_command, user_name
 from include.config.models import ModelFolder, model_folder
 from include.config.settings import Settings, settings
 from include.config.views import named_views
-from include.contracts.errors import LedgerError
-from include.contracts.packages import Version
 from include.contracts.reports import EvaluationReport
 from include.data.labels import compute_labels
 from include.evaluation.evaluate import evaluate
-from include.features.computed_days import inputs_hash, read_days
-from include.features.materialize import compute_features
+from include.features.computed_days import outdated_days
+from include.features.materialize import publish_features, stage_features
 from include.features.training_set import freeze_training_set
 from include.features.views import View, load_views
 from include.training.train import train
@@ -71,10 +68,11 @@ def train_here(settings: Settings, folder: ModelFolder, as_of: datetime) -> tupl
     local = _tracked_here(settings)
     contract = folder.contract
     for view in _views(local, folder):
-        _compute_missing(local, view, as_of - contract.training.history, as_of - contract.label.delay, as_of)
+        compute_outdated(local, view, as_of - contract.training.history, as_of - contract.label.delay, as_of)
     added = compute_labels(local, folder, as_of - contract.training.history, as_of, as_of)
     log.info("%s: %d labels added", folder.name, added)
-    champion = _champion(local, folder.name)
+    champion = known_champion(local, folder.name)
+    log.info("%s: compared with %s", folder.name, champion.version if champion else "no champion")
     snapshot = freeze_training_set(local, contract, as_of, champion)
     candidate = train(local, folder, snapshot, user_name(), datetime.now(UTC))
     return candidate, evaluate(local, folder, candidate, champion)
@@ -103,17 +101,16 @@ def _views(settings: Settings, folder: ModelFolder) -> list[View]:
     return [views[name] for name in named_views(folder.contract, folder.path)]
 
 
-def _compute_missing(
+def compute_outdated(
     settings: Settings, view: View, since: datetime, until: datetime, as_of: datetime
 ) -> None:
-    """Compute the days of a view that nobody has computed from its present query and sources."""
+    """Compute the days of a view that are new, or to which rows arrived late."""
     first = max(since, _first_moment(settings, view, as_of) + timedelta(days=1)).date()
     days = [first + timedelta(days=offset) for offset in range((until.date() - first).days + 1)]
-    known, inputs = read_days(settings, view.name), inputs_hash(settings, view)
-    missing = [day for day in days if day not in known or known[day].inputs != inputs]
-    if missing:
-        log.info("%s: computing %s to %s", view.name, missing[0], missing[-1])
-        compute_features(settings, missing[0], missing[-1], as_of, only=[view.name])
+    if due := outdated_days(settings, view, days, as_of):
+        log.info("%s: computing %d days from %s to %s", view.name, len(due), due[0], due[-1])
+        staged = stage_features(settings, due, as_of, only=[view.name])
+        publish_features(settings, due, as_of, staged)
 
 
 def _first_moment(settings: Settings, view: View, as_of: datetime) -> datetime:
@@ -122,17 +119,6 @@ def _first_moment(settings: Settings, view: View, as_of: datetime) -> datetime:
     with open_sources(settings, as_of, view.definition.sources, own) as sources:
         begun = [first for first, _ in sources.coverage().values()]
     return max(begun, default=as_of - _LONG_AGO)
-
-
-def _champion(settings: Settings, model: str) -> Version | None:
-    try:
-        with closing(Ledger(settings.ledger_uri)) as ledger:
-            return ledger.champion(model)
-    except LedgerError:
-        if settings.ledger_url:
-            raise
-        log.info("there is no ledger on this machine: %s is compared with no champion", model)
-        return None
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 import subprocess
 from collections.abc import Iterator
+from glob import glob
 from hashlib import sha256
 from pathlib import Path
 
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT, Settings
+from include.config.strict_yaml import read_yaml
 from include.contracts.errors import PlatformError
 from include.contracts.packages import CodeState
+from include.contracts.sources import SOURCES_NAME
 
 LOCK_NAME = "requirements.lock"
 WATCHED = ("include", "dags", "plugins", "serving", "requirements.txt", LOCK_NAME)
@@ -27,6 +30,8 @@ TRAINING_CODE = (
 """Code outside the model folder that decides what any training run yields: its labels, the join, the loop."""
 PROSE = ".md"
 """Suffix of what is written for people: a runbook's edit changes no model."""
+DECIDING = frozenset({".py", ".sql", ".yaml"})
+"""Suffixes of what is code whatever a source's URI matches."""
 VIEWS = "include/features/views"
 TRANSFORMS = "include/transforms"
 
@@ -62,11 +67,13 @@ def code_state(settings: Settings, folder: ModelFolder, root: Path = REPOSITORY_
 def fingerprint(folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> str:
     """Return the SHA-256 over names and bytes of the model folder, its feature SQL and the training code.
 
-    Training code is what labels, joins and trains; prose in Markdown is left out.
+    Training code is what labels, joins and trains; prose in Markdown is left out, and so is data that lies in
+    the model folder, which the URIs of its source definitions name.
     Of the shared views and transforms only those count that the model reads: another's change is not its own.
 
     Raises:
-        ContractError: the contract does not load, so what the model reads is unknown.
+        ContractError: the contract does not load, so what the model reads is unknown; or a source definition
+            is not YAML.
     """
     digest = sha256()
     for name, path in sorted(_fingerprinted(folder, root)):
@@ -78,14 +85,30 @@ def fingerprint(folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> str:
 
 def _fingerprinted(folder: ModelFolder, root: Path) -> Iterator[tuple[str, Path]]:
     """Yield each file under a name that does not depend on where the repository lies."""
+    data = _data(folder)
     for label, place in (("model", folder.path), *((code, root / code) for code in TRAINING_CODE)):
         for path in [place] if place.is_file() else place.rglob("*"):
             relative = path.relative_to(place)
-            if path.is_file() and path.suffix != PROSE and not any(map(_is_scratch, relative.parts)):
+            if not path.is_file() or any(map(_is_scratch, relative.parts)):
+                continue
+            if path.suffix != PROSE and path.resolve() not in data:
                 yield f"{label}/{relative.as_posix()}", path
     for name in sorted(_shared(folder)):
         if (root / name).is_file():
             yield name, root / name
+
+
+def _data(folder: ModelFolder) -> set[Path]:
+    """Return the files that the model folder's own source definitions name."""
+    sources = folder.path / SOURCES_NAME
+    definitions = [read_yaml(path) for path in sorted(sources.glob("*.yaml"))]
+    uris = [str(item["uri"]) for item in definitions if isinstance(item, dict) and "uri" in item]
+    found = {
+        Path(name).resolve()
+        for uri in uris
+        for name in glob(str(sources / uri), recursive=True)  # noqa: PTH207 - a URI may be absolute
+    }
+    return {path for path in found if path.suffix not in DECIDING}
 
 
 def _shared(folder: ModelFolder) -> set[str]:

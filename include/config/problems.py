@@ -15,6 +15,15 @@ def problems_of(path: Path, kind: type[BaseModel], error: ValidationError) -> st
     return "\n".join([f"{path}:", *lines])
 
 
+def model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation there is
+    """Return the model inside `Model`, `Model | None` or `tuple[Model, ...]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in {tuple, list, Union, UnionType}:
+        return next((found for item in get_args(annotation) if (found := model_in(item))), None)
+    return None
+
+
 def _said(kind: type[BaseModel], item: ErrorDetails) -> str:
     if item["type"] == "extra_forbidden":
         return _unknown_key(kind, item["loc"])
@@ -35,17 +44,8 @@ def _model_at(kind: type[BaseModel], location: tuple[int | str, ...]) -> type[Ba
     found: type[BaseModel] | None = kind
     for part in location:
         if isinstance(part, str) and found is not None and part in found.model_fields:
-            found = _model_in(found.model_fields[part].annotation)
+            found = model_in(found.model_fields[part].annotation)
     return found
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any annotation there is
-    """Return the model inside `Model`, `Model | None` or `tuple[Model, ...]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in {tuple, list, Union, UnionType}:
-        return next((found for item in get_args(annotation) if (found := _model_in(item))), None)
-    return None
 
 
 def _key_path(location: tuple[int | str, ...]) -> str:

@@ -20,7 +20,7 @@ _JUDGED_BY: dict[str, Any] = {
     "task": True,
     "classes": True,
     "features": {"inputs"},
-    "label": True,
+    "label": {"delay"},
     "training": {"history", "snapshot_every", "validation", "test", "seed"},
     "gates": True,
     "slices": True,

@@ -176,6 +176,11 @@ class SliceFigures(BaseModel):
     intervals: dict[str, MetricInterval]
     """Of the metrics that gates bound on slices."""
 
+    @property
+    def name(self) -> str:
+        """`view.column = value`, for people; a text that reads like no value is not told from it."""
+        return f"{self.view}.{self.column} = {'no value' if self.value is None else self.value}"
+
 
 class CalibrationBin(BaseModel):
     """Rows of neighbouring scores: what was predicted, and what came."""

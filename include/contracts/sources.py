@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from include.contracts.checks import Checks
 from include.contracts.moments import Duration
 
+SOURCES_NAME = "sources"
+"""Folder of a model folder that holds its own source definitions."""
+
 
 class ColumnType(StrEnum):
     """Type of a column, in the words of Arrow."""

@@ -1,7 +1,8 @@
 """Windows of time a model learns from and is judged on: by time, never at random."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from include.contracts.errors import ContractError
 from include.contracts.model import Label, Training
@@ -35,6 +36,13 @@ class Windows:
     train: Window
     validation: Window
     test: Window
+
+
+def frozen_moments(moments: Iterable[datetime], every: timedelta) -> frozenset[datetime]:
+    """Return the moments a training set holds: those whole steps before the last one."""
+    known = frozenset(moments)
+    last = max(known, default=None)
+    return frozenset(moment for moment in known if last and (last - moment) % every == timedelta())
 
 
 def training_windows(training: Training, label: Label, as_of: datetime) -> Windows:

@@ -27,7 +27,6 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.quarantine import REASON, keep
 from include.adapters.source_definitions import (
     SHARED_SOURCES,
-    SOURCES_NAME,
     LocatedSource,
     locate_source,
     source_names,
@@ -37,7 +36,7 @@ from include.config.settings import Settings
 from include.contracts.alerts import AlertContent
 from include.contracts.events import SYSTEM
 from include.contracts.quality import Batch, Failure, Verdict
-from include.contracts.sources import SourceDefinition
+from include.contracts.sources import SOURCES_NAME, SourceDefinition
 from include.data.batch_rows import SourceReport, create_batch, daily_counts, set_aside, whole_batch
 
 ALERT_KIND = "data_quality"

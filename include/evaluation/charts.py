@@ -141,8 +141,7 @@ def slices_chart(metric: str, slices: Sequence[SliceFigures], overall: float) ->
             axes.plot([interval.low, interval.high], [place, place], color=CANDIDATE, linewidth=2)
             axes.plot([interval.value], [place], color=CANDIDATE, marker="o")
         axes.axvline(overall, color=_INK, alpha=0.5, linestyle=":", label="all rows")
-        names = [f"{each.column}: {'no value' if each.value is None else each.value}" for each in slices]
-        axes.set_yticks(range(len(slices)), names)
+        axes.set_yticks(range(len(slices)), [each.name for each in slices])
         axes.set_ylim(len(slices) - 0.5, -0.5)
         axes.locator_params(axis="x", nbins=5)
         axes.set(xlabel=metric, title=f"{metric} by slice")

@@ -184,13 +184,10 @@ def judge_candidate(
 
 def _check_judgement(contract: ModelContract, candidate_uri: str, record: TrainingRecord) -> None:
     """Refuse to judge by another measure than what was trained for; the rest of a contract may change."""
-    if record.judgement_sha256 is None:
-        unchanged = record.contract_sha256 == contract.sha256
-    else:
-        unchanged = record.judgement_sha256 == contract.judgement_sha256
-    if not unchanged:
+    same_contract = record.contract_sha256 == contract.sha256
+    if not same_contract and record.judgement_sha256 != contract.judgement_sha256:
         raise ContractError(
-            f"{contract.name}: inputs, label, training windows, gates, slices, latency objective or "
+            f"{contract.name}: inputs, label's delay, training windows, gates, slices, latency objective or "
             f"resources of the contract changed since {candidate_uri} was trained; train again"
         )
 

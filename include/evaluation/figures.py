@@ -5,10 +5,17 @@ import re
 from include.contracts.reports import EvaluationReport, Perturbation, SliceStatus
 
 _FORBIDDEN = re.compile(r"[^\w.\- ]")
+"""What a tracking server refuses in a name, and the colon, which marks what stands for it."""
+_NO_VALUE = ":none:"
+"""Told from every text: a text's own colons are written otherwise."""
 
 
 def figures(report: EvaluationReport) -> dict[str, float]:
-    """Return every figure of a report by a name such as `test_roc_auc` or `slice.age.65+.roc_auc`."""
+    """Return every figure of a report by a name such as `test_roc_auc`.
+
+    A slice's is `slice.<view>.<column>.<value>.<metric>`, say `slice.customer_demographics.age.65:2b:.brier`:
+    a sign that a tracking server refuses is written as its code, here a plus, and no value as `:none:`.
+    """
     return {
         **{f"test_{name}": value for name, value in report.metrics.items()},
         **{f"baseline_{name}": value for name, value in report.baseline_metrics.items()},
@@ -38,11 +45,15 @@ def _against_champion(report: EvaluationReport) -> dict[str, float]:
 
 def _slices(report: EvaluationReport) -> dict[str, float]:
     return {
-        _FORBIDDEN.sub("_", f"slice.{each.column}.{each.value or 'missing'}.{name}"): value
+        f"slice.{each.view}.{each.column}.{_part(each.value)}.{name}": value
         for each in report.slices
         if each.status is SliceStatus.JUDGED
         for name, value in {**each.metrics, "rows": float(each.rows)}.items()
     }
+
+
+def _part(value: str | None) -> str:
+    return _NO_VALUE if value is None else _FORBIDDEN.sub(lambda sign: f":{ord(sign[0]):x}:", value)
 
 
 def _calibration(report: EvaluationReport) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """A registered version compared with whoever is champion now."""
 
 import logging
+from datetime import datetime
 from pathlib import PurePosixPath
 
 from include.adapters.artefacts import ArtefactStore
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def reassess(
-    settings: Settings, folder: ModelFolder, version: Version, champion: Version | None
+    settings: Settings, folder: ModelFolder, version: Version, champion: Version | None, moment: datetime
 ) -> Assessment:
     """Return the report that compares a version with the present champion, evaluating it again if need be.
 
@@ -32,6 +33,8 @@ def reassess(
         folder: the model's folder.
         version: the registered version.
         champion: the version in production, if there is one.
+        moment: when the release was asked for; what the champion answered until then is scored again. A new
+            champion has answered little before the version was trained.
 
     Raises:
         GateError: against this champion the version misses a gate, or one was not measured; each is named
@@ -49,7 +52,7 @@ def reassess(
     log.info("%s %s was compared with %s; now with %s", version.model, version.version, before, name)
     candidate = open_candidate(store, folder.contract, version.package_uri, manifest)
     served = packaged.triton or measure_in_triton(settings, candidate.scored, manifest, candidate.graph)
-    logged = logged_answers(settings, champion, manifest.snapshot.as_of) if champion else []
+    logged = logged_answers(settings, champion, manifest.snapshot.as_of, until=moment) if champion else []
     report = judge_candidate(store, candidate, champion, served, logged)
     if not report.passed:
         missed = (*report.failures, *report.unmeasured)

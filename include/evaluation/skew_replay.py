@@ -30,8 +30,16 @@ METRIC = "replay_difference"
 _ANSWERED = frozenset({Source.LIVE, Source.OIP, Source.BATCH})
 
 
-def logged_answers(settings: Settings, champion: Version, as_of: datetime) -> list[PredictionRow]:
-    """Return the last answers of a version's own package in the week before `as_of`, a bounded number.
+def logged_answers(
+    settings: Settings, champion: Version, as_of: datetime, until: datetime | None = None
+) -> list[PredictionRow]:
+    """Return the last answers of a version's own package, a bounded number.
+
+    Args:
+        settings: where the prediction log is.
+        champion: the version.
+        as_of: the moment of the evaluation; answers of the week before it are read.
+        until: up to when later answers are read, too; none are where it is not after `as_of`.
 
     Raises:
         DataError: a segment of the log is damaged.
@@ -39,7 +47,7 @@ def logged_answers(settings: Settings, champion: Version, as_of: datetime) -> li
     return latest(
         settings.predictions_folder,
         as_of - REACH,
-        as_of,
+        as_of if until is None else max(as_of, until),
         lambda row: (
             row.artefact_sha256 == champion.artefact_sha256
             and row.status is Status.OK

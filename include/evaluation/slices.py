@@ -74,14 +74,9 @@ def slice_gates(candidate: Scored, slices: tuple[SliceFigures, ...]) -> tuple[Ga
     p_values = [_p_value(threshold, each) for threshold in gates for each in judged]
     adjusted = holm(p_values).reshape(len(gates), len(judged))
     return tuple(
-        _gate(threshold, dict(zip(judged_names(judged), zip(judged, row, strict=True), strict=True)))
+        _gate(threshold, list(zip(judged, row, strict=True)))
         for threshold, row in zip(gates, adjusted.tolist(), strict=True)
     )
-
-
-def judged_names(slices: list[SliceFigures]) -> list[str]:
-    """Return each slice as `column = value`."""
-    return [f"{each.column} = {'missing' if each.value is None else each.value}" for each in slices]
 
 
 def _figures_of(part: Slice, candidate: Scored) -> Iterator[SliceFigures]:
@@ -145,19 +140,19 @@ def _p_value(threshold: Threshold, figures: SliceFigures) -> float:
     return Estimate(better, error).lower_tail(better / error)
 
 
-def _gate(threshold: Threshold, judged: dict[str, tuple[SliceFigures, float]]) -> GateResult:
+def _gate(threshold: Threshold, judged: list[tuple[SliceFigures, float]]) -> GateResult:
     name = threshold.metric.value
-    worse = [slice_ for slice_, (_, p_value) in judged.items() if p_value < 1 - CONFIDENCE]
+    worse = [(figures, p_value) for figures, p_value in judged if p_value < 1 - CONFIDENCE]
     sign = 1 if threshold.minimum is not None else -1
-    worst = min(judged, key=lambda key: (judged[key][1], sign * judged[key][0].metrics[name]))
-    told = "; ".join(_told(each, *judged[each], name) for each in (worse or [worst]))
+    worst = min(judged, key=lambda each: (each[1], sign * each[0].metrics[name]))
+    told = "; ".join(_told(figures, p_value, name) for figures, p_value in (worse or [worst]))
     return GateResult(
         kind=GateKind.SLICE,
         metric=name,
         verdict=Verdict.FAIL if worse else Verdict.PASS,
         reason=GateReason.WORSE_ON_A_SLICE if worse else GateReason.REACHED,
-        subject=worst,
-        value=judged[worst][0].metrics[name],
+        subject=worst[0].name,
+        value=worst[0].metrics[name],
         bound=threshold.bound,
         detail=(
             f"{len(worse)} of {len(judged)} slices are shown to miss {name} {threshold}; "
@@ -166,11 +161,11 @@ def _gate(threshold: Threshold, judged: dict[str, tuple[SliceFigures, float]]) -
     )
 
 
-def _told(slice_: str, figures: SliceFigures, p_value: float, name: str) -> str:
+def _told(figures: SliceFigures, p_value: float, name: str) -> str:
     interval = figures.intervals[name]
     return (
-        f"{slice_}: {interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}] on {figures.rows} rows, "
-        f"adjusted p {p_value:.2g}"
+        f"{figures.name}: {interval.value:.4f} [{interval.low:.4f}, {interval.high:.4f}] "
+        f"on {figures.rows} rows, adjusted p {p_value:.2g}"
     )
 
 

@@ -75,6 +75,26 @@ def due_days(settings: Settings, day: date, as_of: datetime, tell: Tell = log_br
     return sorted(due)
 
 
+def outdated_days(settings: Settings, view: View, days: Iterable[date], as_of: datetime) -> list[date]:
+    """Return which days of a view training as of a moment must compute: new ones, and those gone dirty.
+
+    A day computed from another query, or other files, is as good as new. Whether it is online matters to
+    serving alone. What a later run brought online stays as it is.
+
+    Raises:
+        SourceError: a source of the view cannot be read.
+    """
+    inputs, computed = inputs_hash(settings, view), read_days(settings, view.name)
+    known = {day: computed[day] for day in days if day in computed}
+    due = {day for day in days if day not in known}
+    due |= {
+        day
+        for day, seen in known.items()
+        if seen.inputs != inputs and (seen.as_of <= as_of or not seen.online)
+    }
+    return sorted(due | _dirty(settings, view, known, as_of))
+
+
 def _due(settings: Settings, view: View, day: date, as_of: datetime) -> set[date]:
     computed = read_days(settings, view.name)
     known = computed.get(day)
@@ -86,11 +106,18 @@ def _due(settings: Settings, view: View, day: date, as_of: datetime) -> set[date
     waiting = [item for item, seen in computed.items() if item <= day and not seen.online]
     if not due:
         due.update(sorted(item for item in waiting if computed[item].as_of <= as_of)[-1:])
-    earlier = {item: known.as_of for item, known in computed.items() if item <= day}
-    if earlier:
-        arrivals = _arrivals(settings, view, min(earlier.values()), as_of)
-        due.update(dirty_days(earlier, arrivals, view.definition.window))
-    return due
+    return due | _dirty(settings, view, {item: seen for item, seen in computed.items() if item <= day}, as_of)
+
+
+def _dirty(
+    settings: Settings, view: View, computed: Mapping[date, ComputedDay], as_of: datetime
+) -> set[date]:
+    """Return the computed days of a view to which rows arrived late, by a moment."""
+    if not computed:
+        return set()
+    looked = {day: seen.as_of for day, seen in computed.items()}
+    arrivals = _arrivals(settings, view, min(looked.values()), as_of)
+    return set(dirty_days(looked, arrivals, view.definition.window))
 
 
 def read_days(settings: Settings, view: str) -> dict[date, ComputedDay]:

@@ -20,6 +20,7 @@ from include.contracts.packages import Snapshot, Version
 from include.contracts.routes import EntityType
 from include.contracts.signatures import MOMENT, FeatureKind
 from include.contracts.views import TIMESTAMP
+from include.contracts.windows import frozen_moments
 from include.features.champion_columns import champion_columns
 from include.features.store import open_store
 from include.features.views import load_views
@@ -92,13 +93,9 @@ def _selected(contract: ModelContract, labels: pyarrow.Table, as_of: datetime) -
             "was known by then; compute the labels first "
             f"(known {format_duration(contract.label.delay)} after)"
         )
-    last = compute.max(labels["event_at"]).as_py()
-    every = contract.training.snapshot_every
-    moments = [
-        moment for moment in labels["event_at"].unique().to_pylist() if (last - moment) % every == timedelta()
-    ]
+    moments = frozen_moments(labels["event_at"].unique().to_pylist(), contract.training.snapshot_every)
     return labels.filter(
-        compute.is_in(labels["event_at"], pyarrow.array(moments, labels["event_at"].type))
+        compute.is_in(labels["event_at"], pyarrow.array(sorted(moments), labels["event_at"].type))
     ).sort_by([("event_at", "ascending"), ("unit", "ascending")])
 
 

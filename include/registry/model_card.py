@@ -135,17 +135,14 @@ def _slices(report: EvaluationReport) -> Iterator[str]:
     names = sorted({name for each in report.slices for name in each.intervals})
     yield from _table(
         ("slice", "rows", *names),
-        [
-            (_slice_name(each), f"{each.rows:,}", *(_interval(each, name) for name in names))
-            for each in report.slices
-        ],
+        [(each.name, f"{each.rows:,}", *(_interval(each, name) for name in names)) for each in report.slices],
     )
 
 
 def _limits(contract: ModelContract, report: EvaluationReport) -> Iterator[str]:
     unjudged = [each for each in report.slices if each.status is not SliceStatus.JUDGED]
     if unjudged:
-        yield f"- nothing is claimed for {', '.join(map(_slice_name, unjudged))}: {_reasons(unjudged)}"
+        yield f"- nothing is claimed for {', '.join(each.name for each in unjudged)}: {_reasons(unjudged)}"
     measured = [(each.degradation, each) for each in report.robustness if each.degradation is not None]
     for degradation, each in sorted(measured, key=lambda pair: -pair[0])[:_WORST]:
         yield (
@@ -175,10 +172,6 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield "|" + "---|" * len(head)
     for row in rows:
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-
-
-def _slice_name(each: SliceFigures) -> str:
-    return f"{each.column} = {'no value' if each.value is None else each.value}"
 
 
 def _reasons(slices: Sequence[SliceFigures]) -> str:

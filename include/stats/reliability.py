@@ -73,9 +73,12 @@ def calibration_error_by_chance(
     scores: Array, *, seed: int, bins: int = CALIBRATION_BINS, draws: int = CHANCE_DRAWS
 ) -> float:
     """Return the plain error that perfectly calibrated scores would show, on average over drawn labels."""
-    ranked = np.sort(scores)
-    labels = np.random.default_rng(seed).random((draws, len(ranked))) < ranked
-    gaps = np.add.reduceat(labels - ranked, _starts(len(ranked), bins), axis=1)
+    ranked, dice = np.sort(scores), np.random.default_rng(seed)
+    starts = _starts(len(ranked), bins)
+    gaps = np.empty((draws, len(starts)))
+    for draw in range(draws):  # all at once would take as many times the memory of the scores
+        labels = dice.random(len(ranked)) < ranked
+        gaps[draw] = np.add.reduceat(labels - ranked, starts)
     return float(np.abs(gaps).sum(axis=1).mean() / len(ranked))
 
 

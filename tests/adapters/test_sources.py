@@ -1,5 +1,6 @@
 import pytest
 
+from include.adapters.source_definitions import locate_source
 from include.adapters.sources import open_sources, tables_of
 from include.config.settings import Settings
 from include.contracts.errors import SourceError
@@ -64,6 +65,24 @@ def test_a_model_brings_its_own_source(tmp_path):
         Settings(home=tmp_path), at("2020-01-02"), ["readings"], [tmp_path / "pumps"]
     ) as sources:
         assert [("A",)] == sources.connection.sql("SELECT pump FROM readings").fetchall()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"name: visits\nname: visits\n", "'name' is written twice"),
+        (b"name: visits\nuri: 2017-02-30\n", "is not YAML: day is out of range"),
+        (b"name: \xe9\n", "is not YAML: 'utf-8' codec"),
+        (b"name: visits\n", "\n  description: is missing"),
+    ],
+)
+def test_a_broken_definition_is_named(tmp_path, content, told):
+    """Whatever is wrong with a model's own source, the error is of that source."""
+    path = tmp_path / "sources" / "visits.yaml"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=f"^{path}(.|\n)*{told}"):
+        locate_source(Settings(home=tmp_path), "visits", (tmp_path,))
 
 
 def test_tables_of_a_query():

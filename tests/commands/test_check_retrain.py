@@ -6,6 +6,7 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.commands.check_retrain import ask, check, main, reasons_of
 from include.config.code import fingerprint
+from include.contracts.errors import PlatformError
 from include.contracts.retraining import RetrainReason, Training
 from include.data.labels import compute_labels
 from tests.shop import Shop, at, half_a_year
@@ -73,11 +74,21 @@ def test_who_asks_is_whom_they_name_else_who_types(shop, monkeypatch):
     settings = shop.settings.model_copy(update={"airflow_port": 9})
     monkeypatch.setattr("include.commands.check_retrain.settings", lambda: settings)
     monkeypatch.setattr("include.commands.check_retrain.user_name", lambda: "somebody")
-    for by in ((), ("--by", "ada")):
+    for by in ((), ("--by", "ada"), ("--by", " bob "), ("--by", " ")):
         monkeypatch.setattr("sys.argv", ["check-retrain", "churn", "2017-06-01", "--request", *by])
         main()
     requests = Ledger(settings.ledger_uri).retrain_requests("churn")
-    assert ["somebody", "ada"] == [request.requested_by for request in requests]
+    assert ["somebody", "ada", "bob"] == [request.requested_by for request in requests]
+
+
+@pytest.mark.parametrize("by", ["system", " system "])
+def test_nobody_asks_as_the_system(shop, monkeypatch, by):
+    """A request of the system's excludes nobody from approving: who names it would get round that."""
+    (shop.churn.path / "network.py").write_text("layers = 3\n")
+    monkeypatch.setattr("include.commands.check_retrain.settings", lambda: shop.settings)
+    with pytest.raises(PlatformError, match="'system' is nobody: BY=<user of Airflow>"):
+        check("churn", "2017-06-01", request=True, by=by)
+    assert () == Ledger(shop.settings.ledger_uri).retrain_requests("churn")
 
 
 def test_a_retired_model_is_not_due(shop, monkeypatch, capsys):

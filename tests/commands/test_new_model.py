@@ -4,7 +4,6 @@ import pytest
 
 from include.commands.new_model import new_model
 from include.config.models import model_folder
-from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.errors import PlatformError
 from include.contracts.signatures import Task
 from include.data.labels import compute_labels
@@ -32,10 +31,10 @@ def test_its_dags_parse(settings, tmp_path):
     """Every generated DAG is there, none broken, beside those of the other model."""
     new_model(settings, "visits", Task.BINARY, "customer_id")
     roots = json.dumps([str(root) for root in settings.model_folders])
-    for stage in ("labels", "train", "release"):
-        dags = parse(stage, parsing_environment(tmp_path) | {"NINETY_MODEL_FOLDERS": roots})["dags"]
-        assert {f"churn_{stage}", f"visits_{stage}"} == set(dags)
-        assert not any("broken-contract" in dag["tags"] for dag in dags.values())
+    environment = parsing_environment(tmp_path) | {"NINETY_MODEL_FOLDERS": roots}
+    for stage, parsed in parse(["labels", "train", "release"], environment).items():
+        assert {f"churn_{stage}", f"visits_{stage}"} == set(parsed["dags"])
+        assert not any("broken-contract" in dag["tags"] for dag in parsed["dags"].values())
 
 
 @pytest.mark.parametrize("name", ["Visits", "../visits", "", "1st", "a b", "churn"])
@@ -53,6 +52,15 @@ def test_an_entity_without_views_is_refused_with_those_there_are(settings):
         new_model(settings, "visits", Task.BINARY, "pump")
 
 
-def test_the_scaffold_needs_no_change_elsewhere():
-    """The shipped models folder is the one that is written to unless told otherwise."""
-    assert (REPOSITORY_ROOT / "include" / "models",) == Settings().model_folders
+def test_the_scaffold_needs_no_change_elsewhere(settings, tmp_path):
+    """Nothing is written but the model's own folder."""
+    before = contents(tmp_path)
+    new_model(settings, "visits", Task.BINARY, "customer_id")
+    own = contents(settings.model_folders[0] / "visits")
+    assert {"contract.yaml", "label.sql", "network.py", "runbook.md"} <= {path.name for path in own}
+    assert before | own == contents(tmp_path)
+
+
+def contents(folder):
+    """Return the bytes of every file under a folder."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -1,17 +1,20 @@
 from dataclasses import fields, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pyarrow
 import pytest
 import yaml
 
+from include.adapters.label_store import record_labels
 from include.commands.new_model import new_model
-from include.commands.production_readiness import as_text, findings_of, show
+from include.commands.production_readiness import as_text, findings_of, rows_to_train_on, show
 from include.commands.readiness_review import CHECKS, Evidence, review
 from include.config.settings import REPOSITORY_ROOT
 from include.config.views import named_views
 from include.contracts.model import ModelContract
 from include.contracts.signatures import Task
+from include.contracts.windows import training_windows
 from tests.contracts.test_model import CHURN, MONITORING
 from tests.shop import Shop, at, half_a_year
 
@@ -57,7 +60,7 @@ FAILURES = [
     ("question", {"description": "your-question"}, "not written yet"),
     ("runbook", {"runbook": "Restart it."}, "2 words"),
     ("runbook", {"runbook": "Write here: all. " * 60}, "60 places still say"),
-    ("training data", {"labels": 12}, "12 labels known as of 2017-11-01, training needs 5000"),
+    ("training data", {"labels": 12}, "12 rows to train on as of 2017-11-01, training needs 5000"),
     ("network", {"network": "build failed"}, "build failed"),
     ("DAGs", {"dags": "no such view"}, "no such view"),
     ("thresholds", {"gates": gates(thresholds=CHANCE)}, "roc_auc passes by chance"),
@@ -93,6 +96,16 @@ def test_what_is_missing_fails_its_line_and_no_other(subject, changes, told):
     assert failed.fix
 
 
+@pytest.mark.parametrize(("minimum", "toothless"), [(-0.1, True), (0.0, True), (0.1, False)])
+def test_a_regression_must_beat_the_mean(minimum, toothless):
+    """The mean of the labels, whatever is asked, reaches an R2 of 0."""
+    contract = yaml.safe_load((REPOSITORY_ROOT / "include/models/spend/contract.yaml").read_text())
+    contract["gates"]["thresholds"] = [{"metric": "r2", "minimum": minimum}]
+    findings = review(replace(evidence(), contract=ModelContract.model_validate(contract)))
+    (found,) = (finding for finding in findings if finding.subject == "thresholds")
+    assert (not toothless, "r2 passes by chance" if toothless else "") == (found.passed, found.detail)
+
+
 def test_objectives_nobody_wrote_fail():
     """A default is no promise."""
     contract = ModelContract.model_validate({k: v for k, v in READY.items() if k != "objectives"})
@@ -103,6 +116,30 @@ def test_objectives_nobody_wrote_fail():
 def test_every_check_is_tried():
     """A line that no case can fail is no check; an owner's absence is refused with the view."""
     assert {subject for subject, _, _ in CHECKS} - {"features owned"} == {case[0] for case in FAILURES}
+
+
+def test_only_labels_that_training_would_learn_from_count(tmp_path):
+    """Neither those validation and test keep, nor those between two frozen moments, nor those before."""
+    shop = Shop(tmp_path, half_a_year())
+    contract, as_of = shop.churn.contract, at("2017-11-01")
+    train = training_windows(contract.training, contract.label, as_of).train
+    every, delay = contract.training.snapshot_every, contract.label.delay
+    last = as_of - delay
+    frozen = [last - step * every for step in range(60)]
+    told = [moment for moment in frozen if train.start <= moment and moment + delay <= train.end]
+    assert 10 < len(told) < 50
+    moments = sorted({*frozen, *(moment - timedelta(days=1) for moment in frozen)})
+    table = pyarrow.table(
+        {
+            "unit": ["1", "2"] * len(moments),
+            "event_at": [moment for moment in moments for _ in range(2)],
+            "known_at": [moment + delay for moment in moments for _ in range(2)],
+            "value": [0.0, 1.0] * len(moments),
+        }
+    )
+    record_labels(shop.settings, "churn", table, "label.sql", as_of)
+    assert 2 * len(told) == rows_to_train_on(shop.settings, contract, as_of)
+    assert 0 == rows_to_train_on(shop.settings, contract, frozen[-1])
 
 
 def test_a_scaffold_says_what_is_left(tmp_path, capsys):

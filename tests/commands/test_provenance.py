@@ -17,13 +17,14 @@ from include.adapters.onnx_model import OnnxModel
 from include.adapters.packages import load_manifest
 from include.adapters.prediction_log import PredictionLog
 from include.adapters.tracking import Tracking
+from include.commands.production_readiness import trace_problem
 from include.commands.provenance import Provenances
 from include.commands.trace import trace
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
 from include.contracts.errors import ArtefactError
 from include.contracts.identifiers import uuid7
-from include.contracts.packages import Version
+from include.contracts.packages import CodeState, Version
 from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.releases import Decision, ReleaseStage
 from include.registry.register import register
@@ -59,15 +60,15 @@ def _rows() -> pd.DataFrame:
     )
 
 
-def _released(settings: Settings, root: Path) -> Version:
+def _released(settings: Settings, root: Path, shown: str | None = None, **changes: object) -> Version:
     """Register a version, have it approved, and give it all traffic."""
     upgrade(settings.ledger_uri)
     ledger, store = Ledger(settings.ledger_uri), ArtefactStore(settings.artefacts_folder)
     folder = model_folder(root)
-    uri = write_candidate(store, folder, "run-1", snapshot=frozen(store, _rows()))
+    uri = write_candidate(store, folder, "run-1", snapshot=frozen(store, _rows()), **changes)
     down = Tracking(settings, uri="http://127.0.0.1:9")
     version = register(settings, ledger, down, folder, uri, actor="ada")
-    release = opened(ledger, folder.contract, version.version, release_id=RELEASE)
+    release = opened(ledger, folder.contract, version.version, release_id=RELEASE, evaluation_uri=shown)
     release = record_decision(
         ledger,
         store,
@@ -209,3 +210,28 @@ def test_lost_training_set_is_a_gap(made: Made) -> None:
 def test_refused_attempt_has_a_chain_without_a_version(made: Made) -> None:
     """Nothing answered, so nothing beyond route and assignment is asked for."""
     assert made.gaps(served_version=None, artefact_sha256=None, outputs=None, status=Status.REFUSED) == ()
+
+
+def test_the_review_before_production_asks_for_the_same_chain(made: Made) -> None:
+    """Where training set or package cannot be read again, it is told as a prediction's trace tells it."""
+    assert "" == trace_problem(made.settings, made.version)
+    store = ArtefactStore(made.settings.artefacts_folder)
+    store.path(load_manifest(store, made.version).snapshot.uri).unlink()
+    assert made.gaps() == (trace_problem(made.settings, made.version),)
+    (store.path(made.version.package_uri) / "golden.json").write_bytes(b"{}")
+    assert "golden.json was altered" in trace_problem(made.settings, made.version)
+
+
+def test_the_review_before_production_asks_for_what_approvers_saw(tmp_path: Path) -> None:
+    """The report that the release was opened with is lost."""
+    settings = Settings(home=tmp_path / "home")
+    version = _released(settings, tmp_path / "models", shown=f"evaluations/churn/{'a' * 64}.json")
+    assert "evaluations/churn/aaa" in trace_problem(settings, version)
+
+
+def test_the_review_before_production_asks_for_a_commit(tmp_path: Path) -> None:
+    """A champion whose code differed from its commit was trained from what nobody can read again."""
+    settings = Settings(home=tmp_path / "home")
+    code = CodeState(commit="c" * 40, dirty=True, fingerprint="f" * 64, lock_sha256="e" * 64)
+    version = _released(settings, tmp_path / "models", code=code)
+    assert "1.0.0 was trained from code that no commit holds" == trace_problem(settings, version)

@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 
 from include.adapters.artefacts import ArtefactStore
-from include.commands.train import LOCAL_RUNS, as_text, train_here
+from include.commands.train import LOCAL_RUNS, as_text, compute_outdated, train_here
 from include.config.models import model_folder
 from include.config.settings import Settings
 from include.contracts.packages import TRAINING_NAME, TrainingRecord
 from include.features.computed_days import read_days
+from include.features.views import load_views
 from tests.models.test_pump_failure import AS_OF, FIRST, write_readings
+from tests.shop import Shop, at, half_a_year, on
 
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 
@@ -50,3 +52,18 @@ def test_what_is_computed_is_not_computed_again(settings):
     _, second = train_here(settings, folder, AS_OF)
     assert first.metrics == second.metrics
     assert before == {path: path.stat().st_mtime_ns for path in offline.iterdir()}
+
+
+def test_a_row_that_arrived_since_is_seen(tmp_path):
+    """A training of a later moment computes again just the days that look at it, from the same files."""
+    shop = Shop(tmp_path, half_a_year()).narrowed()
+    shop.deliver(half_a_year(), [((1, 77, 1, 500.0, "2017-03-10T12:00:00"), "2017-04-20T18:00:00")])
+    view = load_views(shop.settings)["customer_spending"]
+    seen = []
+    for as_of in ("2017-04-20", "2017-04-21"):
+        compute_outdated(shop.settings, view, at("2017-04-08"), at("2017-04-11"), at(as_of))
+        seen.append(read_days(shop.settings, view.name))
+    late, in_time = [on("2017-04-08"), on("2017-04-09")], [on("2017-04-10"), on("2017-04-11")]
+    assert {at("2017-04-20")} == {day.as_of for day in seen[0].values()}
+    assert {at("2017-04-21")} == {seen[1][day].as_of for day in late}
+    assert {at("2017-04-20")} == {seen[1][day].as_of for day in in_time}

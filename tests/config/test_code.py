@@ -112,6 +112,38 @@ def test_the_fingerprint_follows_what_decides_a_training(root, name, changes):
     assert changes == (before != fingerprint(folder, root))
 
 
+SOURCES = "include/models/toy/sources"
+DEFINITIONS = {
+    f"{SOURCES}/readings.yaml": "uri: readings.parquet\n",
+    f"{SOURCES}/days.yaml": "uri: ../days/*/*.csv\n",
+    f"{SOURCES}/stored.yaml": "uri: package:shop/orders.parquet\n",
+    f"{SOURCES}/greedy.yaml": "uri: ../*\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        (f"{SOURCES}/readings.parquet", False),
+        ("include/models/toy/days/2017/05.csv", False),
+        (f"{SOURCES}/readings.yaml", True),
+        (f"{SOURCES}/others.parquet", True),
+        ("include/models/toy/network.py", True),
+        ("include/models/toy/label.sql", True),
+    ],
+)
+def test_data_a_source_names_is_no_code(root, name, changes):
+    """New rows beside their definition are no change of code; what decides a training always is."""
+    folder = ModelFolder(root / "include/models/toy")
+    for path, text in DEFINITIONS.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    before = fingerprint(folder, root)
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text("uri: other.parquet\n")
+    assert changes == (before != fingerprint(folder, root))
+
+
 def test_all_that_the_fingerprint_names_is_there():
     """A module that moved would silently leave it."""
     assert [] == [name for name in TRAINING_CODE if not (REPOSITORY_ROOT / name).exists()]

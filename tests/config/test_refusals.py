@@ -193,7 +193,7 @@ def test_the_other_models_dags_still_parse(tmp_path):
         folder_of(changed(path, value), tmp_path / "models", f"broken_{number}")
     roots = json.dumps([str(REPOSITORY_ROOT / "include" / "models"), str(tmp_path / "models")])
     environment = parsing_environment(tmp_path) | {"NINETY_MODEL_FOLDERS": roots}
-    dags = parse("train", environment)["dags"]
+    dags = parse(["train"], environment)["train"]["dags"]
     pages = {name: dag["doc_md"] for name, dag in dags.items() if "broken-contract" in dag["tags"]}
     assert {f"broken_{number}_train" for number in range(len(REFUSALS))} == set(pages)
     assert {"churn_train", "spend_train"} == set(dags) - set(pages)

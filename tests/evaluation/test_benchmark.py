@@ -60,11 +60,18 @@ def test_one_bad_week_fails_though_the_whole_is_good(tmp_path):
 def test_a_window_that_cannot_be_judged_is_no_pass(tmp_path):
     """A week without rows, and a week of one class."""
     frame = customers()
-    without = frame[frame["event_at"] != AS_OF - timedelta(days=42)]
-    test, judged = scored(tmp_path, rows=without)
-    gate = window_gates(judged.contract, window_figures(test, judged, None))[0]
-    assert (Verdict.NOT_MEASURED, GateReason.TOO_FEW_ROWS, None) == (gate.verdict, gate.reason, gate.value)
-    assert "has 0 rows" in gate.detail
+    first = frame["event_at"] == AS_OF - timedelta(days=42)
+    stayed = frame.assign(label=frame["label"].where(~first, 0.0))
+    for place, (rows, count) in enumerate(((frame[~first], 0), (stayed, 250))):
+        test, judged = scored(tmp_path / str(place), rows=rows)
+        gate, *others = window_gates(judged.contract, window_figures(test, judged, None))
+        assert (Verdict.NOT_MEASURED, GateReason.TOO_FEW_ROWS, None) == (
+            gate.verdict,
+            gate.reason,
+            gate.value,
+        )
+        assert f"has {count} rows, or one class only" in gate.detail
+        assert {Verdict.PASS} == {other.verdict for other in others}
 
 
 def test_the_hashes_say_what_was_judged(tmp_path):

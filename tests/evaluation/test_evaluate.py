@@ -179,6 +179,7 @@ def test_a_judgement_changed_since_training_is_refused(change, good, tmp_path):
     "change",
     [
         {"description": "Whether they leave."},
+        {"label": {"description": "1: they left."}},
         {"owner": {"team": "growth"}},
         {"approvers": {"users": ["approver", "admin", "ada"]}},
         {"schedules": {"train": "0 6 * * 1"}},
@@ -201,6 +202,8 @@ def test_a_record_of_before_is_held_to_the_whole_contract(good, tmp_path):
     old = TrainingRecord.model_validate_json(good.store.read(f"{good.uri}/training.json"))
     old = old.model_copy(update={"judgement_sha256": None})
     assert open_candidate(good.store, good.contract, good.uri, old)
+    otherwise = old.model_copy(update={"judgement_sha256": "of another release of the platform"})
+    assert open_candidate(good.store, good.contract, good.uri, otherwise)
     changed = churn_folder(tmp_path, description="Whether they leave.").contract
     with pytest.raises(ContractError, match="of the contract changed since"):
         open_candidate(good.store, changed, good.uri, old)

@@ -8,13 +8,13 @@ import pytest
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.prediction_log import PredictionLog
 from include.config.settings import Settings
-from include.contracts.identifiers import uuid7
-from include.contracts.predictions import PredictionRow, Source, Status
+from include.contracts.predictions import Source, Status
 from include.contracts.reports import GateReason, Verdict
 from include.contracts.signatures import Task
 from include.evaluation.champion import open_champion
 from include.evaluation.skew_replay import logged_answers, replay, replay_gate
 from include.training.train import train_candidate
+from tests.evaluation.served import answers as logged
 from tests.evaluation.served import opened_candidate, register_champion
 from tests.synthetic import AS_OF, Tracker, churn_folder, customers, frozen, request
 
@@ -41,46 +41,7 @@ def test_a_champion_of_another_task_is_no_measure_of_change(world):
 def answers(world, count=40, **changes):
     """Return logged answers of the champion, one an hour back from the evaluation's moment."""
     opened, champion = world
-    signature = opened.record.signature
-    rows = opened.scored.rows.head(count)
-    scores = champion.model.predict(rows)
-    return [
-        PredictionRow(
-            **{
-                "prediction_id": uuid7(AS_OF - timedelta(hours=place + 1)),
-                "request_id": None,
-                "body_sha256": "0" * 64,
-                "model": "churn",
-                "entity": {"customer_id": place},
-                "unit": str(place),
-                "assigned_variant": "champion",
-                "served_version": champion.version.version,
-                "artefact_sha256": champion.version.artefact_sha256,
-                "route_snapshot_id": "1-a",
-                "release_or_experiment_id": None,
-                "bucket": None,
-                "share": None,
-                "predicted_at": AS_OF - timedelta(hours=place + 1),
-                "recorded_at": AS_OF,
-                "features": {item.name: plain(rows.iloc[place][item.name]) for item in signature.inputs},
-                "feature_timestamps": {},
-                "request_features": {},
-                "outputs": tuple(map(float, scores[place])),
-                "status": Status.OK,
-                "fallback_reason": None,
-                "source": Source.LIVE,
-                "latency_seconds": 0.001,
-                "key_id": None,
-            }
-            | changes
-        )
-        for place in range(count)
-    ]
-
-
-def plain(value):
-    """Return a cell as the log holds it."""
-    return None if value is None or value != value else (value if isinstance(value, str) else float(value))  # noqa: PLR0124
+    return logged(champion, opened.scored.rows.head(count), AS_OF, **changes)
 
 
 def replayed(world, rows):
@@ -164,3 +125,6 @@ def test_only_the_champions_own_answers_of_the_week_are_read(world, tmp_path):
     _, champion = world
     found = logged_answers(settings, champion.version, AS_OF)
     assert {row.prediction_id for row in wanted} == {row.prediction_id for row in found}
+    later = logged_answers(settings, champion.version, AS_OF, until=AS_OF + timedelta(seconds=1))
+    assert 5 + 2 == len(later)
+    assert found == logged_answers(settings, champion.version, AS_OF, until=AS_OF - timedelta(days=90))

@@ -59,9 +59,38 @@ def test_a_bad_slice_fails_and_is_named(tmp_path):
     """One of three is scored upside down: its value, interval and rows are in the sentence."""
     given = scored(tmp_path, told(A=600, B=600, C=200), flipped=("C",))
     (gate,) = slice_gates(given, slice_figures(given))
-    assert (Verdict.FAIL, GateReason.WORSE_ON_A_SLICE, "age = C") == (gate.verdict, gate.reason, gate.subject)
-    assert "1 of 3 slices are shown to miss roc_auc at least 0.7500; these: age = C: 0." in gate.detail
+    name = "customer_demographics.age = C"
+    assert (Verdict.FAIL, GateReason.WORSE_ON_A_SLICE, name) == (gate.verdict, gate.reason, gate.subject)
+    assert f"1 of 3 slices are shown to miss roc_auc at least 0.7500; these: {name}: 0." in gate.detail
     assert "on 200 rows" in gate.detail
+
+
+@pytest.mark.parametrize("bad", ["missing", "no value"])
+def test_a_bad_value_that_reads_like_none_is_not_hidden(tmp_path, bad):
+    """Rows without a value are served well, those with the text are not."""
+    given = scored(tmp_path, np.array([None] * 600 + [bad] * 300, object), flipped=(bad,))
+    (gate,) = slice_gates(given, slice_figures(given))
+    assert (Verdict.FAIL, f"customer_demographics.age = {bad}") == (gate.verdict, gate.subject)
+    assert "1 of 2 slices are shown" in gate.detail
+
+
+def test_a_column_of_one_name_in_two_views_hides_no_bad_slice(tmp_path):
+    """Both views call it age and know a value B, which is served badly in the first, well in the second."""
+    given = scored(tmp_path, told(A=600, B=300))
+    (part,) = given.contract.slices
+    other = part.model_copy(update={"view": "customer_spending"})
+    contract = given.contract.model_copy(update={"slices": (part, other)})
+    rows = given.rows.assign(**{other.frozen_as: told(B=300, **{f"rare {place}": 50 for place in range(12)})})
+    given = upside_down(replace(given, contract=contract, rows=rows), np.asarray(rows[AGE] == "B"))
+    (gate,) = slice_gates(given, slice_figures(given))
+    assert (Verdict.FAIL, "customer_demographics.age = B") == (gate.verdict, gate.subject)
+    assert "1 of 3 slices are shown" in gate.detail
+
+
+def upside_down(given, mask):
+    """Return the scored rows, those under a mask scored the wrong way round."""
+    scores = np.where(mask[:, None], 1 - given.scores, given.scores)
+    return replace(given, scores=scores)
 
 
 def test_chance_does_not_fail_many_small_slices(tmp_path):

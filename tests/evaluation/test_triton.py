@@ -157,7 +157,7 @@ def test_the_contract_s_promise_decides(opened):
 
 
 def test_time_is_bounded_and_percentiles_are_of_single_requests(opened):
-    """A clock that moves two seconds a call: three single requests and three batches, then it is known."""
+    """A clock that moves a second a look: after two single requests and two batches time is up."""
     moments = iter(np.arange(0.0, 1e4, 1.0))
     found = measure(
         lambda tensors: np.zeros((len(tensors["numeric"]), 1), np.float32),

@@ -1,27 +1,14 @@
 from datetime import timedelta
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 
-from include.features.computed_days import dirty_days, due_days, read_days, record_online
+from include.features.computed_days import dirty_days, due_days, outdated_days, read_days, record_online
 from include.features.materialize import compute_features
-from include.features.views import offline_folder
+from include.features.views import load_views, offline_folder
 from tests.shop import Shop, at, half_a_year, on
 
 DAY = on("2017-03-01")
 RECORDED_AT = at("2017-05-01")
-
-
-def deliver(shop, rows, late=()):
-    """Write purchases that arrive at their moment, and late ones as (row, arrival)."""
-    every = [(row, row[4]) for row in rows] + list(late)
-    shop.write([row for row, _ in every])
-    path = shop.folder / "purchases.parquet"
-    arrivals = pyarrow.array(
-        [at(moment).replace(tzinfo=None) for _, moment in every], pyarrow.timestamp("us")
-    )
-    pyarrow.parquet.write_table(pyarrow.parquet.read_table(path).append_column("ingested_at", arrivals), path)
 
 
 def contents(shop):
@@ -52,14 +39,14 @@ def test_a_late_row_marks_the_days_that_look_at_it(event, arrived, window, dirty
 def test_a_late_purchase_changes_exactly_its_days(tmp_path):
     """It arrives on 20 April: the days after it, up to 30, are due, and recomputing changes just those."""
     shop = Shop(tmp_path, half_a_year()).narrowed()
-    deliver(shop, half_a_year())
+    shop.deliver(half_a_year())
     for day in (1, 8, 9, 10, 19):
         moment = on(f"2017-04-{day:02}")
         compute_features(shop.settings, moment, moment, at(moment.isoformat()))
     record_online(shop.settings, "customer_spending", on("2017-04-19"), RECORDED_AT)
     before = contents(shop)
     late = (1, 77, 1, 500.0, "2017-03-10T12:00:00")
-    deliver(shop, half_a_year(), [(late, "2017-04-19T18:00:00")])
+    shop.deliver(half_a_year(), [(late, "2017-04-19T18:00:00")])
     due = due_days(shop.settings, on("2017-04-20"), at("2017-04-20"))
     touched = [on(f"2017-04-{day:02}") for day in (1, 8, 9)]
     assert [*touched, on("2017-04-20")] == due
@@ -100,6 +87,37 @@ def test_an_older_run_leaves_what_a_newer_one_knew(tmp_path):
     record_online(shop.settings, "customer_spending", DAY, RECORDED_AT)
     shop.write([*half_a_year(), (1, 1, 1, 9.0, "2017-02-20T12:00:00")])
     assert [] == due_days(shop.settings, DAY, at("2017-03-01"))
+
+
+def outdated(shop, as_of):
+    """Return the days of the first half of April that training as of a moment must compute."""
+    view = load_views(shop.settings)["customer_spending"]
+    days = [on(f"2017-04-{day:02}") for day in range(1, 15)]
+    return outdated_days(shop.settings, view, days, at(as_of))
+
+
+def test_training_elsewhere_computes_what_is_new_or_late(tmp_path):
+    """Online or not: a laptop has no online store, and a row that arrived since counts there, too."""
+    shop = Shop(tmp_path, half_a_year()).narrowed()
+    late = (1, 77, 1, 500.0, "2017-03-10T12:00:00")
+    shop.deliver(half_a_year(), [(late, "2017-04-20T18:00:00")])
+    assert 14 == len(outdated(shop, "2017-04-20"))
+    compute_features(shop.settings, on("2017-04-01"), on("2017-04-13"), at("2017-04-20"))
+    assert [on("2017-04-14")] == outdated(shop, "2017-04-20")
+    touched = [on(f"2017-04-{day:02}") for day in range(1, 10)]
+    assert [*touched, on("2017-04-14")] == outdated(shop, "2017-04-21")
+    compute_features(shop.settings, on("2017-04-01"), on("2017-04-14"), at("2017-04-21"))
+    assert [] == outdated(shop, "2017-04-21") == outdated(shop, "2017-04-20")
+
+
+def test_training_of_before_leaves_what_serves(tmp_path):
+    """Other files make a day as good as new, unless a later run brought it online."""
+    shop = Shop(tmp_path, half_a_year()).narrowed()
+    compute_features(shop.settings, on("2017-04-01"), on("2017-04-14"), at("2017-04-20"))
+    record_online(shop.settings, "customer_spending", on("2017-04-04"), RECORDED_AT)
+    shop.write([*half_a_year(), (1, 1, 1, 9.0, "2017-02-20T12:00:00")])
+    assert [on(f"2017-04-{day:02}") for day in range(5, 15)] == outdated(shop, "2017-04-19")
+    assert 14 == len(outdated(shop, "2017-04-20"))
 
 
 def test_the_first_time_online_is_kept(tmp_path):

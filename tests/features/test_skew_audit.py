@@ -24,7 +24,7 @@ from include.features.skew_audit import alert_on, audit_skew, read_report, repor
 from serving.gateway import request_features
 from serving.gateway.request_features import RequestFeatures
 from tests.features.served import dataplane, predict
-from tests.shop import Shop, at, half_a_year, on
+from tests.shop import Kept, Shop, at, half_a_year, on
 
 NOON = at("2017-03-08T12:00:00")
 AS_OF = at("2017-03-09")
@@ -38,13 +38,24 @@ def serve(settings, folder, customers, moment, features=None):
         predict(plane, folder.name, folder.contract.entity.name, customers, moment)
 
 
-@pytest.fixture
-def shop(tmp_path):
-    """A shop whose features are online as of 8 March."""
-    shop = Shop(tmp_path, [*half_a_year(), (7, 7, 1, 5.0, "2017-01-20T10:00:00")]).narrowed()
-    compute_features(shop.settings, on("2017-02-10"), on("2017-03-08"), at("2017-03-08"))
+def online(shop, first):
+    """Compute the features of some days up to 8 March, bring them online, and keep the shop as it is then."""
+    compute_features(shop.settings, on(first), on("2017-03-08"), at("2017-03-08"))
     materialize_online(shop.settings, on("2017-03-08"))
-    return shop
+    return Kept(shop)
+
+
+@pytest.fixture(scope="module")
+def kept_shop(tmp_path_factory):
+    """A shop whose features are online as of 8 March, made once."""
+    purchases = [*half_a_year(), (7, 7, 1, 5.0, "2017-01-20T10:00:00")]
+    return online(Shop(tmp_path_factory.mktemp("shop"), purchases).narrowed(), "2017-02-10")
+
+
+@pytest.fixture
+def shop(kept_shop):
+    """The shop as it was kept, whatever a test before did to it."""
+    return kept_shop.restored()
 
 
 class Broken:
@@ -164,13 +175,17 @@ def test_a_dropped_row_is_found(shop):
     assert set(dict.fromkeys(skewed(audit_skew(shop.settings, NOON.date(), AS_OF)).values())) == {1}
 
 
+@pytest.fixture(scope="module")
+def kept_timed(tmp_path_factory):
+    """A shop whose model has one input, computed at the moment of the request; made once."""
+    shop = Shop(tmp_path_factory.mktemp("timed"), half_a_year()).narrowed("hours_since_last_purchase")
+    return online(shop, "2017-03-07")
+
+
 @pytest.fixture
-def timed(tmp_path):
-    """A shop whose model has one input, computed at the moment of the request."""
-    shop = Shop(tmp_path, half_a_year()).narrowed("hours_since_last_purchase")
-    compute_features(shop.settings, on("2017-03-07"), on("2017-03-08"), at("2017-03-08"))
-    materialize_online(shop.settings, on("2017-03-08"))
-    return shop
+def timed(kept_timed):
+    """That shop as it was kept."""
+    return kept_timed.restored()
 
 
 def test_request_time_features_are_recomputed(timed):
@@ -293,7 +308,7 @@ def test_late_purchases_are_staleness(arrivals, tmp_path):
     ]
     shop = Shop(tmp_path, half_a_year()).narrowed()
     write_with_arrivals(shop, [*((*line, line[4]) for line in half_a_year()), *late])
-    compute_features(shop.settings, on("2017-02-10"), on("2017-03-08"), at("2017-03-08"))
+    compute_features(shop.settings, on("2017-03-07"), on("2017-03-08"), at("2017-03-08"))
     materialize_online(shop.settings, on("2017-03-08"))
     serve(shop.settings, shop.churn, CUSTOMERS, NOON)
     spend = of("total_spend_30d", audit_skew(shop.settings, NOON.date(), AS_OF))

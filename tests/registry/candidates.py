@@ -177,7 +177,13 @@ def scoring_graph(factor: float) -> bytes:
 
 
 def opened(
-    ledger: Ledger, contract: ModelContract, version: str, *, release_id: str, triggered_by: str = "system"
+    ledger: Ledger,
+    contract: ModelContract,
+    version: str,
+    *,
+    release_id: str,
+    triggered_by: str = "system",
+    evaluation_uri: str | None = None,
 ) -> Release:
     """Open a release whose report compares with the present champion, as far as this test cares."""
     champion = ledger.champion(contract.name)
@@ -188,6 +194,6 @@ def opened(
         release_id=release_id,
         triggered_by=triggered_by,
         assessment=Assessment(
-            champion_version=None if champion is None else champion.version, evaluation_uri=None
+            champion_version=None if champion is None else champion.version, evaluation_uri=evaluation_uri
         ),
     )

@@ -34,13 +34,13 @@ def test_card_says_what_the_evidence_says(tmp_path: Path) -> None:
         "| roc_auc | 0.8217 | 0.6886 | 0.8101 |",
         "60,000 rows of [2017-01-01, 2017-10-01)",
         "0.8000 (0.7500 to 0.8500)",
-        "nothing is claimed for age = no value: too few rows",
+        "nothing is claimed for customer_demographics.age = no value: too few rows",
         "with `preferred_category` unknown category in 1,000 rows, roc_auc is 1.2 % worse",
         f"code at commit `{'c' * 40}`",
         "requested by ada",
     ):
         assert text in card
-    assert f"age = {HOSTILE}" in card
+    assert f"customer_demographics.age = {HOSTILE}" in card
 
 
 def test_value_with_a_bar_stays_in_its_cell(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ def test_value_with_a_bar_stays_in_its_cell(tmp_path: Path) -> None:
     card = model_card(
         contract, VERSION, _manifest(tmp_path / "b"), report.model_copy(update={"slices": (barred,)})
     )
-    assert "| age = a\\|b |" in card
+    assert "| customer_demographics.age = a\\|b |" in card
 
 
 def test_card_is_written_beside_the_packages(tmp_path: Path) -> None:

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -50,3 +52,29 @@ def test_fewer_rows_than_bins():
     assert [(1, 0.2, 0.0), (1, 0.8, 1.0)] == [(b.rows, b.mean_score, b.observed.value) for b in bins]
     assert 0.0 == debiased_calibration_error(bins)
     assert 0.0 < calibration_error_by_chance(np.array([0.2, 0.8]), seed=1)
+
+
+def drawn_at_once(scores, *, seed, bins=15, draws=200):
+    """Return the error by chance from one matrix of all draws, [draws, rows]."""
+    ranked = np.sort(scores)
+    labels = np.random.default_rng(seed).random((draws, len(ranked))) < ranked
+    count = min(bins, len(ranked))
+    starts = [-(-place * len(ranked) // count) for place in range(count)]
+    gaps = np.add.reduceat(labels - ranked, starts, axis=1)
+    return float(np.abs(gaps).sum(axis=1).mean() / len(ranked))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 15, 16, 100, 3_007])
+def test_one_draw_at_a_time_gives_the_same_figure(rows):
+    """Reports of before stay comparable to the last bit."""
+    assert drawn_at_once(SCORES[:rows], seed=7) == calibration_error_by_chance(SCORES[:rows], seed=7)
+
+
+def test_memory_does_not_grow_with_the_draws():
+    """A million rows must not take gigabytes: here all draws at once would take 16 MB."""
+    tracemalloc.start()
+    try:
+        calibration_error_by_chance(np.resize(SCORES, 10_000), seed=1)
+        assert 2e6 > tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
