@@ -13,6 +13,8 @@ from serving.gateway.problems import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, Pr
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import HEADER, RequestTrace, Tracing
 
+TOO_MANY_REQUESTS = 429
+
 _log = getLogger(__name__)
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
@@ -93,7 +95,8 @@ class Gateway:
             "model": request.model,
             "trace_id": _trace_id(request),
         }
-        _log.warning("request refused", extra={"fields": fields})
+        if problem.kind.status != TOO_MANY_REQUESTS:  # whoever asks too often must not fill the log, too
+            _log.warning("request refused", extra={"fields": fields})
         return refused(problem, request.path)
 
     def _failed(self, request: Request) -> Response:

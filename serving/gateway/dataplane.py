@@ -22,6 +22,7 @@ from serving.gateway.problems import (
     Problem,
     ProblemDocument,
 )
+from serving.gateway.rate_limits import RateLimits
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.request_window import RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
@@ -37,9 +38,23 @@ _predict_request = msgspec.json.Decoder(PredictRequest)
 class Dataplane:
     """Predictions and readiness; routes and keys are swapped whole while requests are in flight."""
 
-    def __init__(self, backends: Backends, request_window: int, load: TransformLoader) -> None:
-        """Args: load: finds a model's transform by name."""
+    def __init__(
+        self,
+        backends: Backends,
+        request_window: int,
+        load: TransformLoader,
+        limits: RateLimits | None = None,
+    ) -> None:
+        """Take everything the data plane works with.
+
+        Args:
+            backends: what all pipelines share.
+            request_window: entities whose answers are remembered by `request_id`.
+            load: finds a model's transform by name.
+            limits: counts what keys may ask; without it this gateway counts for itself.
+        """
         self._load = load
+        self.limits = limits or RateLimits(backends.telemetry)
         self.backends = backends
         self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window, _is_final)
         self._pipelines: dict[str, Pipeline] | None = None
@@ -60,16 +75,22 @@ class Dataplane:
 
     def swap_keys(self, keys: Iterable[ApiKey]) -> None:
         """Accept from now on these keys and no others."""
-        self._keys = KeyRing(keys)
+        held = tuple(keys)
+        self._keys = KeyRing(held)
+        self.limits.swap(held)
 
     def authenticate(self, authorization: str | None) -> ApiKey:
         """Return the caller's key.
 
         Raises:
-            Problem: 401.
+            Problem: 401; 429 where too many have none that is valid.
         """
         with self.backends.telemetry.stage("auth"):
-            return self._keys.authenticate(authorization, self.backends.clock())
+            try:
+                return self._keys.authenticate(authorization, self.backends.clock())
+            except Problem:
+                self.limits.note_failure()
+                raise
 
     def pipeline(self, key: ApiKey, model: str, *verbs: Verb) -> Pipeline:
         """Return a model's pipeline for a caller who may use one of the verbs on it.
@@ -95,9 +116,7 @@ class Dataplane:
             Problem: the request is refused or, for one entity, cannot be answered.
         """
         arrived = monotonic()
-        pipeline = self.pipeline(key, model, Verb.PREDICT)
-        request = decoded(_predict_request, body)
-        values = entities_of(request, pipeline.context.route, self.backends.max_batch)
+        pipeline, request, values = await self._admitted(key, model, body)
         body_sha256 = sha256(body).hexdigest()
         asks = [
             Ask(value, request.request_id, body_sha256, key.key_id, moment, arrived, trace)
@@ -112,6 +131,20 @@ class Dataplane:
             len(asks),
             lambda: _answer(pipeline, asks, is_many=is_many),
         )
+
+    async def _admitted(
+        self, key: ApiKey, model: str, body: bytes
+    ) -> tuple[Pipeline, PredictRequest, list[int | str]]:
+        """Return what a body asks of which pipeline; it costs the key what it names, a refusal one."""
+        try:
+            pipeline = self.pipeline(key, model, Verb.PREDICT)
+            request = decoded(_predict_request, body)
+            values = entities_of(request, pipeline.context.route, self.backends.max_batch)
+        except Problem:
+            await self.limits.admit(key, 1)
+            raise
+        await self.limits.admit(key, len(values))
+        return pipeline, request, values
 
     async def unready(self) -> list[str]:
         """Return why the gateway is not ready; empty when every routed version answers.

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 from logging import ERROR, INFO, getLogger
 
+from include.adapters.coordination import Coordination
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.outcome_log import OutcomeLog
 from include.adapters.prediction_log import PredictionLog, recover
@@ -24,9 +25,14 @@ from serving.gateway.openapi import documentation
 from serving.gateway.outcomes import Outcomes
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader, LedgerReader
+from serving.gateway.rate_limits import RateLimits
 from serving.gateway.routes import RoutePoller
+from serving.gateway.shared_state import SharedState
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import Propagation, Tracing
+
+CLAIM_DEADLINES = 3
+"""Deadlines after which the claim on a request lapses whose gateway does not answer."""
 
 _log = getLogger(__name__)
 
@@ -52,6 +58,7 @@ def gateway(
     telemetry, features = Telemetry(), LoadedLater(load_features)
     _report("predictions", recover(settings.predictions_folder), telemetry)
     tracing = tracing_of(settings)
+    shared = shared_state(settings, telemetry)
     inference, executor = TritonInference(), ThreadPoolExecutor(1, thread_name_prefix="features")
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
@@ -70,6 +77,7 @@ def gateway(
         ),
         settings.request_window,
         partial(transform_of, settings),
+        RateLimits(telemetry, shared),
     )
     poller = RoutePoller(ledger, settings.gateway_folder, dataplane)
 
@@ -82,6 +90,8 @@ def gateway(
         finally:
             await poller.stop()
             await inference.close()
+            if shared is not None:
+                await shared.close()
             executor.shutdown()
             log.close()
             outcome_log.close()
@@ -104,6 +114,18 @@ def tracing_of(settings: Settings) -> Tracing:
     from serving.gateway.spans import Spans, otlp_exporter  # noqa: PLC0415
 
     return Spans(otlp_exporter(settings.otlp_endpoint), settings.trace_share)
+
+
+def shared_state(settings: Settings, telemetry: Telemetry) -> SharedState | None:
+    """Return what several gateways share; None where there is one alone.
+
+    Raises:
+        PlatformError: the coordination's URL is wrong.
+    """
+    if not settings.coordination_url:
+        return None
+    window, claim = settings.request_window_seconds, CLAIM_DEADLINES * settings.deadline_seconds
+    return SharedState(Coordination(settings.coordination_url, window, claim), telemetry)
 
 
 def transform_of(settings: Settings, model: str, name: str) -> Transform:

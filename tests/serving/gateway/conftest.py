@@ -251,6 +251,7 @@ def serving(
     settings: Mapping[str, object] | None = None,
     ledger_is_down: bool = False,
     opened: Callable[[], LedgerReader] | None = None,
+    more_keys: Sequence[ApiKey] = (),
     may_load: Event | None = None,
     **changes: object,
 ) -> Iterator[Stage]:
@@ -266,6 +267,7 @@ def serving(
         api_key(KEY),
         api_key(CHURN_KEY, models=("churn",), verbs=("predict",)),
         api_key(EXPIRED_KEY, expires_at=NOW - timedelta(hours=1)),
+        *more_keys,
     )
     features, ledger = MemoryFeatures({1: FRESH}), MemoryLedger(snapshot, keys, ledger_is_down)
 
