@@ -1,30 +1,26 @@
 """The data plane: knows keys, routes and pipelines, and no transport."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from time import monotonic
 
 import msgspec
 
+from include.adapters.request_tail import LoggedAnswer
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.routes import RouteSnapshot, VersionRoute
 from serving.gateway.attempts import Ask, RouteContext
 from serving.gateway.decoding import decoded
 from serving.gateway.keys import KeyRing, authorise
+from serving.gateway.parts import Part
 from serving.gateway.pipeline import Backends, Pipeline, pipelines
-from serving.gateway.problems import (
-    INTERNAL,
-    NOT_READY,
-    RETIRED_MODEL,
-    UNKNOWN_MODEL,
-    Problem,
-    ProblemDocument,
-)
+from serving.gateway.problems import NOT_READY, RETIRED_MODEL, UNKNOWN_MODEL, Problem
 from serving.gateway.rate_limits import RateLimits
+from serving.gateway.remembering import remembered
 from serving.gateway.request_features import TransformLoader
-from serving.gateway.request_window import RequestWindow
+from serving.gateway.request_window import Identity, RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
 from serving.gateway.tracing import RequestTrace
 from serving.gateway.validation import entities_of
@@ -41,7 +37,7 @@ class Dataplane:
     def __init__(
         self,
         backends: Backends,
-        request_window: int,
+        window: RequestWindow[Part],
         load: TransformLoader,
         limits: RateLimits | None = None,
     ) -> None:
@@ -49,14 +45,14 @@ class Dataplane:
 
         Args:
             backends: what all pipelines share.
-            request_window: entities whose answers are remembered by `request_id`.
+            window: remembers answers by `request_id`.
             load: finds a model's transform by name.
             limits: counts what keys may ask; without it this gateway counts for itself.
         """
         self._load = load
         self.limits = limits or RateLimits(backends.telemetry)
         self.backends = backends
-        self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window, _is_final)
+        self._window = window
         self._pipelines: dict[str, Pipeline] | None = None
         self._retired: Mapping[str, str] = {}
         self._keys = KeyRing()
@@ -117,20 +113,27 @@ class Dataplane:
         """
         arrived = monotonic()
         pipeline, request, values = await self._admitted(key, model, body)
-        body_sha256 = sha256(body).hexdigest()
+        body_sha256, count = sha256(body).hexdigest(), len(values)
         asks = [
-            Ask(value, request.request_id, body_sha256, key.key_id, moment, arrived, trace)
-            for value in values
+            Ask(value, request.request_id, body_sha256, key.key_id, moment, arrived, index, count, trace)
+            for index, value in enumerate(values)
         ]
-        is_many = isinstance(request.entities, list)
+        results: Sequence[Part]
         if request.request_id is None:
-            return await _answer(pipeline, asks, is_many=is_many)
-        return await self._window.once(
-            (key.key_id, model, request.request_id),
-            body_sha256,
-            len(asks),
-            lambda: _answer(pipeline, asks, is_many=is_many),
-        )
+            results = await pipeline.predict(asks)
+        else:
+            identity = Identity(key.key_id, model, request.request_id)
+            results = await self._window.once(
+                identity, body_sha256, count, lambda missing: pipeline.predict([asks[n] for n in missing])
+            )
+        return _several(pipeline, results) if isinstance(request.entities, list) else _answered(results[0])
+
+    def restore(self, rows: Iterable[LoggedAnswer]) -> int:
+        """Answer repeats of logged requests from their rows, newest first; return how many requests."""
+        routes = {model: pipeline.context.route for model, pipeline in (self._pipelines or {}).items()}
+        requests = remembered(rows, routes, self.backends.clock())
+        self._window.restore(requests)
+        return len(requests)
 
     async def _admitted(
         self, key: ApiKey, model: str, body: bytes
@@ -179,25 +182,15 @@ class Dataplane:
         return all(await asyncio.gather(*(inference.is_ready(where, name) for where in version.endpoints)))
 
 
-async def _answer(pipeline: Pipeline, asks: list[Ask], *, is_many: bool) -> Prediction | Predictions:
-    results = await pipeline.predict(asks)
-    return _several(pipeline, results) if is_many else _answered(results[0])
+def _answered(part: Part) -> Prediction:
+    if isinstance(part, Problem):
+        raise Problem(part.kind, part.detail)  # one that is remembered must not gather tracebacks
+    if isinstance(part, BaseException):
+        raise part
+    return part
 
 
-def _answered(result: Prediction | BaseException) -> Prediction:
-    if isinstance(result, BaseException):
-        raise result
-    return result
-
-
-def _is_final(answer: Prediction | Predictions) -> bool:
-    """Say whether asking again could not give more: no entity failed for our reasons."""
-    return isinstance(answer, Prediction) or not any(
-        isinstance(item, ProblemDocument) and item.status >= INTERNAL.status for item in answer.predictions
-    )
-
-
-def _several(pipeline: Pipeline, results: Iterable[Prediction | BaseException]) -> Predictions:
+def _several(pipeline: Pipeline, results: Iterable[Part]) -> Predictions:
     """An entity that cannot be answered has its problem in the answer's place."""
     path = f"/v1/predict/{pipeline.context.route.model}"
     return Predictions(

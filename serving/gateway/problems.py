@@ -50,6 +50,8 @@ LOG_UNAVAILABLE = ProblemKind("log-unavailable", 503, "The log cannot be used no
 PROBLEM_KINDS = tuple(kind for kind in globals().values() if isinstance(kind, ProblemKind))
 """All kinds, for the documentation."""
 
+KINDS_BY_SLUG = {kind.slug: kind for kind in PROBLEM_KINDS}
+
 RETRY_AFTER_SECONDS = 1
 
 
