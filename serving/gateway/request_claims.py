@@ -1,6 +1,5 @@
 """Requests claimed among several gateways: one answers, the others give its answer."""
 
-import asyncio
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -10,12 +9,9 @@ from include.adapters.coordination import Answers, Claim, ClaimState
 from serving.gateway.coalescer import Coalescer
 from serving.gateway.parts import Part
 from serving.gateway.problems import KINDS_BY_SLUG, REQUEST_ID_REUSED, Problem
-from serving.gateway.request_window import Identity
+from serving.gateway.request_window import Identity, Whose
 from serving.gateway.schemas import Prediction
 from serving.gateway.shared_state import SharedState
-
-WAIT_SECONDS = 0.02
-"""How long a request waits before it asks again whether another gateway has answered it."""
 
 MOST_REQUESTS = 128
 """Most requests that one call of Redis claims or keeps."""
@@ -41,27 +37,26 @@ class RequestClaims:
         self._claims: Coalescer[tuple[str, str], Claim | None] = Coalescer(self._claim_all, MOST_REQUESTS)
         self._answers: Coalescer[Answers, None] = Coalescer(self._keep_all, MOST_REQUESTS)
 
-    async def claim(self, identity: Identity, body_sha256: str) -> Sequence[Part | None] | None:
-        """Claim a request, waiting while another gateway answers it; see `request_window.Claims`.
+    async def claim(self, identity: Identity, body_sha256: str) -> tuple[Whose, Sequence[Part | None]]:
+        """Claim a request; return whose it is, and what is known of its answers.
 
         Raises:
             Problem: 422, the id was used with another body.
         """
-        name = _name(identity)
-        while True:
-            claim = await self._claims.submit((name, body_sha256))
-            if claim is None:
-                return None
-            if claim.state is ClaimState.OTHER_BODY:
-                raise Problem(REQUEST_ID_REUSED, "use a new request_id for another request")
-            if claim.state is not ClaimState.BUSY:
-                return _parts(claim.answers)
-            await asyncio.sleep(WAIT_SECONDS)
+        claim = await self._claims.submit((name_of(identity), body_sha256))
+        if claim is None:
+            return Whose.UNKNOWN, []
+        if claim.state is ClaimState.OTHER_BODY:
+            raise Problem(REQUEST_ID_REUSED, "use a new request_id for another request")
+        if claim.state is ClaimState.BUSY:
+            return Whose.BUSY, []
+        is_answered = claim.state is ClaimState.ANSWERED
+        return Whose.ANSWERED if is_answered else Whose.OURS, _parts(claim.answers)
 
     async def keep(self, identity: Identity, parts: Sequence[Part | None]) -> None:
         """Share the answers of a request that was claimed."""
         content = _encode([_kept(part) for part in parts])
-        await self._answers.submit(Answers(_name(identity), content, is_complete=None not in parts))
+        await self._answers.submit(Answers(name_of(identity), content, is_complete=None not in parts))
 
     async def _claim_all(self, requests: Sequence[tuple[str, str]]) -> Sequence[Claim | None]:
         claims = await self._shared.attempt(lambda redis: redis.claim(requests))
@@ -72,7 +67,7 @@ class RequestClaims:
         return [None] * len(answered)
 
 
-def _name(identity: Identity) -> str:
+def name_of(identity: Identity) -> str:
     """Return a request's name among gateways, of bounded length whatever the caller sent."""
     return sha256(msgspec.json.encode(identity)).hexdigest()
 

@@ -4,10 +4,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from time import monotonic
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from serving.gateway.problems import REQUEST_ID_REUSED, Problem
+
+WAIT_SECONDS = 0.02
+"""How long a request waits before it asks again whether another gateway has answered it."""
 
 R = TypeVar("R")
 """An entity's answer; for the window it is opaque."""
@@ -32,14 +36,24 @@ class Remembered(Generic[R]):
     age_seconds: float
 
 
+class Whose(Enum):
+    """Who answers a request."""
+
+    OURS = auto()
+    """This gateway, as far as there is no answer yet."""
+    BUSY = auto()
+    """Another gateway, at this moment."""
+    ANSWERED = auto()
+    """Nobody any more: all its answers are known."""
+    UNKNOWN = auto()
+    """Nobody can tell; each gateway that is asked."""
+
+
 class Claims(Protocol[R]):
     """Who answers a request where several gateways may be asked."""
 
-    async def claim(self, identity: Identity, body_sha256: str) -> Sequence[R | None] | None:
-        """Claim a request, waiting while another gateway answers it.
-
-        Returns:
-            What is known of its answers, empty if nothing; None where nobody can tell.
+    async def claim(self, identity: Identity, body_sha256: str) -> tuple[Whose, Sequence[R | None]]:
+        """Claim a request; return whose it is, and what is known of its answers, empty if nothing.
 
         Raises:
             Problem: 422, the id was used with another body.
@@ -54,6 +68,8 @@ class _Entry(Generic[R]):
     body_sha256: str
     until: float
     parts: list[R | None]
+    is_agreed: bool
+    """Whether the id is this body's everywhere; until then another gateway may know better."""
     is_settled: bool = False
     answering: "asyncio.Future[list[R]] | None" = None
 
@@ -104,7 +120,7 @@ class RequestWindow(Generic[R]):
         Raises:
             Problem: 422, the id was used with another body.
         """
-        entry = self._entry(identity, body_sha256, entities)
+        entry = await self._agreed_entry(identity, body_sha256, entities)
         if entry.is_settled:
             return [part for part in entry.parts if part is not None]
         if entry.answering is None:
@@ -118,19 +134,33 @@ class RequestWindow(Generic[R]):
         now = self._clock()
         for known in requests:
             until = now + self._seconds - known.age_seconds
-            entry = self._add(known.identity, _Entry(known.body_sha256, until, list(known.parts)))
-            entry.is_settled = self._claims is None and None not in entry.parts
+            is_alone = self._claims is None
+            entry = _Entry(known.body_sha256, until, list(known.parts), is_agreed=is_alone)
+            entry.is_settled = is_alone and None not in entry.parts
+            self._add(known.identity, entry)
 
-    def _entry(self, identity: Identity, body_sha256: str, entities: int) -> _Entry[R]:
+    async def _agreed_entry(self, identity: Identity, body_sha256: str, entities: int) -> _Entry[R]:
+        """Return a request's entry; an id that another body has only asked for is waited for."""
+        while True:
+            entry = self._entry(identity)
+            if entry is None or (entry.body_sha256, len(entry.parts)) == (body_sha256, entities):
+                return entry or self._add(identity, self._new(body_sha256, entities))
+            if entry.answering is None or entry.is_agreed:
+                break
+            await asyncio.sleep(WAIT_SECONDS)
+        if entry.body_sha256 != body_sha256:
+            raise Problem(REQUEST_ID_REUSED, "use a new request_id for another request")
+        return self._add(identity, self._new(body_sha256, entities))
+
+    def _entry(self, identity: Identity) -> _Entry[R] | None:
         now = self._clock()
         while self._entries and next(iter(self._entries.values())).until <= now:
             self._forget(next(iter(self._entries)))
-        entry = self._entries.get(identity)
-        if entry is not None and entry.body_sha256 != body_sha256:
-            raise Problem(REQUEST_ID_REUSED, "use a new request_id for another request")
-        if entry is not None and len(entry.parts) == entities:
-            return entry
-        return self._add(identity, _Entry(body_sha256, now + self._seconds, [None] * entities))
+        return self._entries.get(identity)
+
+    def _new(self, body_sha256: str, entities: int) -> _Entry[R]:
+        until = self._clock() + self._seconds
+        return _Entry(body_sha256, until, [None] * entities, is_agreed=self._claims is None)
 
     def _add(self, identity: Identity, entry: _Entry[R]) -> _Entry[R]:
         if identity in self._entries:
@@ -149,13 +179,13 @@ class RequestWindow(Generic[R]):
     ) -> list[R]:
         """Complete an entry; what failed stays open, and a request of which nothing is known is forgotten."""
         try:
-            is_ours = await self._learn(identity, entry)
+            claims = await self._claimed(identity, entry)
             missing = [place for place, part in enumerate(entry.parts) if part is None]
             answers = dict(zip(missing, await ask(missing) if missing else (), strict=True))
             for place, answer in answers.items():
                 entry.parts[place] = answer if self._is_final(answer) else None
-            if is_ours and self._claims is not None:
-                await self._claims.keep(identity, entry.parts)
+            if claims is not None:
+                await claims.keep(identity, entry.parts)
             entry.is_settled = None not in entry.parts
             return [answers[n] if part is None else part for n, part in enumerate(entry.parts)]
         finally:
@@ -163,15 +193,24 @@ class RequestWindow(Generic[R]):
             if not any(part is not None for part in entry.parts) and self._entries.get(identity) is entry:
                 self._forget(identity)
 
-    async def _learn(self, identity: Identity, entry: _Entry[R]) -> bool:
-        """Take over what other gateways answered; return whether the request is claimed."""
-        if self._claims is None:
-            return False
-        known = await self._claims.claim(identity, entry.body_sha256)
-        if known is not None and len(known) == len(entry.parts):
+    async def _claimed(self, identity: Identity, entry: _Entry[R]) -> Claims[R] | None:
+        """Claim a request, waiting while another gateway answers it, and take over what it answered.
+
+        Returns:
+            Those who keep its answers; None where it is nobody's but this gateway's business.
+        """
+        whose = Whose.UNKNOWN
+        known: Sequence[R | None] = ()
+        while self._claims is not None:
+            whose, known = await self._claims.claim(identity, entry.body_sha256)
+            entry.is_agreed = True
+            if whose is not Whose.BUSY:
+                break
+            await asyncio.sleep(WAIT_SECONDS)
+        if len(known) == len(entry.parts):
             shared = zip(known, entry.parts, strict=True)
             entry.parts = [here if there is None else there for there, here in shared]
-        return known is not None
+        return self._claims if whose is Whose.OURS else None
 
 
 def _looked_at(answering: "asyncio.Future[list[R]]") -> None:

@@ -204,6 +204,11 @@ class Stage:
         """Return what the prediction log holds."""
         return list(read(self.settings.predictions_folder))
 
+    def metric(self, name: str) -> float:
+        """Return a metric's value, summed over its labels; 0 where it has none yet."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
     def reroute(self, snapshot_id: str, **changes: object) -> None:
         """Put another route in force and wait until the gateway follows."""
         self.ledger.snapshot = RouteSnapshot(

@@ -31,12 +31,6 @@ def entities(count: int) -> dict[str, object]:
     return {"entities": [{"customer_id": 1}] * count}
 
 
-def metric(stage: Stage, name: str) -> float:
-    """Return a counter's value, summed over its labels; 0 where it has none yet."""
-    lines = stage.client.get("/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
-
-
 def test_a_key_gets_its_burst_and_no_more(start):
     """Entities count, and so does a refused request; over the limit it is 429 with when to come back."""
     stage = start(more_keys=[slow_key()])
@@ -49,7 +43,7 @@ def test_a_key_gets_its_burst_and_no_more(start):
     assert 200 == asked(stage, entities(3)).status_code
     for answer in (asked(stage), asked(stage, {}), stage.client.get("/v2/models/churn", headers=HEADERS)):
         assert 429 == answer.status_code
-    assert 4 == metric(stage, "gateway_rate_limited_total")
+    assert 4 == stage.metric("gateway_rate_limited_total")
     assert 200 == stage.predict(entities(50)).status_code
 
 
@@ -111,7 +105,7 @@ def test_two_gateways_admit_together_what_one_would(together):
     codes = [answer.status_code for answer in answers]
 
     assert (30, 70) == (codes.count(200), codes.count(429))
-    assert 0 == sum(metric(stage, "gateway_coordination_misses_total") for stage in stages)
+    assert 0 == sum(stage.metric("gateway_coordination_misses_total") for stage in stages)
 
 
 def test_without_redis_each_gateway_counts_for_itself(tmp_path, triton, caplog):
@@ -122,6 +116,6 @@ def test_without_redis_each_gateway_counts_for_itself(tmp_path, triton, caplog):
             assert [*[200] * 10, 429] == [asked(stage).status_code for _ in range(11)]
     with serving(tmp_path / "home", triton, **options) as stage:
         assert [*[200] * 10, 429] == [asked(stage).status_code for _ in range(11)]
-        assert 11 == metric(stage, "gateway_coordination_misses_total")
+        assert 11 == stage.metric("gateway_coordination_misses_total")
     away = [record for record in caplog.records if "coordination is away" in record.message]
     assert 1 == len(away)

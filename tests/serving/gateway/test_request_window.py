@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 
-from serving.gateway.problems import Problem
-from serving.gateway.request_window import Identity, Remembered, RequestWindow
+from serving.gateway.problems import REQUEST_ID_REUSED, Problem
+from serving.gateway.request_window import Claims, Identity, Remembered, RequestWindow, Whose
 
 FIRST, SECOND = Identity("key", "churn", "r-1"), Identity("key", "churn", "r-2")
 
@@ -25,9 +25,9 @@ class Asked:
         await asyncio.sleep(0)
         return [-1 if place in self.failing else 100 * len(self.calls) + place for place in places]
 
-    def window(self, size: int = 10) -> RequestWindow[int]:
+    def window(self, size: int = 10, claims: Claims[int] | None = None) -> RequestWindow[int]:
         """Return a window of ten seconds."""
-        return RequestWindow(size, 10.0, lambda answer: answer >= 0, clock=lambda: self.now)
+        return RequestWindow(size, 10.0, lambda answer: answer >= 0, claims, clock=lambda: self.now)
 
 
 def run(scenario: Callable[[Asked], Awaitable[None]]) -> None:
@@ -141,5 +141,46 @@ def test_a_bug_is_every_callers_and_not_remembered():
         failures = await asyncio.gather(*callers, return_exceptions=True)
         assert [ZeroDivisionError] * 2 == [type(failure) for failure in failures]
         assert [100] == await window.once(FIRST, "body", 1, asked)
+
+    run(scenario)
+
+
+class Elsewhere:
+    """Another gateway that answered the first request, of the body `right`, and says so when told to."""
+
+    def __init__(self) -> None:
+        self.may_tell = asyncio.Event()
+        self.kept: list[Sequence[int | None]] = []
+
+    async def claim(self, _: Identity, body_sha256: str) -> tuple[Whose, Sequence[int | None]]:
+        """Refuse another body, and tell the first of two answers."""
+        await self.may_tell.wait()
+        if body_sha256 != "right":
+            raise Problem(REQUEST_ID_REUSED, "elsewhere")
+        return Whose.OURS, [7, None]
+
+    async def keep(self, _: Identity, parts: Sequence[int | None]) -> None:
+        """Note what is to be kept."""
+        self.kept.append(list(parts))
+
+
+def test_a_body_that_is_refused_elsewhere_is_in_nobodys_way():
+    """Until the others have been asked, an id is not this gateway's to refuse another body for."""
+
+    async def scenario(asked: Asked) -> None:
+        claims = Elsewhere()
+        window = asked.window(claims=claims)
+        wrong = asyncio.ensure_future(window.once(FIRST, "wrong", 2, asked))
+        await asyncio.sleep(0)
+        right = asyncio.ensure_future(window.once(FIRST, "right", 2, asked))
+        await asyncio.sleep(0)
+        claims.may_tell.set()
+        assert [7, 101] == await right
+        with pytest.raises(Problem, match="elsewhere"):
+            await wrong
+        assert [[1]] == asked.calls
+        assert [[7, 101]] == claims.kept
+        assert [7, 101] == await window.once(FIRST, "right", 2, asked)
+        assert 1 == len(claims.kept)
 
     run(scenario)
