@@ -4,16 +4,13 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from logging import ERROR, INFO, getLogger
-from time import monotonic
 
-from include.adapters.coordination import Coordination
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.outcome_log import OutcomeLog
 from include.adapters.prediction_log import PredictionLog, recover
-from include.adapters.request_tail import request_tail
 from include.adapters.segments import Recovery
 from include.adapters.triton_inference import TritonInference
 from include.config.models import model_folders
@@ -25,22 +22,14 @@ from serving.gateway.endpoints import Endpoints
 from serving.gateway.loading import LoadedLater
 from serving.gateway.openapi import documentation
 from serving.gateway.outcomes import Outcomes
-from serving.gateway.parts import Part, is_final
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader, LedgerReader
 from serving.gateway.rate_limits import RateLimits
-from serving.gateway.request_claims import RequestClaims
-from serving.gateway.request_window import RequestWindow
+from serving.gateway.request_memory import remember_requests, request_window
 from serving.gateway.routes import RoutePoller
-from serving.gateway.shared_state import SharedState
+from serving.gateway.shared_state import shared_state
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import Propagation, Tracing
-
-CLAIM_DEADLINES = 3
-"""Deadlines after which the claim on a request lapses whose gateway does not answer."""
-
-TAIL_SECONDS = 5.0
-"""Longest a start reads the log for requests that may be repeated."""
 
 _log = getLogger(__name__)
 
@@ -123,34 +112,6 @@ def tracing_of(settings: Settings) -> Tracing:
     from serving.gateway.spans import Spans, otlp_exporter  # noqa: PLC0415
 
     return Spans(otlp_exporter(settings.otlp_endpoint), settings.trace_share)
-
-
-def request_window(settings: Settings, shared: SharedState | None = None) -> RequestWindow[Part]:
-    """Return an empty window of answers by `request_id`."""
-    claims = None if shared is None else RequestClaims(shared)
-    return RequestWindow(settings.request_window, settings.request_window_seconds, is_final, claims)
-
-
-def remember_requests(settings: Settings, dataplane: Dataplane) -> None:
-    """Fill the window from the log's tail: a repeat gets what was logged before this process."""
-    started = monotonic()
-    since = dataplane.backends.clock() - timedelta(seconds=settings.request_window_seconds)
-    folder, most = settings.predictions_folder, settings.request_window
-    count = dataplane.restore(request_tail(folder, since, most=most, seconds=TAIL_SECONDS))
-    fields = {"requests": count, "seconds": round(monotonic() - started, 3)}
-    _log.info("requests remembered", extra={"fields": fields})
-
-
-def shared_state(settings: Settings, telemetry: Telemetry) -> SharedState | None:
-    """Return what several gateways share; None where there is one alone.
-
-    Raises:
-        PlatformError: the coordination's URL is wrong.
-    """
-    if not settings.coordination_url:
-        return None
-    window, claim = settings.request_window_seconds, CLAIM_DEADLINES * settings.deadline_seconds
-    return SharedState(Coordination(settings.coordination_url, window, claim), telemetry)
 
 
 def transform_of(settings: Settings, model: str, name: str) -> Transform:

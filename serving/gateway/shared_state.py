@@ -6,11 +6,15 @@ from time import monotonic
 from typing import TypeVar
 
 from include.adapters.coordination import Coordination
+from include.config.settings import Settings
 from include.contracts.errors import CoordinationError
 from serving.gateway.telemetry import Telemetry
 
 RETRY_SECONDS = 1.0
 """How long a server that failed is left alone: requests wait for it at most once in this time."""
+
+CLAIM_DEADLINES = 3
+"""Deadlines after which the claim on a request lapses whose gateway does not answer."""
 
 _log = getLogger(__name__)
 T = TypeVar("T")
@@ -49,3 +53,15 @@ class SharedState:
             message = "coordination is back" if reachable else "coordination is away; this gateway is alone"
             _log.warning(message, extra={"fields": {"error": error} if error else {}})
         self._is_reachable = reachable
+
+
+def shared_state(settings: Settings, telemetry: Telemetry) -> SharedState | None:
+    """Return what several gateways share; None where there is one alone.
+
+    Raises:
+        PlatformError: the coordination's URL is wrong.
+    """
+    if not settings.coordination_url:
+        return None
+    window, claim = settings.request_window_seconds, CLAIM_DEADLINES * settings.deadline_seconds
+    return SharedState(Coordination(settings.coordination_url, window, claim), telemetry)

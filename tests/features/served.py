@@ -24,7 +24,8 @@ from include.contracts.routes import ModelRoute, RouteSnapshot
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader
-from serving.gateway.server import request_window, transform_of
+from serving.gateway.request_memory import request_window
+from serving.gateway.server import transform_of
 from serving.gateway.telemetry import Telemetry
 
 
