@@ -34,14 +34,15 @@ def test_admits_whatever_every_window_allows_and_nothing_else(limit, calls):
             admitted.append((now, tokens))
 
 
-@given(LIMITS, CALLS, st.integers(1, 50))
-def test_the_wait_is_exact(limit, calls, asked):
-    """After it the call passes, a microsecond before it does not."""
-    bucket, now, tokens = full_bucket(limit, 0), 0, min(asked, limit.burst)
-    for gap, taken in calls:
-        now += gap
-        bucket.take(min(taken, limit.burst), now)
-    wait = bucket.take(tokens, now)
-    if wait:
-        assert 0 < bucket.take(tokens, now + wait - 1)
-        assert 0 == bucket.take(tokens, now + wait)
+@given(LIMITS, CALLS)
+def test_the_wait_is_exact(limit, calls):
+    """After it a full burst passes, as every window allows; a microsecond before, neither."""
+    bucket, admitted, now = full_bucket(limit, 0), [], 0
+    for gap, asked in [*calls, (0, 1)]:
+        tokens, now = min(asked, limit.burst), now + gap
+        if bucket.take(tokens, now) == 0:
+            admitted.append((now, tokens))
+    wait = bucket.take(limit.burst, now)
+    for moment, expected in ((now + wait - 1, False), (now + wait, True)):
+        assert expected == fits(limit, admitted, limit.burst, moment)
+        assert expected == (bucket.take(limit.burst, moment) == 0)
