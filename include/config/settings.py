@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     online_store_url: str = ""
     """Online feature store, `redis://host:port/database`; empty means SQLite under `home`."""
 
+    coordination_url: str = ""
+    """What several gateways share, `redis://host:port/database`; empty means there is one gateway."""
+
     commit: str = ""
     """Commit recorded with what is built; empty means: ask git."""
 
@@ -76,6 +79,9 @@ class Settings(BaseSettings):
 
     request_window: int = Field(default=65_536, ge=1)
     """Entities whose answers the gateway remembers by `request_id`; a repeat gets the same answer."""
+
+    request_window_seconds: float = Field(default=600.0, gt=0)
+    """Longest the gateway remembers answers by `request_id`."""
 
     max_batch: int = Field(default=256, ge=1)
     """Most entities the gateway sends to Triton in one call."""

@@ -15,7 +15,8 @@ NinetyError
 │   ├── ModelUnavailableError  nothing answers, or the version is not loaded
 │   ├── DeadlineError          no answer within the deadline
 │   ├── ModelError             the model answered with an error
-│   └── LogWriteError          a row could not be appended to a log
+│   ├── LogWriteError          a row could not be appended to a log
+│   └── CoordinationError      what several gateways share cannot be reached
 └── PlatformError           processes, ports, set-up
 """
 
@@ -82,6 +83,10 @@ class ModelError(ServingError):
 
 class LogWriteError(ServingError):
     """A row could not be appended to a log; nothing of its batch is in it."""
+
+
+class CoordinationError(ServingError):
+    """What several gateways share cannot be reached; each goes on by itself."""
 
 
 class PlatformError(NinetyError):

@@ -74,6 +74,10 @@ class PredictionRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     latency_seconds: float
     key_id: str | None
     error: str | None = None
+    request_index: int = 0
+    """Place of the entity in its request."""
+    request_entities: int = 1
+    """Entities of its request, each of which has a row unless the process was killed."""
 
 
 class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -15,6 +15,8 @@ from serving.gateway.schemas import Prediction, Predictions
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import HEADER, RequestTrace, Tracing
 
+TOO_MANY_REQUESTS = 429
+
 _log = getLogger(__name__)
 
 Predicting = Callable[[Request, str], Callable[[bytes, Answered], None]]
@@ -148,7 +150,8 @@ class Gateway:
             "model": request.model,
             "trace_id": _trace_id(request),
         }
-        _log.warning("request refused", extra={"fields": fields})
+        if problem.kind.status != TOO_MANY_REQUESTS:  # whoever asks too often must not fill the log, too
+            _log.warning("request refused", extra={"fields": fields})
         return refused(problem, request.path)
 
     def _failed(self, request: Request, error: BaseException) -> Response:

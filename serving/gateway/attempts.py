@@ -31,6 +31,10 @@ class Ask:
     predicted_at: datetime
     arrived: float
     """Monotonic seconds."""
+    index: int = 0
+    """Place of the entity in its request."""
+    entities: int = 1
+    """Entities of the request."""
     trace: RequestTrace | None = None
 
 
@@ -145,6 +149,8 @@ class RouteContext:
             latency_seconds=now - ask.arrived,
             key_id=ask.key_id,
             error="; ".join(attempt.errors) or None,
+            request_index=ask.index,
+            request_entities=ask.entities,
         )
 
     def answer(self, attempt: Attempt) -> Prediction:

@@ -1,29 +1,27 @@
 """The data plane: knows keys, routes and pipelines, and no transport."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from time import monotonic
 
 import msgspec
 
+from include.adapters.request_tail import LoggedAnswer
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.routes import RouteSnapshot, VersionRoute
 from serving.gateway.attempts import Ask, RouteContext
 from serving.gateway.decoding import decoded
 from serving.gateway.keys import KeyRing, authorise
+from serving.gateway.parts import Part
 from serving.gateway.pipeline import Backends, Pipeline, pipelines
-from serving.gateway.problems import (
-    INTERNAL,
-    NOT_READY,
-    RETIRED_MODEL,
-    UNKNOWN_MODEL,
-    Problem,
-    ProblemDocument,
-)
+from serving.gateway.problems import NOT_READY, RETIRED_MODEL, UNKNOWN_MODEL, Problem
+from serving.gateway.rate_limits import RateLimits
+from serving.gateway.remembering import remembered
 from serving.gateway.request_features import TransformLoader
-from serving.gateway.request_window import RequestWindow
+from serving.gateway.request_window import Identity, RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
 from serving.gateway.tracing import RequestTrace
 from serving.gateway.validation import entities_of
@@ -37,14 +35,43 @@ READY_SECONDS = 1.0
 _predict_request = msgspec.json.Decoder(PredictRequest)
 
 
+@dataclass(slots=True)
+class _Call:
+    """A predict request that can be asked."""
+
+    key: ApiKey
+    pipeline: Pipeline
+    request: PredictRequest
+    asks: list[Ask]
+
+    @property
+    def is_many(self) -> bool:
+        """Whether it names a list of entities."""
+        return isinstance(self.request.entities, list)
+
+
 class Dataplane:
     """Predictions and readiness; routes and keys are swapped whole while requests are in flight."""
 
-    def __init__(self, backends: Backends, request_window: int, load: TransformLoader) -> None:
-        """Args: load: finds a model's transform by name."""
+    def __init__(
+        self,
+        backends: Backends,
+        window: RequestWindow[Part],
+        load: TransformLoader,
+        limits: RateLimits | None = None,
+    ) -> None:
+        """Take everything the data plane works with.
+
+        Args:
+            backends: what all pipelines share.
+            window: remembers answers by `request_id`.
+            load: finds a model's transform by name.
+            limits: counts what keys may ask; without it this gateway counts for itself.
+        """
         self._load = load
+        self.limits = limits or RateLimits(backends.telemetry)
         self.backends = backends
-        self._window: RequestWindow[Prediction | Predictions] = RequestWindow(request_window, _is_final)
+        self._window = window
         self._pipelines: dict[str, Pipeline] | None = None
         self._retired: Mapping[str, str] = {}
         self._keys = KeyRing()
@@ -64,16 +91,22 @@ class Dataplane:
 
     def swap_keys(self, keys: Iterable[ApiKey]) -> None:
         """Accept from now on these keys and no others."""
-        self._keys = KeyRing(keys)
+        held = tuple(keys)
+        self._keys = KeyRing(held)
+        self.limits.swap(held)
 
     def authenticate(self, authorization: str | None) -> ApiKey:
         """Return the caller's key.
 
         Raises:
-            Problem: 401.
+            Problem: 401; 429 where too many have none that is valid.
         """
         with self.backends.telemetry.stage("auth"):
-            return self._keys.authenticate(authorization, self.backends.clock())
+            try:
+                return self._keys.authenticate(authorization, self.backends.clock())
+            except Problem:
+                self.limits.note_failure()
+                raise
 
     def pipeline(self, key: ApiKey, model: str, *verbs: Verb) -> Pipeline:
         """Return a model's pipeline for a caller who may use one of the verbs on it.
@@ -108,31 +141,78 @@ class Dataplane:
             Problem: the request is refused at once; `done` is not called then.
         """
         arrived = monotonic()
+        asked: _Call | Problem
+        try:
+            asked = self._call(key, model, body, moment, arrived, trace)
+        except Problem as problem:
+            asked = problem
+        tokens = 1 if isinstance(asked, Problem) else len(asked.asks)
+        if not self.limits.admit_here(key, tokens):
+            self._run(self._admitted(key, tokens, asked), done)
+        elif isinstance(asked, Problem):
+            raise asked
+        elif asked.request.request_id is None and not asked.is_many:
+            asked.pipeline.submit(asked.asks[0], done)
+        else:
+            self._run(self._answer(asked), done)
+
+    def _call(  # noqa: PLR0917 - what one request consists of
+        self,
+        key: ApiKey,
+        model: str,
+        body: bytes,
+        moment: datetime,
+        arrived: float,
+        trace: RequestTrace | None,
+    ) -> "_Call":
+        """Return what a body asks of which pipeline.
+
+        Raises:
+            Problem: it cannot be asked.
+        """
         pipeline = self.pipeline(key, model, Verb.PREDICT)
         request = decoded(_predict_request, body)
         values = entities_of(request, pipeline.context.route, self.backends.max_batch)
-        body_sha256 = sha256(body).hexdigest()
+        body_sha256, count = sha256(body).hexdigest(), len(values)
         asks = [
-            Ask(value, request.request_id, body_sha256, key.key_id, moment, arrived, trace)
-            for value in values
+            Ask(value, request.request_id, body_sha256, key.key_id, moment, arrived, index, count, trace)
+            for index, value in enumerate(values)
         ]
-        is_many = isinstance(request.entities, list)
-        if request.request_id is None and not is_many:
-            pipeline.submit(asks[0], done)
-            return
-        answer = self._answer(pipeline, asks, (key.key_id, model, request.request_id), is_many=is_many)
-        self._running.add(task := asyncio.create_task(answer))
+        return _Call(key, pipeline, request, asks)
+
+    def _run(self, answering: Coroutine[None, None, Prediction | Predictions], done: Answered) -> None:
+        """Answer in a task of its own."""
+        self._running.add(task := asyncio.create_task(answering))
         task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda ended: done(_outcome(ended)))
 
-    async def _answer(
-        self, pipeline: Pipeline, asks: list[Ask], window_key: tuple[str, str, str | None], *, is_many: bool
-    ) -> Prediction | Predictions:
-        if window_key[-1] is None:
-            return await _answer(pipeline, asks, is_many=is_many)
-        return await self._window.once(
-            window_key, asks[0].body_sha256, len(asks), lambda: _answer(pipeline, asks, is_many=is_many)
-        )
+    async def _admitted(self, key: ApiKey, tokens: int, asked: "_Call | Problem") -> Prediction | Predictions:
+        """Answer, or refuse, once the key's limit, which is counted elsewhere, lets it pass."""
+        await self.limits.admit(key, tokens)
+        if isinstance(asked, Problem):
+            raise asked
+        return await self._answer(asked)
+
+    async def _answer(self, call: "_Call") -> Prediction | Predictions:
+        results: Sequence[Part]
+        pipeline, asks, request_id = call.pipeline, call.asks, call.request.request_id
+        if request_id is None:
+            results = await pipeline.predict(asks)
+        else:
+            results = await self._window.once(
+                Identity(call.key.key_id, pipeline.context.route.model, request_id),
+                asks[0].body_sha256,
+                len(asks),
+                lambda missing: pipeline.predict([asks[n] for n in missing]),
+            )
+        return _several(pipeline, results) if call.is_many else _answered(results[0])
+
+    def restore(self, rows: Iterable[LoggedAnswer]) -> int:
+        """Answer repeats of logged requests from their rows, newest first; return how many requests."""
+        routes = {model: pipeline.context.route for model, pipeline in (self._pipelines or {}).items()}
+        requests = remembered(rows, routes, self.backends.clock())
+        self._window.restore(requests)
+        return len(requests)
 
     async def unready(self) -> list[str]:
         """Return why the gateway is not ready; empty when every routed version answers.
@@ -165,9 +245,12 @@ class Dataplane:
         return all(await asyncio.gather(*(inference.is_ready(where, name) for where in version.endpoints)))
 
 
-async def _answer(pipeline: Pipeline, asks: list[Ask], *, is_many: bool) -> Prediction | Predictions:
-    results = await pipeline.predict(asks)
-    return _several(pipeline, results) if is_many else _answered(results[0])
+def _answered(part: Part) -> Prediction:
+    if isinstance(part, Problem):
+        raise Problem(part.kind, part.detail)  # one that is remembered must not gather tracebacks
+    if isinstance(part, BaseException):
+        raise part
+    return part
 
 
 def _outcome(ended: "asyncio.Task[Prediction | Predictions]") -> Prediction | Predictions | BaseException:
@@ -176,20 +259,7 @@ def _outcome(ended: "asyncio.Task[Prediction | Predictions]") -> Prediction | Pr
     return ended.exception() or ended.result()
 
 
-def _answered(result: Prediction | BaseException) -> Prediction:
-    if isinstance(result, BaseException):
-        raise result
-    return result
-
-
-def _is_final(answer: Prediction | Predictions) -> bool:
-    """Say whether asking again could not give more: no entity failed for our reasons."""
-    return isinstance(answer, Prediction) or not any(
-        isinstance(item, ProblemDocument) and item.status >= INTERNAL.status for item in answer.predictions
-    )
-
-
-def _several(pipeline: Pipeline, results: Iterable[Prediction | BaseException]) -> Predictions:
+def _several(pipeline: Pipeline, results: Iterable[Part]) -> Predictions:
     """An entity that cannot be answered has its problem in the answer's place."""
     path = f"/v1/predict/{pipeline.context.route.model}"
     return Predictions(

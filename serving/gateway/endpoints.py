@@ -155,11 +155,13 @@ class Endpoints:
     async def metadata(self, request: Request, path: dict[str, str]) -> Response:
         """GET /v2/models/{model}[/versions/{version}]."""
         key = self._caller(request)
+        await self._dataplane.limits.admit(key, 1)
         return answered(self._protocol.metadata(key, path["model"], path.get("version")))
 
     async def model_ready(self, request: Request, path: dict[str, str]) -> Response:
         """GET /v2/models/{model}[/versions/{version}]/ready."""
         key = self._caller(request)
+        await self._dataplane.limits.admit(key, 1)
         ready = await self._protocol.is_ready(key, path["model"], path.get("version"))
         return answered({"name": path["model"], "ready": ready}, 200 if ready else 503)
 

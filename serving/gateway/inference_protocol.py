@@ -98,8 +98,25 @@ class InferenceProtocol:
             The answer and the binary output that follows its JSON, empty unless asked for.
 
         Raises:
-            Problem: 403, 404, 422 or 503.
+            Problem: 403, 404, 422, 429 or 503.
         """
+        try:
+            request, call, tensors = self._call(
+                key, model, version, body=body, json_size=json_size, moment=moment
+            )
+        except Problem:
+            await self._dataplane.limits.admit(key, 1)
+            raise
+        await self._dataplane.limits.admit(key, len(call.rows))
+        with self._traced(model, trace):
+            score, ids = await self._scored(call, tensors)
+        output, raw = score_output(request, score)
+        parameters: dict[str, str | int | float | bool] = {"prediction_ids": ",".join(ids)}
+        return InferResponse(model, call.version.version, [output], request.id, parameters), raw
+
+    def _call(
+        self, key: ApiKey, model: str, version: str | None, *, body: bytes, json_size: int, moment: datetime
+    ) -> tuple[InferRequest, _Call, Tensors]:
         arrived = monotonic()
         pipeline, served = self._served(key, model, version, Verb.INFER)
         request = decoded(_infer_request, body[:json_size])
@@ -108,12 +125,7 @@ class InferenceProtocol:
         rows = _checked_rows(served, tensors)
         score_output(request, np.zeros((0, 1), np.float32))  # refuses before the model is asked
         request_id, digest = request.id or None, sha256(body).hexdigest()
-        call = _Call(key, pipeline, served, request_id, digest, moment, arrived, rows)
-        with self._traced(model, trace):
-            score, ids = await self._scored(call, tensors)
-        output, raw = score_output(request, score)
-        parameters: dict[str, str | int | float | bool] = {"prediction_ids": ",".join(ids)}
-        return InferResponse(model, served.version, [output], request.id, parameters), raw
+        return request, _Call(key, pipeline, served, request_id, digest, moment, arrived, rows), tensors
 
     def _traced(self, model: str, trace: RequestTrace | None) -> AbstractContextManager[None]:
         tracing = self._dataplane.backends.tracing

@@ -12,6 +12,7 @@ from serving.gateway.problems import (
     REQUEST_TIMEOUT,
     RETRY_AFTER_SECONDS,
     TOO_LARGE,
+    TOO_MANY_FAILURES,
     UNSUPPORTED_MEDIA_TYPE,
     Problem,
 )
@@ -128,9 +129,12 @@ def refused(problem: Problem, path: str) -> Response:
     headers: list[tuple[bytes, bytes]] = []
     if status == 401:  # noqa: PLR2004 - Unauthorized
         headers.append((b"www-authenticate", b"Bearer"))
-    if status == 503:  # noqa: PLR2004 - Service Unavailable
-        headers.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
-    if problem.kind in (TOO_LARGE, REQUEST_TIMEOUT):
+    after = problem.retry_after_seconds
+    if after is None and status == 503:  # noqa: PLR2004 - Service Unavailable
+        after = RETRY_AFTER_SECONDS
+    if after is not None:
+        headers.append((b"retry-after", b"%d" % after))
+    if problem.kind in (TOO_LARGE, REQUEST_TIMEOUT, TOO_MANY_FAILURES):
         # What is left of the body is not read.
         headers.append((b"connection", b"close"))
     return Response(status, encode(problem.document(path)), PROBLEM_JSON, tuple(headers))

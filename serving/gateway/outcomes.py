@@ -44,18 +44,15 @@ class Outcomes:
         """Log the outcomes of a body; all of them, or none when one is refused.
 
         Raises:
-            Problem: 403, 409 for a known id with other content, 422, 503 when a log cannot be used.
+            Problem: 403, 409 for a known id with other content, 422, 429, 503 when a log cannot be used.
         """
-        if Verb.OUTCOMES not in key.verbs:
-            raise Problem(FORBIDDEN, "the key has no outcomes on any model")
-        said = decoded(_outcomes, body)
-        outcomes = said if isinstance(said, list) else [said]
-        if len(outcomes) > MOST_OUTCOMES:
-            raise Problem(
-                INVALID_REQUEST, f"{len(outcomes)} outcomes in one request; at most {MOST_OUTCOMES} are taken"
-            )
-        for outcome in outcomes:
-            _check_subject(outcome)
+        limits = self._dataplane.limits
+        try:
+            outcomes = _checked(key, body)
+        except Problem:
+            await limits.admit(key, 1)
+            raise
+        await limits.admit(key, len(outcomes))
         models = await self._models_of([item.prediction_id for item in outcomes if item.prediction_id])
         return self._append([self._row(key, outcome, models) for outcome in outcomes])
 
@@ -95,6 +92,20 @@ class Outcomes:
             _log.error("prediction log unreadable", extra={"fields": {"error": str(error)}})
             raise Problem(LOG_UNAVAILABLE, "the prediction's day of the log cannot be read") from error
         return {prediction_id: row.model for prediction_id, row in rows.items()}
+
+
+def _checked(key: ApiKey, body: bytes) -> list[Outcome]:
+    if Verb.OUTCOMES not in key.verbs:
+        raise Problem(FORBIDDEN, "the key has no outcomes on any model")
+    said = decoded(_outcomes, body)
+    outcomes = said if isinstance(said, list) else [said]
+    if len(outcomes) > MOST_OUTCOMES:
+        raise Problem(
+            INVALID_REQUEST, f"{len(outcomes)} outcomes in one request; at most {MOST_OUTCOMES} are taken"
+        )
+    for outcome in outcomes:
+        _check_subject(outcome)
+    return outcomes
 
 
 def _check_subject(outcome: Outcome) -> None:

@@ -38,6 +38,9 @@ STALE_FEATURES = ProblemKind("stale-features", 422, "The entity's features are o
 MISSING_FEATURES = ProblemKind("missing-features", 422, "Features of this entity are missing")
 INVALID_FEATURES = ProblemKind("invalid-features", 422, "The features do not fit the model's signature")
 REQUEST_ID_REUSED = ProblemKind("request-id-reused", 422, "The request_id was used with another body")
+OVER_BURST = ProblemKind("over-burst", 422, "More entities at once than the API key lets pass")
+RATE_LIMITED = ProblemKind("rate-limited", 429, "The API key's limit is reached")
+TOO_MANY_FAILURES = ProblemKind("too-many-failures", 429, "Too many requests without a valid API key")
 INTERNAL = ProblemKind("internal-error", 500, "The gateway failed")
 NOT_READY = ProblemKind("not-ready", 503, "The gateway has no routes yet")
 MODEL_UNAVAILABLE = ProblemKind("model-unavailable", 503, "The model cannot answer now")
@@ -46,6 +49,8 @@ LOG_UNAVAILABLE = ProblemKind("log-unavailable", 503, "The log cannot be used no
 
 PROBLEM_KINDS = tuple(kind for kind in globals().values() if isinstance(kind, ProblemKind))
 """All kinds, for the documentation."""
+
+KINDS_BY_SLUG = {kind.slug: kind for kind in PROBLEM_KINDS}
 
 RETRY_AFTER_SECONDS = 1
 
@@ -63,10 +68,12 @@ class ProblemDocument(msgspec.Struct, frozen=True, kw_only=True):
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
     """A request that is refused or cannot be answered; the detail is meant for the caller."""
 
-    def __init__(self, kind: ProblemKind, detail: str) -> None:
+    def __init__(self, kind: ProblemKind, detail: str, *, retry_after_seconds: int | None = None) -> None:
+        """Args: retry_after_seconds: when asking again makes sense, where that is known."""
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
+        self.retry_after_seconds = retry_after_seconds
 
     def document(self, instance: str) -> ProblemDocument:
         """Return the problem's body; `instance` is the request's path."""

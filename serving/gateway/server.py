@@ -23,7 +23,10 @@ from serving.gateway.openapi import documentation
 from serving.gateway.outcomes import Outcomes
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader, LedgerReader
+from serving.gateway.rate_limits import RateLimits
+from serving.gateway.request_memory import remember_requests, request_window
 from serving.gateway.routes import RoutePoller
+from serving.gateway.shared_state import shared_state
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import Propagation, Tracing
 
@@ -49,6 +52,7 @@ def gateway(
     telemetry = Telemetry()
     _report("predictions", recover(settings.predictions_folder), telemetry)
     tracing = tracing_of(settings)
+    shared = shared_state(settings, telemetry)
     inference, executor = TritonInference(), ThreadPoolExecutor(1, thread_name_prefix="features")
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
@@ -66,19 +70,23 @@ def gateway(
             deadline_seconds=settings.deadline_seconds,
             tracing=tracing,
         ),
-        settings.request_window,
+        request_window(settings, shared),
         partial(transform_of, settings),
+        RateLimits(telemetry, shared),
     )
     poller = RoutePoller(ledger, settings.gateway_folder, dataplane)
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[None]:
         await poller.start()
+        await to_thread(remember_requests, settings, dataplane)
         try:
             yield
         finally:
             await poller.stop()
             await inference.close()
+            if shared is not None:
+                await shared.close()
             executor.shutdown()
             log.close()
             outcome_log.close()

@@ -32,6 +32,14 @@ class Telemetry:
             ("log",),
             registry=registry,
         )
+        self.rate_limited = Counter(
+            "gateway_rate_limited", "Requests over a key's limit.", ("key_id",), registry=registry
+        )
+        self.coordination_misses = Counter(
+            "gateway_coordination_misses",
+            "Calls that went without what gateways share, since it was away.",
+            registry=registry,
+        )
         self.batch_sizes = Distributions(
             "gateway_batch_size", "Entities in one batch.", ("model",), _ROWS, registry
         )

@@ -24,6 +24,7 @@ from include.contracts.routes import ModelRoute, RouteSnapshot
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader
+from serving.gateway.request_memory import request_window
 from serving.gateway.server import transform_of
 from serving.gateway.telemetry import Telemetry
 
@@ -79,7 +80,7 @@ def dataplane(
             max_batch=settings.max_batch,
             deadline_seconds=10.0,
         )
-        plane = Dataplane(backends, settings.request_window, partial(transform_of, settings))
+        plane = Dataplane(backends, request_window(settings), partial(transform_of, settings))
         plane.swap_routes(routed(settings, route))
         yield plane
     log.close()

@@ -206,6 +206,11 @@ class Stage:
         """Return what the prediction log holds."""
         return list(read(self.settings.predictions_folder))
 
+    def metric(self, name: str) -> float:
+        """Return a metric's value, summed over its labels; 0 where it has none yet."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
     def reroute(self, snapshot_id: str, **changes: object) -> None:
         """Put another route in force and wait until the gateway follows."""
         self.ledger.snapshot = RouteSnapshot(
@@ -253,6 +258,7 @@ def serving(
     settings: Mapping[str, object] | None = None,
     ledger_is_down: bool = False,
     opened: Callable[[], LedgerReader] | None = None,
+    more_keys: Sequence[ApiKey] = (),
     **changes: object,
 ) -> Iterator[Stage]:
     """Run a gateway; `changes` go into the route of churn, `settings` into the settings.
@@ -269,6 +275,7 @@ def serving(
         api_key(KEY),
         api_key(CHURN_KEY, models=("churn",), verbs=("predict",)),
         api_key(EXPIRED_KEY, expires_at=NOW - timedelta(hours=1)),
+        *more_keys,
     )
     features, ledger = MemoryFeatures({1: FRESH}), MemoryLedger(snapshot, keys, ledger_is_down)
 
