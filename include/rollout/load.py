@@ -1,11 +1,9 @@
 """Loading a version into Triton, and proof that it answers there as it did when it was made."""
 
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.golden import GoldenDeviation, worst_deviation
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.model_repository import stage_version
 from include.adapters.packages import load_golden, load_manifest
@@ -13,22 +11,11 @@ from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, LedgerError
 from include.contracts.events import SYSTEM
-from include.contracts.packages import GoldenSet, Version
+from include.contracts.packages import Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.versions import triton_name
 
 _LOADABLE = frozenset({ReleaseStage.APPROVED, ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING})
-
-
-@dataclass(frozen=True)
-class GoldenDeviation:
-    """The golden case that came out worst."""
-
-    case: int
-    expected: tuple[float, ...]
-    got: tuple[float, ...]
-    difference: float
-    """Largest absolute difference of the case; infinite where a figure is not finite."""
 
 
 def load_version(settings: Settings, triton: TritonControl, version: Version) -> GoldenDeviation:
@@ -96,24 +83,4 @@ def load_release(settings: Settings, ledger: Ledger, triton: TritonControl, rele
         return release
     return ledger.advance_release(
         release.release_id, release.revision, ReleaseStage.LOADED, actor=release.triggered_by
-    )
-
-
-def worst_deviation(golden: GoldenSet, scores: npt.NDArray[np.float32]) -> GoldenDeviation:
-    """Compare scores, float32 [cases, outputs], with the stored ones.
-
-    Raises:
-        ArtefactError: the scores have another shape.
-    """
-    expected = np.array([case.outputs for case in golden.cases], np.float64)
-    if scores.shape != expected.shape:
-        raise ArtefactError(f"golden scores have shape {scores.shape}, not {expected.shape}")
-    difference = np.abs(scores.astype(np.float64) - expected).max(axis=1)
-    difference[~np.isfinite(difference)] = np.inf
-    case = int(difference.argmax())
-    return GoldenDeviation(
-        case=case,
-        expected=golden.cases[case].outputs,
-        got=tuple(float(score) for score in scores[case]),
-        difference=float(difference[case]),
     )

@@ -60,10 +60,8 @@ class _Served:
 
     def __init__(self, model: str, version: VersionRoute, load: TransformLoader) -> None:
         self.version = version
-        self.triton_model = version.triton_model(model)
         self.views = version.signature.views
         self.inputs = ModelInputs(version.signature)
-        self.outputs = version.signature.outputs
         self.request_features = RequestFeatures(model, version, load)
 
 
@@ -210,9 +208,7 @@ class Pipeline:
         left = end - monotonic()
         if left <= 0:
             raise DeadlineError("the deadline passed before the call")
-        return await self._backends.inference.infer(
-            served.version.endpoints[0], served.triton_model, tensors, served.outputs, left
-        )
+        return await self._backends.inference.infer(self.context.route.model, served.version, tensors, left)
 
     def _log(self, attempts: Sequence[Attempt]) -> None:
         """Append the batch's rows; unless that succeeds, nothing is answered."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.golden import worst_deviation
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
@@ -24,7 +25,7 @@ from include.contracts.reports import Assessment
 from include.contracts.routes import ModelRoute
 from include.rollout.approval import follow_answers, is_approved, may_approve, record_decision
 from include.rollout.evidence import evidence
-from include.rollout.load import load_release, worst_deviation
+from include.rollout.load import load_release
 from include.rollout.open import open_release, thresholds
 from include.rollout.reconcile import TritonPlan, plan_triton
 from include.rollout.rollback import roll_back
