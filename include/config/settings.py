@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     deadline_seconds: float = Field(default=2.0, gt=0)
     """Longest the gateway waits for Triton before it falls back."""
 
+    queue_entities: int = Field(default=2048, ge=1)
+    """Most entities that wait for one model; what would be more is refused with 503."""
+
     online_chunk_rows: int = Field(default=20_000, ge=1)
     """Entities brought to the online store at once; memory is bounded by them."""
 

@@ -41,7 +41,7 @@ class Breaker:
         self._policy = policy
         self._on_change = on_change
         self._window = CallWindow(policy.window_seconds)
-        self._opened_at = 0.0
+        self._changed_at = 0.0
         self._trials_left = 0
         self._trials_right = 0
         self.state = BreakerState.CLOSED
@@ -50,9 +50,10 @@ class Breaker:
         """Return how many of so many entities the version may be asked for."""
         if self.state is BreakerState.CLOSED:
             return entities
-        if self.state is BreakerState.OPEN and now - self._opened_at >= self._policy.pause_seconds:
+        if now - self._changed_at >= self._policy.pause_seconds:
+            # Half-open for so long, its trials were lost: it tries anew.
             self._trials_left, self._trials_right = self._policy.trials, 0
-            self._change(BreakerState.HALF_OPEN)
+            self._change(BreakerState.HALF_OPEN, now)
         if self.state is BreakerState.OPEN:
             return 0
         admitted = min(entities, self._trials_left)
@@ -71,14 +72,15 @@ class Breaker:
             self._trials_right += answered
             self._open_if(failed > 0, now)
             if self.state is BreakerState.HALF_OPEN and self._trials_right >= self._policy.trials:
-                self._change(BreakerState.CLOSED)
+                self._change(BreakerState.CLOSED, now)
 
-    def _open_if(self, failing: bool, now: float) -> None:  # noqa: FBT001 - it reads as a sentence
+    def _open_if(self, failing: bool, now: float) -> None:
         if failing:
-            self._opened_at = now
             self._window.clear()
-            self._change(BreakerState.OPEN)
+            self._change(BreakerState.OPEN, now)
 
-    def _change(self, state: BreakerState) -> None:
-        self.state = state
-        self._on_change(state)
+    def _change(self, state: BreakerState, now: float) -> None:
+        self._changed_at = now
+        if state is not self.state:
+            self.state = state
+            self._on_change(state)

@@ -58,9 +58,9 @@ class Dataplane:
         self._pipelines = pipelines(contexts, self.backends)
         self._retired = snapshot.retired
         self._checks.clear()
-        self.backends.inference.keep(
-            (model, version) for model, route in snapshot.routes.items() for version in route.versions
-        )
+        routed = [(model, version) for model, route in snapshot.routes.items() for version in route.versions]
+        self.backends.inference.keep(routed)
+        self.backends.breakers.keep(routed)
 
     def swap_keys(self, keys: Iterable[ApiKey]) -> None:
         """Accept from now on these keys and no others."""
@@ -109,6 +109,7 @@ class Dataplane:
         """
         arrived = monotonic()
         pipeline = self.pipeline(key, model, Verb.PREDICT)
+        pipeline.admission.check()
         request = decoded(_predict_request, body)
         values = entities_of(request, pipeline.context.route, self.backends.max_batch)
         body_sha256 = sha256(body).hexdigest()

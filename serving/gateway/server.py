@@ -19,6 +19,7 @@ from include.config.models import model_folders
 from include.config.settings import Settings
 from include.config.transforms import Transform, load_transform
 from serving.gateway.app import Gateway
+from serving.gateway.breakers import Breakers
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.endpoints import Endpoints
 from serving.gateway.golden_check import GoldenCheck
@@ -53,7 +54,10 @@ def gateway(
     telemetry = Telemetry()
     _report("predictions", recover(settings.predictions_folder), telemetry)
     tracing = tracing_of(settings)
-    inference, executor = triton_pool(settings), ThreadPoolExecutor(1, thread_name_prefix="features")
+    inference, executor = (
+        triton_pool(settings, telemetry),
+        ThreadPoolExecutor(1, thread_name_prefix="features"),
+    )
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
     _report("outcomes", outcome_log.recovery, telemetry)
@@ -68,6 +72,8 @@ def gateway(
             max_batch=settings.max_batch,
             batches_in_flight=settings.batches_in_flight,
             deadline_seconds=settings.deadline_seconds,
+            queue_entities=settings.queue_entities,
+            breakers=Breakers(telemetry),
             tracing=tracing,
         ),
         settings.request_window,
@@ -116,10 +122,10 @@ def tracing_of(settings: Settings) -> Tracing:
     return Spans(otlp_exporter(settings.otlp_endpoint), settings.trace_share)
 
 
-def triton_pool(settings: Settings) -> TritonPool:
+def triton_pool(settings: Settings, telemetry: Telemetry) -> TritonPool:
     """Return the Tritons, whose golden predictions are read from the artefact store."""
     wire, store = TritonInference(), ArtefactStore(settings.artefacts_folder)
-    return TritonPool(wire, GoldenCheck(wire, partial(proven_golden, store)))
+    return TritonPool(wire, GoldenCheck(wire, partial(proven_golden, store)), telemetry)
 
 
 def transform_of(settings: Settings, model: str, name: str) -> Transform:

@@ -19,6 +19,7 @@ from serving.gateway.endpoint_pool import EjectionPolicy, EndpointPool, Pick
 from serving.gateway.golden_check import Fault, GoldenCheck
 from serving.gateway.ports import TritonWire
 from serving.gateway.retry_budget import RetryBudget
+from serving.gateway.telemetry import Telemetry
 
 _log = getLogger(__name__)
 
@@ -57,6 +58,8 @@ class TritonPool:
         self,
         wire: TritonWire,
         golden: GoldenCheck,
+        telemetry: Telemetry,
+        *,
         policy: EjectionPolicy = _POLICY,
         clock: Callable[[], float] = monotonic,
         pick: Pick = random.sample,
@@ -64,6 +67,7 @@ class TritonPool:
         """Make a pool over a wire; `policy` says when an endpoint is left out, `pick` is chance."""
         self._wire = wire
         self._golden = golden
+        self._telemetry = telemetry
         self._policy = policy
         self._clock = clock
         self._pick = pick
@@ -139,6 +143,7 @@ class TritonPool:
             except (ModelUnavailableError, DeadlineError):
                 if not may_retry or call.end <= self._clock() or not replicas.budget.withdraw():
                     raise
+                self._telemetry.retries.add(replicas.model)
 
     async def _ask(self, replicas: _Replicas, endpoint: str, call: _Call, seconds: float) -> Score:
         """Ask one endpoint, and note how it went."""
@@ -165,6 +170,7 @@ class TritonPool:
         return pool.went_silent(endpoint, now)
 
     def _probe_later(self, replicas: _Replicas, endpoint: str, why: str) -> None:
+        self._telemetry.ejections.add(replicas.model, endpoint)
         _log.warning("endpoint ejected", extra={"fields": _fields(replicas, endpoint) | {"error": why}})
         probe = asyncio.create_task(self._probe(replicas, endpoint), context=Context())
         replicas.probes.add(probe)
