@@ -1,5 +1,7 @@
 """Loading a version into Triton, and proof that it answers there as it did when it was made."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from include.adapters.artefacts import ArtefactStore
@@ -52,8 +54,12 @@ def load_version(settings: Settings, triton: TritonControl, version: Version) ->
     return worst
 
 
-def load_release(settings: Settings, ledger: Ledger, triton: TritonControl, release: Release) -> Release:
+def load_release(
+    settings: Settings, ledger: Ledger, tritons: Sequence[TritonControl], release: Release
+) -> Release:
     """Load an approved release's version and say so in the ledger; one further on stays where it is.
+
+    It is loaded once every Triton has it and gives its golden predictions.
 
     A promoted one is not loaded anew: what serves is kept loaded by reconciling. A version that is not what
     was approved ends its release: it will not become right by waiting, and an open release keeps every other
@@ -75,7 +81,8 @@ def load_release(settings: Settings, ledger: Ledger, triton: TritonControl, rele
     if version is None or version.artefact_sha256 != release.artefact_sha256:
         raise ArtefactError(f"release {release.release_id}: its artefact is not registered any more")
     try:
-        load_version(settings, triton, version)
+        for triton in tritons:
+            load_version(settings, triton, version)
     except ArtefactError as error:
         ledger.abandon(release.model, actor=SYSTEM, reason=str(error), release_id=release.release_id)
         raise

@@ -233,7 +233,7 @@ def test_rejected_release_stops(ledger: Kept, release: Release) -> None:
 
 
 def _load(settings: Settings, ledger: Kept, contract: ModelContract, release: Release) -> Release:
-    return load_release(settings, ledger, TritonControl("127.0.0.1:9"), release)
+    return load_release(settings, ledger, [TritonControl("127.0.0.1:9")], release)
 
 
 def test_only_an_approved_release_is_loaded(
@@ -317,7 +317,7 @@ def _roll_back(settings: Settings, ledger: Kept, contract: ModelContract, to: st
     return roll_back(
         settings,
         ledger,
-        TritonControl("127.0.0.1:9"),
+        [TritonControl("127.0.0.1:9")],
         "churn",
         actor="eve",
         reason="in a hurry",
