@@ -7,7 +7,7 @@
    hash. Who asked for the training or triggered this run may not answer; when time runs out the answer is no.
    With a quorum, `approve_2` and so on ask the others, one after the other.
 3. `is_approved`: goes on only where the ledger holds the approval. A no ends the release here.
-4. `load_version`: into Triton, every byte checked, golden predictions compared.
+4. `load_version`: into every Triton, every byte checked, golden predictions compared.
 5. `switch_route`: release and route change in one transaction.
 6. `settle`: the registry's alias and Triton's loaded models follow the ledger.
 
@@ -72,15 +72,15 @@ def release_dag(folder: ModelFolder) -> DAG:
 
         @stage_task
         def load_version() -> None:
-            """Load the version into Triton and compare its golden predictions."""
+            """Load the version into every Triton and compare its golden predictions there."""
             from include.adapters.ledger.ledger import Ledger
-            from include.adapters.triton_control import TritonControl
+            from include.adapters.triton_control import every_triton
             from include.rollout.approval import existing_release
             from include.rollout.load import load_release
 
-            ledger, triton = Ledger(settings().ledger_uri), TritonControl(settings().triton_endpoint)
+            ledger = Ledger(settings().ledger_uri)
             release = existing_release(ledger, this_release(folder))
-            load_release(settings(), ledger, triton, release)
+            load_release(settings(), ledger, every_triton(settings()), release)
 
         @stage_task
         def switch_route() -> None:

@@ -28,13 +28,13 @@ def rollback_dag(folder: ModelFolder) -> DAG:
         def roll_back(params: dict | None = None) -> str:
             """Switch the route; returns the version that serves now."""
             from include.adapters.ledger.ledger import Ledger
-            from include.adapters.triton_control import TritonControl
+            from include.adapters.triton_control import every_triton
             from include.rollout.rollback import roll_back
 
             route = roll_back(
                 settings(),
                 Ledger(settings().ledger_uri),
-                TritonControl(settings().triton_endpoint),
+                every_triton(settings()),
                 folder.name,
                 actor=triggered_by(),
                 reason=params["reason"],

@@ -79,6 +79,19 @@ def load_golden(store: ArtefactStore, version: Version) -> GoldenSet:
     return _parse(GoldenSet, store.path(version.package_uri) / GOLDEN_NAME)
 
 
+def proven_golden(store: ArtefactStore, model: str, artefact_sha256: str) -> GoldenSet:
+    """Return the golden predictions of an artefact, proven by its hash; its other files are not looked at.
+
+    Raises:
+        ArtefactError: package, manifest or predictions are missing or altered.
+    """
+    folder = store.path(package_uri(model, artefact_sha256))
+    _check_file(folder / MANIFEST_NAME, artefact_sha256)
+    expected = _parse(Manifest, folder / MANIFEST_NAME).files.get(GOLDEN_NAME, "")
+    _check_file(folder / GOLDEN_NAME, expected)
+    return _parse(GoldenSet, folder / GOLDEN_NAME)
+
+
 def load_report(store: ArtefactStore, version: Version) -> EvaluationReport:
     """Return a version's evaluation report; `load_manifest` proves it first.
 

@@ -10,12 +10,15 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 from include.adapters.tensors import DATATYPES, SCORE, Tensors, to_tensors
+from include.config.settings import Settings
 from include.contracts.errors import ServingError
 from include.contracts.predictions import FeatureValue
 from include.contracts.signatures import Signature
 
 TIMEOUT_SECONDS = 60.0
 """Longest a load may take."""
+LOOK_SECONDS = 5.0
+"""Longest Triton may take to say what is loaded; a frozen one must not hold up the others."""
 
 
 class TritonControl:
@@ -42,13 +45,13 @@ class TritonControl:
     def loaded(self) -> set[str]:
         """Return the names of all models that are ready."""
         with self._speaking("list its models"):
-            index = self._client.get_model_repository_index(client_timeout=TIMEOUT_SECONDS)
+            index = self._client.get_model_repository_index(client_timeout=LOOK_SECONDS)
         return {model.name for model in index.models if model.state == "READY"}
 
     def is_ready(self, name: str) -> bool:
         """Say whether a model can be asked."""
         with self._speaking(f"say whether {name} is ready"):
-            return bool(self._client.is_model_ready(name, client_timeout=TIMEOUT_SECONDS))
+            return bool(self._client.is_model_ready(name, client_timeout=LOOK_SECONDS))
 
     def infer(
         self, name: str, signature: Signature, rows: Sequence[Mapping[str, FeatureValue]]
@@ -72,6 +75,11 @@ class TritonControl:
             yield
         except InferenceServerException as error:
             raise ServingError(f"Triton at {self.endpoint} could not {purpose}: {error}") from error
+
+
+def every_triton(settings: Settings) -> tuple[TritonControl, ...]:
+    """Return the control of every Triton that serves."""
+    return tuple(TritonControl(endpoint) for endpoint in settings.serving_endpoints)
 
 
 def _input(name: str, tensor: npt.NDArray[Any]) -> triton.InferInput:

@@ -11,7 +11,7 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.tracking import Tracking
 from include.adapters.triton_candidates import remove_leftovers
-from include.adapters.triton_control import TritonControl
+from include.adapters.triton_control import TritonControl, every_triton
 from include.config.settings import Settings, settings
 from include.contracts.errors import NinetyError, ServingError
 from include.registry.reconcile import reconcile_registry
@@ -81,25 +81,34 @@ def reconcile(settings: Settings, model: str, may_unload: frozenset[str] = froze
         Triton names that are unwanted now and were left loaded.
     """
     try:
-        with (
-            closing(Ledger(settings.ledger_uri)) as ledger,
-            closing(TritonControl(settings.triton_endpoint)) as triton,
-        ):
+        with closing(Ledger(settings.ledger_uri)) as ledger:
             if not _concerns(ledger, model):
                 return frozenset()
-            done = reconcile_triton(settings, ledger, triton, model, may_unload=may_unload)
-            for problem in done.problems:
-                LOG.error("%s: %s", model, problem)
-            if done.loaded or done.unloaded:
-                LOG.info("%s: loaded %s, unloaded %s", model, done.loaded, done.unloaded)
+            unwanted = _reconcile_tritons(settings, ledger, model, may_unload)
             store = ArtefactStore(settings.artefacts_folder)
             plan = reconcile_registry(ledger, Tracking(settings), store, model)
             if plan.register or plan.point or plan.remove:
                 LOG.info("%s: MLflow's aliases now are %s", model, plan.point)
-            return frozenset(done.unwanted)
+            return unwanted
     except (NinetyError, SQLAlchemyError) as error:
         LOG.error("%s: %s", model, error)  # noqa: TRY400 - the message says it all
         return may_unload
+
+
+def _reconcile_tritons(
+    settings: Settings, ledger: Ledger, model: str, may_unload: frozenset[str]
+) -> frozenset[str]:
+    """Reconcile every Triton, and return what is unwanted in one of them and was left loaded."""
+    unwanted: set[str] = set()
+    for triton in every_triton(settings):
+        with closing(triton):
+            done = reconcile_triton(settings, ledger, triton, model, may_unload=may_unload)
+        for problem in done.problems:
+            LOG.error("%s: %s", model, problem)
+        if done.loaded or done.unloaded:
+            LOG.info("%s at %s: loaded %s, unloaded %s", model, triton.endpoint, done.loaded, done.unloaded)
+        unwanted.update(done.unwanted)
+    return frozenset(unwanted)
 
 
 def _concerns(ledger: Ledger, model: str) -> bool:

@@ -3,7 +3,7 @@
 import sys
 
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.triton_control import TritonControl
+from include.adapters.triton_control import every_triton
 from include.commands.terminal import run_command, user_name
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
@@ -31,7 +31,7 @@ def rollback(model: str, to: str, reason: str) -> str:
     route = roll_back(
         settings(),
         Ledger(settings().ledger_uri),
-        TritonControl(settings().triton_endpoint),
+        every_triton(settings()),
         model,
         actor=user_name(),
         reason=reason or "by command",

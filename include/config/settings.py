@@ -6,12 +6,15 @@ Nothing here touches the disk: folders are made by those who write to them.
 import os
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
+Endpoint = Annotated[str, Field(pattern=r"^[^\s/]+:[0-9]{1,5}$")]
+"""host:port."""
 _ALL_INTERFACES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, never a default
 
 
@@ -40,6 +43,12 @@ class Settings(BaseSettings):
 
     triton_metrics_port: int = Field(default=8002, ge=1, le=65535)
     """Port of Triton's Prometheus metrics."""
+
+    triton_endpoints: tuple[Endpoint, ...] = ()
+    """host:port of every Triton that serves, as a JSON list; empty means the platform's own.
+
+    All of them read its model repository.
+    """
 
     ledger_url: str = ""
     """SQLAlchemy URL of the ledger; empty means SQLite under `home`."""
@@ -91,6 +100,9 @@ class Settings(BaseSettings):
 
     deadline_seconds: float = Field(default=2.0, gt=0)
     """Longest the gateway waits for Triton before it falls back."""
+
+    queue_entities: int = Field(default=2048, ge=1)
+    """Most entities that wait for one model; what would be more is refused with 503."""
 
     online_chunk_rows: int = Field(default=20_000, ge=1)
     """Entities brought to the online store at once; memory is bounded by them."""
@@ -225,8 +237,13 @@ class Settings(BaseSettings):
 
     @property
     def triton_endpoint(self) -> str:
-        """host:port of Triton's gRPC endpoint."""
+        """host:port of the platform's own Triton, where candidates are measured."""
         return f"{LOOPBACK}:{self.triton_grpc_port}"
+
+    @property
+    def serving_endpoints(self) -> tuple[str, ...]:
+        """host:port of every Triton that versions are loaded into and answered by."""
+        return self.triton_endpoints or (self.triton_endpoint,)
 
     @property
     def _reachable_host(self) -> str:

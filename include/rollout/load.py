@@ -1,11 +1,11 @@
 """Loading a version into Triton, and proof that it answers there as it did when it was made."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.golden import GoldenDeviation, worst_deviation
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.model_repository import stage_version
 from include.adapters.packages import load_golden, load_manifest
@@ -13,22 +13,11 @@ from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, LedgerError
 from include.contracts.events import SYSTEM
-from include.contracts.packages import GoldenSet, Version
+from include.contracts.packages import Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.versions import triton_name
 
 _LOADABLE = frozenset({ReleaseStage.APPROVED, ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING})
-
-
-@dataclass(frozen=True)
-class GoldenDeviation:
-    """The golden case that came out worst."""
-
-    case: int
-    expected: tuple[float, ...]
-    got: tuple[float, ...]
-    difference: float
-    """Largest absolute difference of the case; infinite where a figure is not finite."""
 
 
 def load_version(settings: Settings, triton: TritonControl, version: Version) -> GoldenDeviation:
@@ -65,8 +54,12 @@ def load_version(settings: Settings, triton: TritonControl, version: Version) ->
     return worst
 
 
-def load_release(settings: Settings, ledger: Ledger, triton: TritonControl, release: Release) -> Release:
+def load_release(
+    settings: Settings, ledger: Ledger, tritons: Sequence[TritonControl], release: Release
+) -> Release:
     """Load an approved release's version and say so in the ledger; one further on stays where it is.
+
+    It is loaded once every Triton has it and gives its golden predictions.
 
     A promoted one is not loaded anew: what serves is kept loaded by reconciling. A version that is not what
     was approved ends its release: it will not become right by waiting, and an open release keeps every other
@@ -88,7 +81,8 @@ def load_release(settings: Settings, ledger: Ledger, triton: TritonControl, rele
     if version is None or version.artefact_sha256 != release.artefact_sha256:
         raise ArtefactError(f"release {release.release_id}: its artefact is not registered any more")
     try:
-        load_version(settings, triton, version)
+        for triton in tritons:
+            load_version(settings, triton, version)
     except ArtefactError as error:
         ledger.abandon(release.model, actor=SYSTEM, reason=str(error), release_id=release.release_id)
         raise
@@ -96,24 +90,4 @@ def load_release(settings: Settings, ledger: Ledger, triton: TritonControl, rele
         return release
     return ledger.advance_release(
         release.release_id, release.revision, ReleaseStage.LOADED, actor=release.triggered_by
-    )
-
-
-def worst_deviation(golden: GoldenSet, scores: npt.NDArray[np.float32]) -> GoldenDeviation:
-    """Compare scores, float32 [cases, outputs], with the stored ones.
-
-    Raises:
-        ArtefactError: the scores have another shape.
-    """
-    expected = np.array([case.outputs for case in golden.cases], np.float64)
-    if scores.shape != expected.shape:
-        raise ArtefactError(f"golden scores have shape {scores.shape}, not {expected.shape}")
-    difference = np.abs(scores.astype(np.float64) - expected).max(axis=1)
-    difference[~np.isfinite(difference)] = np.inf
-    case = int(difference.argmax())
-    return GoldenDeviation(
-        case=case,
-        expected=golden.cases[case].outputs,
-        got=tuple(float(score) for score in scores[case]),
-        difference=float(difference[case]),
     )

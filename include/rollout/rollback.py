@@ -1,12 +1,15 @@
 """Rollback: back to an earlier version at once, with neither Airflow nor MLflow."""
 
+from collections.abc import Sequence
+from logging import getLogger
+
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.packages import load_manifest
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
-from include.contracts.errors import LedgerError, RegistryError
+from include.contracts.errors import LedgerError, RegistryError, ServingError
 from include.contracts.packages import Manifest, Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.routes import ModelRoute
@@ -16,6 +19,7 @@ from include.rollout.switch import version_route
 PREVIOUS = "previous"
 """Names the champion before the present one."""
 
+_log = getLogger(__name__)
 _UNDER_WAY = frozenset(
     {ReleaseStage.APPROVED, ReleaseStage.LOADED, ReleaseStage.RAMPING, ReleaseStage.BAKING}
 )
@@ -24,7 +28,7 @@ _UNDER_WAY = frozenset(
 def roll_back(
     settings: Settings,
     ledger: Ledger,
-    triton: TritonControl,
+    tritons: Sequence[TritonControl],
     model: str,
     *,
     actor: str,
@@ -40,7 +44,7 @@ def roll_back(
     Args:
         settings: where packages, repository and Triton are.
         ledger: where it is written.
-        triton: the server to load it into.
+        tritons: the servers to load it into; while one answers, those that are away do not hold it up.
         model: the model.
         actor: user name, or `system`.
         reason: why; it is kept.
@@ -58,12 +62,13 @@ def roll_back(
     if state.route is None:
         raise LedgerError(f"{model} serves nothing; there is nothing to roll back")
     version = _target(ledger, state.route, to)
-    load_version(settings, triton, version)
+    for triton in _answering(tritons):
+        load_version(settings, triton, version)
     release = _under_way(ledger, model)
     if release is None and (state.route.champion.version, state.route.share) == (version.version, 0.0):
         return state.route
     manifest = load_manifest(ArtefactStore(settings.artefacts_folder), version)
-    route = rolled_back(state.route, manifest, version, (settings.triton_endpoint,))
+    route = rolled_back(state.route, manifest, version, settings.serving_endpoints)
     _write(ledger, release, RouteUpdate(route, state.revision), actor, reason)
     return route
 
@@ -88,6 +93,23 @@ def rolled_back(
             "previous": None,
         }
     )
+
+
+def _answering(tritons: Sequence[TritonControl]) -> Sequence[TritonControl]:
+    """Return those that answer, or all where none does, so that loading says what is wrong.
+
+    Into the others reconciling loads what is wanted once they are back.
+    """
+    return [triton for triton in tritons if _answers(triton)] or tritons
+
+
+def _answers(triton: TritonControl) -> bool:
+    try:
+        triton.loaded()
+    except ServingError as error:
+        _log.warning("the version is not loaded there: %s", error)
+        return False
+    return True
 
 
 def _target(ledger: Ledger, route: ModelRoute, to: str) -> Version:

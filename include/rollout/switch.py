@@ -44,7 +44,7 @@ def switch_route(
         contract,
         manifest,
         version,
-        endpoints=(settings.triton_endpoint,),
+        endpoints=settings.serving_endpoints,
         before=state.route,
         change_id=release.release_id,
     )

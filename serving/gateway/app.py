@@ -10,7 +10,14 @@ from uuid import uuid4
 from serving.gateway.dataplane import Answered
 from serving.gateway.endpoints import PREDICT, PREDICT_PREFIX, Endpoint
 from serving.gateway.messages import Message, Receive, Request, Response, Scope, Send, answered, refused
-from serving.gateway.problems import INTERNAL, METHOD_NOT_ALLOWED, NOT_FOUND, REQUEST_TIMEOUT, Problem
+from serving.gateway.problems import (
+    INTERNAL,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    OVERLOADED,
+    REQUEST_TIMEOUT,
+    Problem,
+)
 from serving.gateway.schemas import Prediction, Predictions
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import HEADER, RequestTrace, Tracing
@@ -141,6 +148,8 @@ class Gateway:
         await self._ended(template, request, response).send(send)
 
     def _refused(self, problem: Problem, request: Request) -> Response:
+        if problem.kind is OVERLOADED:  # counted, and logged once a second: refusing must stay cheap
+            return refused(problem, request.path)
         fields = {
             "method": request.method,
             "path": request.path,

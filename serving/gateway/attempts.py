@@ -12,7 +12,7 @@ from include.contracts.routes import ModelRoute, VersionRoute
 from include.contracts.signatures import Task
 from serving.gateway.freshness import Enriched
 from serving.gateway.ladder import CHALLENGER, CHAMPION, Assignment, assign, rungs
-from serving.gateway.problems import FEATURES_UNAVAILABLE, MODEL_UNAVAILABLE, Problem
+from serving.gateway.problems import FEATURES_UNAVAILABLE, MODEL_UNAVAILABLE, OVERLOADED, Problem
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.schemas import Prediction
 from serving.gateway.tracing import RequestTrace
@@ -72,13 +72,20 @@ class Attempt:
 
     def lose_features(self, error: str) -> None:
         """Go without features: no version can be asked, only the default score answers."""
+        self._skip_versions(FallbackReason.FEATURES_UNAVAILABLE, Problem(FEATURES_UNAVAILABLE, error))
+
+    def come_too_late(self) -> None:
+        """Let the deadline have passed in the queue: no version is asked, only the default score answers."""
+        self._skip_versions(FallbackReason.OVERLOAD, Problem(OVERLOADED, "its deadline passed in the queue"))
+
+    def _skip_versions(self, reason: FallbackReason, problem: Problem) -> None:
         for rung, default in enumerate(self.ladder):
             if isinstance(default, tuple):
                 self.rung, self.outputs = rung, default
-                self.reason = FallbackReason.FEATURES_UNAVAILABLE
-                self.errors = (*self.errors, error)
+                self.reason = reason
+                self.errors = (*self.errors, problem.detail)
                 return
-        self.refuse(Problem(FEATURES_UNAVAILABLE, error))
+        self.refuse(problem)
 
     def fall(self, reason: FallbackReason, error: str) -> None:
         """Step to the next rung; past the last one the attempt is refused."""

@@ -19,6 +19,7 @@ from serving.gateway.parts import Part
 from serving.gateway.pipeline import Backends, Pipeline, pipelines
 from serving.gateway.problems import NOT_READY, RETIRED_MODEL, UNKNOWN_MODEL, Problem
 from serving.gateway.rate_limits import RateLimits
+from serving.gateway.readiness import Readiness, VersionChecks
 from serving.gateway.remembering import remembered
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.request_window import Identity, RequestWindow
@@ -28,9 +29,6 @@ from serving.gateway.validation import entities_of
 
 Answered = Callable[[Prediction | Predictions | BaseException], None]
 """Gets an answer, or the exception that stands for it; it must not raise."""
-
-READY_SECONDS = 1.0
-"""How long an answer about readiness holds."""
 
 _predict_request = msgspec.json.Decoder(PredictRequest)
 
@@ -76,8 +74,7 @@ class Dataplane:
         self._retired: Mapping[str, str] = {}
         self._keys = KeyRing()
         self._running: set[asyncio.Task[Prediction | Predictions]] = set()
-        self._readiness: asyncio.Future[list[str]] | None = None
-        self._looked_at = 0.0
+        self._checks = VersionChecks(backends.inference)
 
     def swap_routes(self, snapshot: RouteSnapshot) -> None:
         """Answer from now on by these routes; what is in flight ends on those it began with."""
@@ -87,7 +84,10 @@ class Dataplane:
         }
         self._pipelines = pipelines(contexts, self.backends)
         self._retired = snapshot.retired
-        self._readiness = None
+        self._checks.clear()
+        routed = [(model, version) for model, route in snapshot.routes.items() for version in route.versions]
+        self.backends.inference.keep(routed)
+        self.backends.breakers.keep(routed)
 
     def swap_keys(self, keys: Iterable[ApiKey]) -> None:
         """Accept from now on these keys and no others."""
@@ -171,6 +171,7 @@ class Dataplane:
             Problem: it cannot be asked.
         """
         pipeline = self.pipeline(key, model, Verb.PREDICT)
+        pipeline.admission.check()
         request = decoded(_predict_request, body)
         values = entities_of(request, pipeline.context.route, self.backends.max_batch)
         body_sha256, count = sha256(body).hexdigest(), len(values)
@@ -214,35 +215,24 @@ class Dataplane:
         self._window.restore(requests)
         return len(requests)
 
-    async def unready(self) -> list[str]:
-        """Return why the gateway is not ready; empty when every routed version answers.
+    async def readiness(self) -> Readiness:
+        """Say whether every routed version gives its golden predictions, and where one does not.
 
-        Anyone may ask, so that the versions are asked at most once in READY_SECONDS.
+        Anyone may ask, so that the versions are asked at most once a second.
         """
-        now = monotonic()
-        if self._readiness is None or now - self._looked_at >= READY_SECONDS:
-            self._readiness, self._looked_at = asyncio.ensure_future(self._look()), now
-        return await asyncio.shield(self._readiness)
-
-    async def _look(self) -> list[str]:
         if not self._pipelines:
-            return ["no routes"]
-        wanted = [
-            (pipeline.context.route.model, version)
-            for pipeline in self._pipelines.values()
-            for version in pipeline.context.route.versions
-        ]
-        answers = await asyncio.gather(*(self.version_is_ready(model, version) for model, version in wanted))
-        return [
-            f"{model} {version.version} is not loaded"
-            for (model, version), ready in zip(wanted, answers, strict=True)
-            if not ready
-        ]
+            return Readiness(("no routes",))
+        return await self._checks.look(
+            [
+                (pipeline.context.route.model, version)
+                for pipeline in self._pipelines.values()
+                for version in pipeline.context.route.versions
+            ]
+        )
 
     async def version_is_ready(self, model: str, version: VersionRoute) -> bool:
-        """Say whether a version is loaded at every endpoint of its route."""
-        name, inference = version.triton_model(model), self.backends.inference
-        return all(await asyncio.gather(*(inference.is_ready(where, name) for where in version.endpoints)))
+        """Say whether a version gives its golden predictions at an endpoint of its route."""
+        return None in (await self._checks.faults(model, version)).values()
 
 
 def _answered(part: Part) -> Prediction:

@@ -175,8 +175,9 @@ class Endpoints:
 
     async def ready(self, _: Request, __: dict[str, str]) -> Response:
         """GET /v2/health/ready."""
-        reasons = await self._dataplane.unready()
-        return answered({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        found = await self._dataplane.readiness()
+        answer = {"ready": found.is_ready, "reasons": found.reasons, "degraded": found.degraded}
+        return answered(answer, 200 if found.is_ready else 503)
 
     async def metrics(self, _: Request, __: dict[str, str]) -> Response:
         """GET /metrics."""

@@ -73,7 +73,7 @@ class InferenceProtocol:
         return ModelMetadata(model, versions, "onnx_onnxruntime", inputs, outputs)
 
     async def is_ready(self, key: ApiKey, model: str, version: str | None) -> bool:
-        """Say whether a version is loaded at all its endpoints.
+        """Say whether a version gives its golden predictions at one of its endpoints.
 
         Raises:
             Problem: 403, 404 or 503.

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from logging import getLogger
-from math import isfinite
 from time import monotonic
 
 import numpy as np
@@ -22,10 +21,12 @@ from include.contracts.errors import (
     ServingError,
 )
 from include.contracts.routes import VersionRoute
+from serving.gateway.admission import Admission
 from serving.gateway.attempts import Ask, Attempt, RouteContext
+from serving.gateway.breaker import Breaker
+from serving.gateway.breakers import Breakers
 from serving.gateway.coalescer import Coalescer
 from serving.gateway.freshness import enrich
-from serving.gateway.ladder import reason_of
 from serving.gateway.model_inputs import ModelInputs
 from serving.gateway.ports import FeatureReader, Inference, OnlineRow, RowLog
 from serving.gateway.problems import LOG_UNAVAILABLE, Problem
@@ -34,6 +35,7 @@ from serving.gateway.schemas import Prediction
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import Propagation, Tracing
 from serving.gateway.validation import check_features
+from serving.gateway.version_answers import admitted, fall, lose, take
 
 _log = getLogger(__name__)
 
@@ -52,18 +54,19 @@ class Backends:
     max_batch: int
     batches_in_flight: int
     deadline_seconds: float
+    queue_entities: int
+    breakers: Breakers
     tracing: Tracing = field(default_factory=Propagation)
 
 
 class _Served:
     """What a version needs of every batch, worked out once."""
 
-    def __init__(self, model: str, version: VersionRoute, load: TransformLoader) -> None:
+    def __init__(self, model: str, version: VersionRoute, load: TransformLoader, breaker: Breaker) -> None:
         self.version = version
-        self.triton_model = version.triton_model(model)
+        self.breaker = breaker
         self.views = version.signature.views
         self.inputs = ModelInputs(version.signature)
-        self.outputs = version.signature.outputs
         self.request_features = RequestFeatures(model, version, load)
 
 
@@ -74,22 +77,41 @@ class Pipeline:
         self.context = context
         self._backends = backends
         self._served = {
-            version.version: _Served(context.route.model, version, context.load)
+            version.version: _Served(
+                context.route.model,
+                version,
+                context.load,
+                backends.breakers.of(context.route.model, version),
+            )
             for version in context.route.versions
         }
         self._deadline = min(context.route.deadline_seconds, backends.deadline_seconds)
         self._coalescer: Coalescer[Ask, Prediction] = Coalescer(
             self._answer, backends.max_batch, backends.batches_in_flight
         )
+        self._direct = 0
+        self.admission = Admission(
+            context.route.model, backends.queue_entities, lambda: self.waiting, backends.telemetry
+        )
         depth = backends.telemetry.queue_depth.labels(context.route.model)
         depth.set_function(lambda: self._coalescer.depth)
 
+    @property
+    def waiting(self) -> int:
+        """Entities that wait for a batch, and rows asked for directly."""
+        return self._coalescer.depth + self._direct
+
     def submit(self, ask: Ask, done: Callable[[Prediction | BaseException], None]) -> None:
-        """Answer an ask: `done` gets the prediction, or the exception that stands for it."""
+        """Answer an admitted ask: `done` gets the prediction, or the exception that stands for it."""
         self._coalescer.submit(ask, done)
 
     async def predict(self, asks: Sequence[Ask]) -> list[Prediction | BaseException]:
-        """Return an answer for each ask, or the exception that stands for it."""
+        """Return an answer for each ask, or the exception that stands for it.
+
+        Raises:
+            Problem: 503, there is no room in the queue.
+        """
+        self.admission.check(len(asks))
         return await asyncio.gather(*map(self._coalescer.ask, asks), return_exceptions=True)
 
     async def score(self, version: VersionRoute, tensors: Tensors) -> npt.NDArray[np.float32]:
@@ -97,8 +119,15 @@ class Pipeline:
 
         Raises:
             ServingError: the version did not answer, or answered with NaN or an infinity.
+            Problem: 503, too much is asked at once.
         """
-        score = await self._infer(self._served[version.version], tensors, monotonic() + self._deadline)
+        rows = len(next(iter(tensors.values())))
+        self.admission.check(rows)
+        self._direct += rows
+        try:
+            score = await self._infer(self._served[version.version], tensors, monotonic() + self._deadline)
+        finally:
+            self._direct -= rows
         if not np.isfinite(score).all():
             raise ModelError(f"{self.context.route.model} {version.version} gave a score that is not finite")
         return score
@@ -107,13 +136,22 @@ class Pipeline:
         telemetry = self._backends.telemetry
         telemetry.batch_sizes.of(self.context.route.model).observe(len(asks))
         attempts = [self.context.attempt(ask) for ask in asks]
+        in_time = self._in_time(attempts)
         with telemetry.stage("features"):
-            rows = await self._read(attempts)
+            rows = await self._read(in_time) if in_time else ()
         with telemetry.stage("model"), self._traced(asks):
-            await self._climb(attempts, rows)
+            await self._climb(in_time, rows)
         with telemetry.stage("log"):
             self._log(attempts)
         return [attempt.problem or self.context.answer(attempt) for attempt in attempts]
+
+    def _in_time(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
+        """Return whose deadline did not pass in the queue; what is worth nothing any more costs nothing."""
+        late = monotonic() - self._deadline
+        for attempt in attempts:
+            if attempt.ask.arrived <= late:
+                attempt.come_too_late()
+        return [attempt for attempt in attempts if attempt.is_open]
 
     def _traced(self, asks: Sequence[Ask]) -> AbstractContextManager[None]:
         traces = [ask.trace for ask in asks if ask.trace is not None]
@@ -136,8 +174,11 @@ class Pipeline:
             return ()
 
     async def _climb(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
-        """Take every attempt up its ladder; one call a version and round, one deadline for all rounds."""
-        end = monotonic() + self._deadline
+        """Take every attempt up its ladder; one call a version and round, one deadline for all rounds.
+
+        The deadline counts from the arrival of the last that is in the batch.
+        """
+        end = max((attempt.ask.arrived for attempt in attempts), default=0.0) + self._deadline
         pending = list(zip(attempts, rows, strict=True)) if rows else []
         while pending:
             groups: dict[str, list[Attempt]] = {}
@@ -167,10 +208,12 @@ class Pipeline:
 
     async def _score_group(self, served: _Served, group: Sequence[Attempt], end: float) -> None:
         """Add the request-time features, check all features, and give each attempt its outputs."""
-        ready = self._transformed(served, group)
+        ready = admitted(served.version, served.breaker, self._transformed(served, group))
         tensors = served.inputs.tensors([attempt.enriched.features for attempt in ready]) if ready else {}
         if tensors is None:
-            ready = _refuse_misfits(served.version, ready)
+            fitting = _refuse_misfits(served.version, ready)
+            served.breaker.record(monotonic(), undecided=len(ready) - len(fitting))
+            ready = fitting
             tensors = _tensors(served.version, ready)
         if ready:
             await self._score_batch(served, ready, tensors, end)
@@ -183,7 +226,7 @@ class Pipeline:
             )
         except ServingError as error:
             if len(group) == 1 or isinstance(error, ModelUnavailableError):
-                _fall(served.version, group, error)
+                fall(served.version, group, error)
                 return ()
             return [attempt for each in group for attempt in self._transformed(served, [each])]
         return group
@@ -192,27 +235,26 @@ class Pipeline:
         self, served: _Served, group: Sequence[Attempt], tensors: Tensors, end: float
     ) -> None:
         """Ask the model; a batch it refuses is halved until the bad one is alone."""
+        had_time = end - monotonic() >= self._deadline / 2
         try:
             score = await self._infer(served, tensors, end)
         except ModelError as error:
             if len(group) == 1:
-                _fall(served.version, group, error)
+                lose(served.version, served.breaker, group, error, had_time=had_time)
                 return
             half = len(group) // 2
             for part in (group[:half], group[half:]):
                 await self._score_batch(served, part, _tensors(served.version, part), end)
         except ServingError as error:
-            _fall(served.version, group, error)
+            lose(served.version, served.breaker, group, error, had_time=had_time)
         else:
-            _take(served.version, group, score)
+            take(served.version, served.breaker, group, score)
 
     async def _infer(self, served: _Served, tensors: Tensors, end: float) -> npt.NDArray[np.float32]:
         left = end - monotonic()
         if left <= 0:
             raise DeadlineError("the deadline passed before the call")
-        return await self._backends.inference.infer(
-            served.version.endpoints[0], served.triton_model, tensors, served.outputs, left
-        )
+        return await self._backends.inference.infer(self.context.route.model, served.version, tensors, left)
 
     def _log(self, attempts: Sequence[Attempt]) -> None:
         """Append the batch's rows; unless that succeeds, nothing is answered."""
@@ -253,16 +295,3 @@ def _refuse_misfits(version: VersionRoute, group: Sequence[Attempt]) -> list[Att
         else:
             fitting.append(attempt)
     return fitting
-
-
-def _fall(version: VersionRoute, group: Sequence[Attempt], error: ServingError) -> None:
-    for attempt in group:
-        attempt.fall(reason_of(error), f"{version.version}: {error}")
-
-
-def _take(version: VersionRoute, group: Sequence[Attempt], score: npt.NDArray[np.float32]) -> None:
-    for attempt, outputs in zip(group, score.tolist(), strict=True):
-        if all(map(isfinite, outputs)):
-            attempt.outputs = tuple(outputs)
-        else:
-            _fall(version, [attempt], ModelError("the score is not finite"))

@@ -1,6 +1,6 @@
 """What the data plane needs from outside, as protocols: a test or another store brings its own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from include.adapters.tensors import Tensors
 from include.contracts.keys import ApiKey
 from include.contracts.predictions import FeatureValue, PredictionRow
-from include.contracts.routes import EntityKey, RouteSnapshot
+from include.contracts.routes import EntityKey, RouteSnapshot, VersionRoute
 
 
 class OnlineRow(Protocol):
@@ -42,8 +42,8 @@ class FeatureReader(Protocol):
         """
 
 
-class Inference(Protocol):
-    """Model servers by endpoint."""
+class TritonWire(Protocol):
+    """One call to one Triton."""
 
     async def infer(
         self, endpoint: str, triton_model: str, tensors: Tensors, outputs: int, timeout_seconds: float
@@ -56,6 +56,28 @@ class Inference(Protocol):
 
     async def is_ready(self, endpoint: str, triton_model: str, timeout_seconds: float = 1.0) -> bool:
         """Say whether a model is loaded and ready."""
+
+    async def close(self) -> None:
+        """Close all connections."""
+
+
+class Inference(Protocol):
+    """Versions of models, wherever they are served."""
+
+    async def infer(
+        self, model: str, version: VersionRoute, tensors: Tensors, timeout_seconds: float
+    ) -> npt.NDArray[np.float32]:
+        """Return the score float32 [B, outputs].
+
+        Raises:
+            ServingError: ModelUnavailableError, DeadlineError or ModelError.
+        """
+
+    async def faults(self, model: str, version: VersionRoute) -> Mapping[str, str | None]:
+        """Return by endpoint what is wrong with a version there; None where it answers as it must."""
+
+    def keep(self, versions: Iterable[tuple[str, VersionRoute]]) -> None:
+        """Forget every version of a model but these."""
 
 
 class RowLog(Protocol):

@@ -45,6 +45,7 @@ INTERNAL = ProblemKind("internal-error", 500, "The gateway failed")
 NOT_READY = ProblemKind("not-ready", 503, "The gateway has no routes yet")
 MODEL_UNAVAILABLE = ProblemKind("model-unavailable", 503, "The model cannot answer now")
 FEATURES_UNAVAILABLE = ProblemKind("features-unavailable", 503, "The feature store cannot be read now")
+OVERLOADED = ProblemKind("overloaded", 503, "More is asked than can be answered now")
 LOG_UNAVAILABLE = ProblemKind("log-unavailable", 503, "The log cannot be used now")
 
 PROBLEM_KINDS = tuple(kind for kind in globals().values() if isinstance(kind, ProblemKind))

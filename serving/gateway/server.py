@@ -8,8 +8,10 @@ from datetime import UTC, datetime
 from functools import partial
 from logging import ERROR, INFO, getLogger
 
+from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.outcome_log import OutcomeLog
+from include.adapters.packages import proven_golden
 from include.adapters.prediction_log import PredictionLog, recover
 from include.adapters.segments import Recovery
 from include.adapters.triton_inference import TritonInference
@@ -17,8 +19,10 @@ from include.config.models import model_folders
 from include.config.settings import Settings
 from include.config.transforms import Transform, load_transform
 from serving.gateway.app import Gateway
+from serving.gateway.breakers import Breakers
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.endpoints import Endpoints
+from serving.gateway.golden_check import GoldenCheck
 from serving.gateway.openapi import documentation
 from serving.gateway.outcomes import Outcomes
 from serving.gateway.pipeline import Backends
@@ -29,6 +33,7 @@ from serving.gateway.routes import RoutePoller
 from serving.gateway.shared_state import shared_state
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import Propagation, Tracing
+from serving.gateway.triton_pool import TritonPool
 
 _log = getLogger(__name__)
 
@@ -53,7 +58,8 @@ def gateway(
     _report("predictions", recover(settings.predictions_folder), telemetry)
     tracing = tracing_of(settings)
     shared = shared_state(settings, telemetry)
-    inference, executor = TritonInference(), ThreadPoolExecutor(1, thread_name_prefix="features")
+    inference = triton_pool(settings, telemetry)
+    executor = ThreadPoolExecutor(1, thread_name_prefix="features")
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
     _report("outcomes", outcome_log.recovery, telemetry)
@@ -68,6 +74,8 @@ def gateway(
             max_batch=settings.max_batch,
             batches_in_flight=settings.batches_in_flight,
             deadline_seconds=settings.deadline_seconds,
+            queue_entities=settings.queue_entities,
+            breakers=Breakers(telemetry),
             tracing=tracing,
         ),
         request_window(settings, shared),
@@ -118,6 +126,12 @@ def tracing_of(settings: Settings) -> Tracing:
     from serving.gateway.spans import Spans, otlp_exporter  # noqa: PLC0415
 
     return Spans(otlp_exporter(settings.otlp_endpoint), settings.trace_share)
+
+
+def triton_pool(settings: Settings, telemetry: Telemetry) -> TritonPool:
+    """Return the Tritons, whose golden predictions are read from the artefact store."""
+    wire, store = TritonInference(), ArtefactStore(settings.artefacts_folder)
+    return TritonPool(wire, GoldenCheck(wire, partial(proven_golden, store)), telemetry)
 
 
 def transform_of(settings: Settings, model: str, name: str) -> Transform:

@@ -46,6 +46,21 @@ class Telemetry:
         self.queue_depth = Gauge(
             "gateway_queue_depth", "Entities that wait for a batch.", ("model",), registry=registry
         )
+        self.shed = Counts(
+            "gateway_shed_requests", "Requests refused since the queue was full.", ("model",), registry
+        )
+        self.breaker_changes = Counts(
+            "gateway_breaker_changes",
+            "Changes of a version's circuit breaker, by what it changed to.",
+            ("model", "version", "state"),
+            registry,
+        )
+        self.ejections = Counts(
+            "gateway_endpoint_ejections", "Endpoints left out.", ("model", "endpoint"), registry
+        )
+        self.retries = Counts(
+            "gateway_retried_calls", "Calls made again at another endpoint.", ("model",), registry
+        )
         self.predictions = Distributions(
             "gateway_prediction_seconds",
             "From a request's arrival to its row in the log.",

@@ -25,6 +25,16 @@ def test_variables_override_defaults(monkeypatch, tmp_path):
     )
 
 
+def test_every_triton_that_serves_is_named(monkeypatch):
+    """The platform's own unless others are listed, each as host:port."""
+    assert ("127.0.0.1:8001",) == Settings().serving_endpoints
+    monkeypatch.setenv("NINETY_TRITON_ENDPOINTS", '["a:1", "b.example:8001"]')
+    assert ("a:1", "b.example:8001") == Settings().serving_endpoints
+    monkeypatch.setenv("NINETY_TRITON_ENDPOINTS", '["http://a:1"]')
+    with pytest.raises(ValidationError, match="triton_endpoints"):
+        Settings()
+
+
 def test_a_wrong_value_is_refused(monkeypatch):
     """A port is a port."""
     monkeypatch.setenv("NINETY_GATEWAY_PORT", "many")

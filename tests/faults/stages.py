@@ -174,7 +174,7 @@ def decide(world: World, version: str = SECOND) -> None:
 
 def load(world: World, version: str = SECOND) -> None:
     """Load it."""
-    load_release(world.settings, world.ledger, world.triton, world.release(version))
+    load_release(world.settings, world.ledger, [world.triton], world.release(version))
 
 
 def switch(world: World, version: str = SECOND) -> None:
@@ -192,7 +192,7 @@ def go_back(world: World) -> None:
     roll_back(
         world.settings,
         world.ledger,
-        world.triton,
+        [world.triton],
         "churn",
         actor="olga",
         reason="errors doubled",

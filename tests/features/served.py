@@ -21,6 +21,7 @@ from include.config.transforms import load_transform
 from include.contracts.events import SYSTEM
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.routes import ModelRoute, RouteSnapshot
+from serving.gateway.breakers import Breakers
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader
@@ -32,13 +33,16 @@ from serving.gateway.telemetry import Telemetry
 class Zeros:
     """A model server whose every model answers zero."""
 
-    async def infer(self, endpoint, triton_model, tensors, outputs, timeout_seconds):  # noqa: ARG002 - the protocol's
+    async def infer(self, model, version, tensors, timeout_seconds):  # noqa: ARG002 - the protocol's
         """Return the score."""
-        return numpy.zeros((next(iter(tensors.values())).shape[0], outputs), numpy.float32)
+        return numpy.zeros((next(iter(tensors.values())).shape[0], version.signature.outputs), numpy.float32)
 
-    async def is_ready(self, endpoint, triton_model, timeout_seconds=1.0):  # noqa: ARG002 - the protocol's
-        """Every model is loaded."""
-        return True
+    async def faults(self, model, version):  # noqa: ARG002 - the protocol's
+        """Every version is right everywhere."""
+        return dict.fromkeys(version.endpoints)
+
+    def keep(self, versions):
+        """Nothing is known of any."""
 
 
 @contextmanager
@@ -69,6 +73,7 @@ def dataplane(
         }
     )
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
+    telemetry = Telemetry()
     with ThreadPoolExecutor(1) as executor:
         backends = Backends(
             features=features or OnlineFeatures(settings),
@@ -76,9 +81,11 @@ def dataplane(
             log=log,
             executor=executor,
             clock=lambda: datetime.now().astimezone(),
-            telemetry=Telemetry(),
+            telemetry=telemetry,
             max_batch=settings.max_batch,
             deadline_seconds=10.0,
+            queue_entities=settings.queue_entities,
+            breakers=Breakers(telemetry),
         )
         plane = Dataplane(backends, request_window(settings), partial(transform_of, settings))
         plane.swap_routes(routed(settings, route))

@@ -74,7 +74,7 @@ class Platform:
         return load_release(
             self.settings,
             self.ledger,
-            self.triton,
+            [self.triton],
             self.approved(version),
         )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.golden import worst_deviation
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
@@ -24,7 +25,7 @@ from include.contracts.reports import Assessment
 from include.contracts.routes import ModelRoute
 from include.rollout.approval import follow_answers, is_approved, may_approve, record_decision
 from include.rollout.evidence import evidence
-from include.rollout.load import load_release, worst_deviation
+from include.rollout.load import load_release
 from include.rollout.open import open_release, thresholds
 from include.rollout.reconcile import TritonPlan, plan_triton
 from include.rollout.rollback import roll_back
@@ -232,7 +233,7 @@ def test_rejected_release_stops(ledger: Kept, release: Release) -> None:
 
 
 def _load(settings: Settings, ledger: Kept, contract: ModelContract, release: Release) -> Release:
-    return load_release(settings, ledger, TritonControl("127.0.0.1:9"), release)
+    return load_release(settings, ledger, [TritonControl("127.0.0.1:9")], release)
 
 
 def test_only_an_approved_release_is_loaded(
@@ -316,7 +317,7 @@ def _roll_back(settings: Settings, ledger: Kept, contract: ModelContract, to: st
     return roll_back(
         settings,
         ledger,
-        TritonControl("127.0.0.1:9"),
+        [TritonControl("127.0.0.1:9")],
         "churn",
         actor="eve",
         reason="in a hurry",

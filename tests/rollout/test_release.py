@@ -1,5 +1,7 @@
 """Releases on a real Triton."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from include.adapters.triton_control import TritonControl
@@ -83,7 +85,7 @@ def test_unapproved_release_is_not_loaded(platform: Platform) -> None:
     contract = platform.folder.contract
     release = opened(platform.ledger, contract, version.version, release_id="early", triggered_by="system")
     with pytest.raises(LedgerError, match="awaiting_approval and may not be loaded"):
-        load_release(platform.settings, platform.ledger, platform.triton, release)
+        load_release(platform.settings, platform.ledger, [platform.triton], release)
 
 
 def test_changed_contract_stops_the_switch(platform: Platform) -> None:
@@ -116,6 +118,39 @@ def test_rollback_ends_the_release(platform: Platform) -> None:
     assert events == platform.ledger.verify()
 
 
+def test_release_waits_for_every_triton(platform: Platform) -> None:
+    """Loaded into one of two is not loaded; with both there it is, and the route names both."""
+    release = platform.approved(platform.register("a"))
+    away = TritonControl("127.0.0.1:9")
+    with pytest.raises(ServingError, match=r"127\.0\.0\.1:9 could not load"):
+        load_release(platform.settings, platform.ledger, [platform.triton, away], release)
+    found = platform.ledger.release(release.release_id)
+    assert found is not None
+    assert ReleaseStage.APPROVED is found.stage
+
+    both = (platform.settings.triton_endpoint, "127.0.0.1:8")
+    release = load_release(platform.settings, platform.ledger, [platform.triton, platform.triton], release)
+    settings = platform.settings.model_copy(update={"triton_endpoints": both})
+    switch_route(settings, platform.ledger, platform.folder.contract, release, actor="system")
+    route = platform.ledger.route(platform.model)
+    assert route is not None
+    assert both == route.champion.endpoints
+    away.close()
+
+
+def test_a_triton_that_is_away_holds_up_no_rollback(platform: Platform) -> None:
+    """While another one answers; with none the route stays as it was."""
+    first, second = platform.register("a"), platform.register("b", seed=8)
+    promote(platform.ledger, platform.switched(first), "system")
+    platform.switched(second)
+    away = TritonControl("127.0.0.1:9")
+    with pytest.raises(ServingError, match=r"127\.0\.0\.1:9 could not load"):
+        _roll_back(platform, tritons=[away])
+
+    assert "1.0.0" == _roll_back(platform, tritons=[away, platform.triton]).champion.version
+    away.close()
+
+
 def test_rollback_needs_a_place_to_go(platform: Platform) -> None:
     """Without a previous or known version the route stays as it was."""
     with pytest.raises(LedgerError, match="serves nothing"):
@@ -129,11 +164,16 @@ def test_rollback_needs_a_place_to_go(platform: Platform) -> None:
         _roll_back(platform, reason="")
 
 
-def _roll_back(platform: Platform, to: str = "previous", reason: str = "errors doubled"):
+def _roll_back(
+    platform: Platform,
+    to: str = "previous",
+    reason: str = "errors doubled",
+    tritons: Sequence[TritonControl] = (),
+):
     return roll_back(
         platform.settings,
         platform.ledger,
-        platform.triton,
+        tritons or [platform.triton],
         platform.model,
         actor="olga",
         reason=reason,

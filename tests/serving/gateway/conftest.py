@@ -245,9 +245,11 @@ def serving_triton() -> Iterator[tuple[FaultyTriton, str]]:
     service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    yield servicer, f"127.0.0.1:{port}"
-    servicer.gate.set()
-    server.stop(0).wait()
+    try:
+        yield servicer, f"127.0.0.1:{port}"
+    finally:
+        servicer.gate.set()
+        server.stop(0).wait()
 
 
 @contextmanager
@@ -286,11 +288,13 @@ def serving(
     wait_for(lambda: server.started or not thread.is_alive())
     url = f"http://127.0.0.1:{port}"
     headers = {"Authorization": f"Bearer {KEY}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
-        yield Stage(url, client, servicer, endpoint, features, ledger, current)
-    servicer.gate.set()
-    server.should_exit = True
-    thread.join(20)
+    try:
+        with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
+            yield Stage(url, client, servicer, endpoint, features, ledger, current)
+    finally:
+        servicer.gate.set()
+        server.should_exit = True
+        thread.join(20)
 
 
 @pytest.fixture

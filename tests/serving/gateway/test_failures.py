@@ -7,7 +7,7 @@ import pytest
 
 from include.contracts.predictions import FallbackReason, Status
 from include.contracts.routes import RouteSnapshot
-from serving.gateway import dataplane
+from serving.gateway import readiness
 from tests.serving.gateway.conftest import KEY, api_key, route, serving, version_route, wait_for
 
 ONE = {"entity": {"customer_id": 1}}
@@ -217,13 +217,14 @@ def test_readiness_needs_routes_and_every_routed_version(stage):
     wait_for(lambda: stage.client.get("/v2/health/ready").status_code == 503)
     response = stage.client.get("/v2/health/ready")
 
-    assert (503, ["churn 1.0.0 is not loaded"]) == (response.status_code, response.json()["reasons"])
+    told = [f"churn 1.0.0 at {stage.endpoint} is not loaded"]
+    assert (503, told) == (response.status_code, response.json()["reasons"])
     assert 200 == stage.client.get("/v2/health/live").status_code
 
 
 def test_whoever_asks_for_readiness_costs_triton_nothing_more(stage, monkeypatch):
     """Triton is asked once while an answer holds, however many ask."""
-    monkeypatch.setattr(dataplane, "READY_SECONDS", 3600.0)
+    monkeypatch.setattr(readiness, "HOLDS_SECONDS", 3600.0)
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda _: stage.client.get("/v2/health/ready").status_code, range(40)))
 
