@@ -1,5 +1,6 @@
 """The prediction log: every attempt to predict, appended before it is answered."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time
@@ -8,8 +9,12 @@ from pathlib import Path
 
 import msgspec
 
-from include.adapters.segments import Recovery, SegmentWriter, read_payloads, segments
+from include.adapters.file_system import FILES, FileSystem
+from include.adapters.group_commit import GroupCommit
+from include.adapters.segment_writer import Lag, SegmentWriter
+from include.adapters.segments import Recovery, read_payloads, segments
 from include.adapters.segments import recover as recover_segments
+from include.config.settings import LogDurability
 from include.contracts.errors import DataError
 from include.contracts.identifiers import time_of
 from include.contracts.predictions import PredictionRow
@@ -33,9 +38,24 @@ _decode_id = msgspec.msgpack.Decoder(_Identified).decode
 class PredictionLog:
     """One process's writer, partitioned by the UTC day of `predicted_at`."""
 
-    def __init__(self, folder: Path, segment_bytes: int) -> None:
-        self._writer = SegmentWriter(folder, segment_bytes)
+    def __init__(
+        self,
+        folder: Path,
+        segment_bytes: int,
+        durability: LogDurability = LogDurability.OS,
+        *,
+        files: FileSystem = FILES,
+    ) -> None:
+        self._writer = SegmentWriter(
+            folder, segment_bytes, durable=durability is LogDurability.DISK, files=files
+        )
+        self._commit = GroupCommit(self._writer) if durability is LogDurability.DISK else None
         self._encode = msgspec.msgpack.Encoder().encode
+
+    @property
+    def lag(self) -> Lag:
+        """Rows and bytes that were appended and are not as durable as they shall be."""
+        return self._writer.lag
 
     def append(self, rows: Sequence[PredictionRow]) -> int:
         """Append rows, one write a day among them; they survive a killed process once it returns.
@@ -51,8 +71,22 @@ class PredictionLog:
             by_day[row.predicted_at.astimezone(UTC).date()].append(self._encode(row))
         return sum(self._writer.append(day, payloads) for day, payloads in by_day.items())
 
+    def settling(self) -> "asyncio.Future[None] | None":
+        """Return a future of what was appended being on the disk; None under `os`, which asks for less.
+
+        To be called in the same step of the event loop as the append it is about. It raises LogWriteError:
+        then none of the rows may be answered for.
+        """
+        return None if self._commit is None else self._commit.settling()
+
     def close(self) -> None:
-        """Close the segments."""
+        """Sync what is to be synced and close the segments.
+
+        Raises:
+            LogWriteError: rows could not be synced.
+        """
+        if self._commit is not None:
+            self._commit.close()
         self._writer.close()
 
 

@@ -24,6 +24,7 @@ from include.contracts.routes import ModelRoute, RouteSnapshot
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader
+from serving.gateway.recorder import Recorder
 from serving.gateway.server import transform_of
 from serving.gateway.telemetry import Telemetry
 
@@ -68,14 +69,15 @@ def dataplane(
         }
     )
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
+    telemetry = Telemetry()
     with ThreadPoolExecutor(1) as executor:
         backends = Backends(
             features=features or OnlineFeatures(settings),
             inference=Zeros(),
-            log=log,
+            log=Recorder(log, telemetry),
             executor=executor,
             clock=lambda: datetime.now().astimezone(),
-            telemetry=Telemetry(),
+            telemetry=telemetry,
             max_batch=settings.max_batch,
             deadline_seconds=10.0,
         )
