@@ -83,6 +83,11 @@ def days(root: Path) -> list[date]:
     return sorted(date.fromisoformat(path.name.removeprefix(_PREFIX)) for path in root.glob(f"{_PREFIX}*"))
 
 
+def segments_of(root: Path, day: date) -> list[Path]:
+    """Return the segments of a day, oldest first."""
+    return sorted(day_folder(root, day).glob("*.log"))
+
+
 def segments(root: Path, start: datetime | None = None, end: datetime | None = None) -> list[Path]:
     """Return the segments of the days that overlap [start, end), oldest day first."""
     first = f"{_PREFIX}{start.astimezone(UTC).date().isoformat()}" if start else _PREFIX
@@ -94,6 +99,11 @@ def segments(root: Path, start: datetime | None = None, end: datetime | None = N
 def unsealed(root: Path) -> list[Path]:
     """Return the segments that are being written, or whose writer was killed."""
     return sorted(marker.with_suffix(".log") for marker in root.glob(f"{_PREFIX}*/*.open"))
+
+
+def is_whole(path: Path) -> bool:
+    """Say whether a segment is sealed and was not found damaged."""
+    return not marker(path).exists() and not path.with_suffix(".damaged").exists()
 
 
 def recover(root: Path) -> Recovery:
