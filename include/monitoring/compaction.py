@@ -26,8 +26,8 @@ from include.contracts.predictions import PredictionRow
 
 STAYS_RAW = timedelta(minutes=10)
 """How long segments stay after their last row: a restarted gateway knows repeated requests by them."""
-FILE_ROWS = 131_072
-"""Most rows of a file, so that its index stays small."""
+FILE_ROWS = 65_536
+"""Most rows of a file: its footer, which every look-up reads whole, then takes one read."""
 GROUP_BYTES = 64 * 2**20
 """Bytes of segments that are compacted at once; memory is bounded by them."""
 
