@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,6 +12,9 @@ from include.adapters.compacted_log import CompactedLog
 from include.adapters.segments import read_payloads, segments_of
 from include.contracts.errors import DataError
 from include.contracts.predictions import PredictionRow
+
+if TYPE_CHECKING:
+    from include.adapters.compacted_files import CompactedFiles
 
 
 class _Identified(msgspec.Struct):
@@ -31,12 +36,19 @@ class LoggedDay:
     """A day as it is when this is made; who reads it keeps compaction from deleting segments meanwhile."""
 
     def __init__(self, log: Path, day: date) -> None:
-        self._compacted = CompactedLog(log)
+        self._log = log
         # Segments first: one that is compacted between the two looks is then named by the record.
         segments = segments_of(log, day)
-        record = self._compacted.day(day)
+        record = CompactedLog(log).day(day)
         self._files = sorted(record.files, key=lambda file: file.last)
         self._segments = [path for path in segments if path.name not in record.segments]
+
+    @cached_property
+    def _compacted(self) -> "CompactedFiles":
+        # Arrow takes a while to import, and where nothing is compacted nobody needs it.
+        from include.adapters.compacted_files import CompactedFiles  # noqa: PLC0415
+
+        return CompactedFiles(self._log)
 
     def rows(self) -> Iterator[PredictionRow]:
         """Yield all rows: the compacted ones, then those of segments.

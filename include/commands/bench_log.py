@@ -1,6 +1,6 @@
 """`make bench-log`: what finding one prediction among millions costs; to docs/benchmarks/log.*.
 
-A compacted log of one day is made up in Arrow, its rows as the churn model's are. Then single predictions are
+A compacted log of one day is made up in Arrow, its rows as the gateway writes them. Then single predictions are
 looked up the way `make trace` and `/v1/outcomes` do it, and every byte that is read is counted. Beside it: a
 scan of all ids, and what an append costs under `os` and under `disk`.
 """
@@ -22,6 +22,7 @@ import pyarrow.parquet
 from matplotlib.figure import Figure as Picture
 from pyarrow import compute
 
+from include.adapters.compacted_files import CompactedFiles
 from include.adapters.compacted_log import FOLDER, CompactedDay, CompactedFile, CompactedLog
 from include.adapters.files import replacing
 from include.adapters.prediction_log import PredictionLog, find
@@ -35,7 +36,7 @@ from include.contracts.identifiers import uuid7
 from include.contracts.predictions import PredictionRow, Source, Status
 from include.monitoring.compaction import FILE_ROWS
 
-MODEL = "churn"
+MODEL = "model"
 NOON = datetime(2017, 11, 1, 12, tzinfo=UTC)
 DAY_MILLISECONDS = 86_400_000
 LOOK_UPS = 200
@@ -46,9 +47,9 @@ _HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.
 _DASHES = (8, 12, 16, 20)
 """Where the dashes of a UUID go among its 32 digits."""
 NOTES = """A day's predictions, all of one model, in Parquet as `predictions_compact` writes it. A look-up
-finds one by its id alone, as `make trace` does: the day's record, one file's footer, one of its row groups. Bytes
-are those the kernel counts for the process. The scan reads the id column of every file. Appends of one batch go
-one after the other, each until it is as durable as `os` or `disk` asks."""
+finds one by its id alone, as `make trace` does: the day's record, one file's footer, one of its row groups.
+Bytes are those the kernel counts for the process. The scan reads the id column of every file. Appends of one
+batch go one after the other, each until it is as durable as `os` or `disk` asks."""
 
 
 def main() -> None:
@@ -84,7 +85,7 @@ def record(rows: int, folder: Path = BENCHMARKS) -> None:
 
 def made_up(log: Path, rows: int) -> CompactedDay:
     """Write a day of predictions, evenly spread, in files as compaction makes them."""
-    compacted = CompactedLog(log)
+    store = CompactedFiles(log)
     generator = np.random.default_rng(SEED)
     pool = samples(generator)
     files: list[CompactedFile] = []
@@ -92,31 +93,30 @@ def made_up(log: Path, rows: int) -> CompactedDay:
         size = min(FILE_ROWS, rows - start)
         span = (start * DAY_MILLISECONDS // rows, (start + size) * DAY_MILLISECONDS // rows)
         table = pool.take(generator.integers(0, len(pool), size))
-        files.append(compacted.write(MODEL, NOON.date(), identified(table, span, generator)))
+        files.append(store.write(MODEL, NOON.date(), identified(table, span, generator)))
     day = CompactedDay(files=tuple(files))
-    compacted.record(NOON.date(), day)
+    CompactedLog(log).record(NOON.date(), day)
     return day
 
 
 def samples(generator: np.random.Generator, size: int = 50_000) -> pyarrow.Table:
     """Return predictions as the gateway logs them, with features of their own each."""
-    spends, orders, scores = generator.gamma(2, 60, size), generator.poisson(6, size), generator.random(size)
-    return to_table(
-        [row(*values) for values in zip(spends.tolist(), orders.tolist(), scores.tolist(), strict=True)]
-    )
+    amounts, counts = generator.gamma(2, 60, size).tolist(), generator.poisson(6, size).tolist()
+    values = zip(amounts, counts, generator.random(size).tolist(), strict=True)
+    return to_table([row(*each) for each in values])
 
 
-def row(spend: float, orders: int, score: float) -> PredictionRow:
+def row(amount: float, count: int, score: float) -> PredictionRow:
     """Return one answered prediction of noon."""
     midnight = NOON - timedelta(hours=12)
-    customer = int(score * 1e9) % 2_500
+    key = int(score * 1e9) % 100_000
     return PredictionRow(
         prediction_id=uuid7(NOON),
         request_id=None,
         body_sha256=f"{int(score * 2**256):064x}",
         model=MODEL,
-        entity={"customer_id": customer},
-        unit=str(customer),
+        entity={"key": key},
+        unit=str(key),
         assigned_variant="champion",
         served_version="1.0.0",
         artefact_sha256="1" * 64,
@@ -127,13 +127,13 @@ def row(spend: float, orders: int, score: float) -> PredictionRow:
         predicted_at=NOON,
         recorded_at=NOON,
         features={
-            "total_spend_30d": spend,
-            "avg_order_value_30d": spend / (orders + 1),
-            "transaction_count_30d": orders,
-            "days_since_last_purchase": orders / 3,
-            "preferred_category": "GROCERY",
+            "sum_30d": amount,
+            "mean_30d": amount / (count + 1),
+            "count_30d": count,
+            "days_since_last": count / 3,
+            "most_frequent": "CATEGORY",
         },
-        feature_timestamps={"customer_spending": midnight},
+        feature_timestamps={"view": midnight},
         request_features={},
         outputs=(score,),
         status=Status.OK,

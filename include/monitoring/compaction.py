@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from include.adapters.compacted_files import CompactedFiles
 from include.adapters.compacted_log import FOLDER, CompactedDay, CompactedFile, CompactedLog
 from include.adapters.prediction_log import recover
 from include.adapters.prediction_parquet import to_table
@@ -133,7 +134,8 @@ def _move(compacted: CompactedLog, day: date, group: Sequence[Path], folder: Pat
         moved.append(path.name)
         for row in rows:
             by_model[row.model].append(row)
-    files = [file for model in sorted(by_model) for file in _written(compacted, model, day, by_model[model])]
+    store = CompactedFiles(folder)
+    files = [file for model in sorted(by_model) for file in _written(store, model, day, by_model[model])]
     record = compacted.day(day)
     # A segment that is gone needs no mention any more.
     known = frozenset(name for name in record.segments if (day_folder(folder, day) / name).exists())
@@ -142,11 +144,11 @@ def _move(compacted: CompactedLog, day: date, group: Sequence[Path], folder: Pat
 
 
 def _written(
-    compacted: CompactedLog, model: str, day: date, rows: Sequence[PredictionRow]
+    files: CompactedFiles, model: str, day: date, rows: Sequence[PredictionRow]
 ) -> Iterator[CompactedFile]:
     table = to_table(rows)
     for start in range(0, len(table), FILE_ROWS):
-        yield compacted.write(model, day, table.slice(start, FILE_ROWS))
+        yield files.write(model, day, table.slice(start, FILE_ROWS))
 
 
 def _delete_moved(folder: Path, day: date, record: CompactedDay) -> int:

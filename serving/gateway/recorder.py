@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Sequence
 from logging import getLogger
-from time import perf_counter
 
 from include.config.settings import LogPolicy
 from include.contracts.errors import LogWriteError
@@ -42,15 +41,13 @@ class Recorder:
         return None
 
     async def _settled(self, rows: Sequence[PredictionRow], settling: Awaitable[None]) -> None:
-        started = perf_counter()
         try:
-            await settling
+            with self._telemetry.stage("sync"):
+                await settling
         except LogWriteError as error:
             self._failed(rows, error)
         else:
             self._succeeded()
-        finally:
-            self._telemetry.observe("sync", perf_counter() - started)
 
     def _failed(self, rows: Sequence[PredictionRow], error: LogWriteError) -> None:
         if not self._is_failing:
