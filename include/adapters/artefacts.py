@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from include.adapters.files import scratch_folder, sync, write_atomically
 from include.contracts.errors import ArtefactError
@@ -39,6 +40,26 @@ class ArtefactStore:
         if not path.is_file():
             raise ArtefactError(f"no artefact at {uri!r} in {self._root}")
         return path.read_bytes()
+
+    def open(self, uri: str) -> BinaryIO:
+        """Open an artefact for reading any part of it; the caller closes it.
+
+        Raises:
+            ArtefactError: there is none.
+        """
+        try:
+            return self.path(uri).open("rb")
+        except FileNotFoundError:
+            raise ArtefactError(f"no artefact at {uri!r} in {self._root}") from None
+
+    def uris(self, pattern: str) -> list[str]:
+        """Return the URIs that fit a pattern, such as `model=*/day=2017-11-01/*.parquet`, in order."""
+        found = (path for path in self._root.glob(pattern) if path.is_file())
+        return sorted(path.relative_to(self._root).as_posix() for path in found)
+
+    def delete(self, uri: str) -> None:
+        """Delete an artefact that may be gone already."""
+        self.path(uri).unlink(missing_ok=True)
 
     def write(self, uri: str, content: bytes) -> None:
         """Store bytes, replacing what was there in one step."""

@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from include.adapters.outcome_index import OutcomeIndex
-from include.adapters.segments import SegmentWriter, read_payloads, recover, segments, unsealed
+from include.adapters.segment_writer import SegmentWriter
+from include.adapters.segments import read_payloads, recover, segments, unsealed
 from include.contracts.errors import ConflictError, DataError
 from include.contracts.predictions import OutcomeRow
 

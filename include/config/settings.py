@@ -4,6 +4,7 @@ Nothing here touches the disk: folders are made by those who write to them.
 """
 
 import os
+from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,24 @@ LOOPBACK = "127.0.0.1"
 Endpoint = Annotated[str, Field(pattern=r"^[^\s/]+:[0-9]{1,5}$")]
 """host:port."""
 _ALL_INTERFACES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, never a default
+
+
+class LogDurability(StrEnum):
+    """What an acknowledged row of the prediction log survives."""
+
+    OS = "os"
+    """A killed process."""
+    DISK = "disk"
+    """Loss of power, too."""
+
+
+class LogPolicy(StrEnum):
+    """What happens where the prediction log cannot be written."""
+
+    STRICT = "strict"
+    """Nothing is answered: 503."""
+    LENIENT = "lenient"
+    """Answers go out, and the rows that are lost are counted."""
 
 
 class Settings(BaseSettings):
@@ -121,6 +140,12 @@ class Settings(BaseSettings):
 
     trace_share: float = Field(default=0.01, ge=0, le=1)
     """Share of the requests without a `traceparent` that start a trace, where spans are sent."""
+
+    log_durability: LogDurability = LogDurability.OS
+    """What an answered prediction's log row survives: `os` a killed process, `disk` loss of power, too."""
+
+    log_policy: LogPolicy = LogPolicy.STRICT
+    """Where the log cannot be written: `strict` answers 503, `lenient` answers and counts the lost rows."""
 
     @model_validator(mode="after")
     def _no_unknown_variable(self) -> "Settings":

@@ -13,7 +13,7 @@ _NO_VALUE = ":none:"
 def figures(report: EvaluationReport) -> dict[str, float]:
     """Return every figure of a report by a name such as `test_roc_auc`.
 
-    A slice's is `slice.<view>.<column>.<value>.<metric>`, say `slice.customer_demographics.age.65:2b:.brier`:
+    A slice's is `slice.<view>.<column>.<value>.<metric>`, say `slice.people.age.65:2b:.brier`:
     a sign that a tracking server refuses is written as its code, here a plus, and no value as `:none:`.
     """
     return {

@@ -65,7 +65,7 @@ def score_batch(
         if sealed.segments:
             _log.info("segments of killed writers: %s", sealed)
         done = ids_of_request(settings.predictions_folder, plan.batch_id, plan.as_of)
-        log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
+        log = PredictionLog(settings.predictions_folder, settings.segment_bytes, settings.log_durability)
         try:
             for chunk in file.iter_batches(settings.scoring_chunk_rows):
                 rows = chunk.to_pylist()

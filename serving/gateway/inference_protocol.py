@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from include.adapters.tensors import DATATYPES, SCORE, Tensors, from_tensors
-from include.contracts.errors import LogWriteError, ServingError
+from include.contracts.errors import ServingError
 from include.contracts.identifiers import uuid7
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.predictions import FeatureValue, PredictionRow, Source, Status
@@ -20,13 +20,7 @@ from include.contracts.routes import VersionRoute
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.decoding import decoded
 from serving.gateway.pipeline import Pipeline
-from serving.gateway.problems import (
-    INVALID_REQUEST,
-    LOG_UNAVAILABLE,
-    MODEL_UNAVAILABLE,
-    UNKNOWN_MODEL,
-    Problem,
-)
+from serving.gateway.problems import INVALID_REQUEST, MODEL_UNAVAILABLE, UNKNOWN_MODEL, Problem
 from serving.gateway.schemas import InferRequest, InferResponse, ModelMetadata, ServerMetadata, TensorMetadata
 from serving.gateway.tracing import RequestTrace
 from serving.gateway.validation import check_features
@@ -135,11 +129,11 @@ class InferenceProtocol:
         try:
             score = await call.pipeline.score(call.version, tensors)
         except ServingError as error:
-            self._log(call, None, str(error))
+            await self._log(call, None, str(error))
             raise Problem(MODEL_UNAVAILABLE, f"version {call.version.version} did not answer") from error
-        return score, self._log(call, score.tolist(), None)
+        return score, await self._log(call, score.tolist(), None)
 
-    def _log(self, call: _Call, outputs: list[list[float]] | None, error: str | None) -> list[str]:
+    async def _log(self, call: _Call, outputs: list[list[float]] | None, error: str | None) -> list[str]:
         """Append a row for each row of the batch and return their ids."""
         backends = self._dataplane.backends
         recorded_at, latency = backends.clock(), monotonic() - call.arrived
@@ -154,10 +148,9 @@ class InferenceProtocol:
             )
             for index, features in enumerate(call.rows)
         ]
-        try:
-            backends.telemetry.log_bytes.inc(backends.log.append(rows))
-        except LogWriteError as failure:
-            raise Problem(LOG_UNAVAILABLE, "the prediction could not be logged") from failure
+        settling = backends.log.record(rows)
+        if settling is not None:
+            await settling
         backends.telemetry.logged(rows)
         return [row.prediction_id for row in rows]
 

@@ -1,7 +1,7 @@
 """One route's pipeline: a batch is enriched, sent to its versions, logged and answered, in that order."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -15,7 +15,6 @@ import numpy.typing as npt
 from include.adapters.tensors import Tensors, to_tensors
 from include.contracts.errors import (
     DeadlineError,
-    LogWriteError,
     ModelError,
     ModelUnavailableError,
     ServingError,
@@ -25,11 +24,12 @@ from serving.gateway.admission import Admission
 from serving.gateway.attempts import Ask, Attempt, RouteContext
 from serving.gateway.breaker import Breaker
 from serving.gateway.breakers import Breakers
-from serving.gateway.coalescer import Coalescer
+from serving.gateway.coalescer import Coalescer, Settling
 from serving.gateway.freshness import enrich
 from serving.gateway.model_inputs import ModelInputs
-from serving.gateway.ports import FeatureReader, Inference, OnlineRow, RowLog
-from serving.gateway.problems import LOG_UNAVAILABLE, Problem
+from serving.gateway.ports import FeatureReader, Inference, OnlineRow
+from serving.gateway.problems import Problem
+from serving.gateway.recorder import Recorder
 from serving.gateway.request_features import RequestFeatures, TransformLoader
 from serving.gateway.schemas import Prediction
 from serving.gateway.telemetry import Telemetry
@@ -46,7 +46,7 @@ class Backends:
 
     features: FeatureReader
     inference: Inference
-    log: RowLog
+    log: Recorder
     executor: Executor
     """One thread: reads of a feature store elsewhere stay off the event loop."""
     clock: Callable[[], datetime]
@@ -132,7 +132,7 @@ class Pipeline:
             raise ModelError(f"{self.context.route.model} {version.version} gave a score that is not finite")
         return score
 
-    async def _answer(self, asks: Sequence[Ask]) -> list[Prediction | BaseException]:
+    async def _answer(self, asks: Sequence[Ask]) -> list[Prediction | BaseException] | Settling[Prediction]:
         telemetry = self._backends.telemetry
         telemetry.batch_sizes.of(self.context.route.model).observe(len(asks))
         attempts = [self.context.attempt(ask) for ask in asks]
@@ -142,8 +142,11 @@ class Pipeline:
         with telemetry.stage("model"), self._traced(asks):
             await self._climb(in_time, rows)
         with telemetry.stage("log"):
-            self._log(attempts)
-        return [attempt.problem or self.context.answer(attempt) for attempt in attempts]
+            settling = self._log(attempts)
+        answers: list[Prediction | BaseException] = [
+            attempt.problem or self.context.answer(attempt) for attempt in attempts
+        ]
+        return answers if settling is None else Settling(answers, settling)
 
     def _in_time(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         """Return whose deadline did not pass in the queue; what is worth nothing any more costs nothing."""
@@ -256,19 +259,18 @@ class Pipeline:
             raise DeadlineError("the deadline passed before the call")
         return await self._backends.inference.infer(self.context.route.model, served.version, tensors, left)
 
-    def _log(self, attempts: Sequence[Attempt]) -> None:
-        """Append the batch's rows; unless that succeeds, nothing is answered."""
+    def _log(self, attempts: Sequence[Attempt]) -> Awaitable[None] | None:
+        """Append the batch's rows; unless that succeeds, and what is returned too, nothing is answered."""
         recorded_at, now = self._backends.clock(), monotonic()
         rows = [self.context.row(attempt, recorded_at, now) for attempt in attempts]
         try:
-            written = self._backends.log.append(rows)
-        except LogWriteError as error:
-            _log.error("prediction log unavailable", extra={"fields": {"error": str(error)}})
+            settling = self._backends.log.record(rows)
+        except Problem as problem:
             for attempt in attempts:
-                attempt.refuse(Problem(LOG_UNAVAILABLE, "the prediction could not be logged"))
-            return
-        self._backends.telemetry.log_bytes.inc(written)
+                attempt.refuse(problem)
+            return None
         self._backends.telemetry.logged(rows)
+        return settling
 
 
 def pipelines(contexts: Mapping[str, RouteContext], backends: Backends) -> dict[str, Pipeline]:

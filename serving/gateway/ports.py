@@ -1,6 +1,6 @@
 """What the data plane needs from outside, as protocols: a test or another store brings its own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -84,10 +84,16 @@ class RowLog(Protocol):
     """The prediction log."""
 
     def append(self, rows: Sequence[PredictionRow]) -> int:
-        """Append rows durably and return the bytes written.
+        """Append rows and return the bytes written.
 
         Raises:
             LogWriteError: they could not be written.
+        """
+
+    def settling(self) -> Awaitable[None] | None:
+        """Return what to wait for before the rows just appended are answered for; None for nothing.
+
+        To be called in the same step of the event loop as the append. It raises LogWriteError.
         """
 
 

@@ -28,6 +28,7 @@ from serving.gateway.outcomes import Outcomes
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader, LedgerReader
 from serving.gateway.rate_limits import RateLimits
+from serving.gateway.recorder import Recorder
 from serving.gateway.request_memory import remember_requests, request_window
 from serving.gateway.routes import RoutePoller
 from serving.gateway.shared_state import shared_state
@@ -60,14 +61,16 @@ def gateway(
     shared = shared_state(settings, telemetry)
     inference = triton_pool(settings, telemetry)
     executor = ThreadPoolExecutor(1, thread_name_prefix="features")
-    log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
+    log = PredictionLog(settings.predictions_folder, settings.segment_bytes, settings.log_durability)
+    telemetry.log_lag_rows.set_function(lambda: log.lag.records)
+    telemetry.log_lag_bytes.set_function(lambda: log.lag.size)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
     _report("outcomes", outcome_log.recovery, telemetry)
     dataplane = Dataplane(
         Backends(
             features=features,
             inference=inference,
-            log=log,
+            log=Recorder(log, telemetry, settings.log_policy),
             executor=executor,
             clock=clock,
             telemetry=telemetry,

@@ -11,7 +11,7 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _HOUR = 3600.0
 _AGES = tuple(_HOUR * hours for hours in (1, 3, 6, 12, 24, 36, 48, 72, 168, 336, 720))
-STAGES = ("auth", "features", "model", "log", "total")
+STAGES = ("auth", "features", "model", "log", "sync", "total")
 
 
 class Telemetry:
@@ -25,6 +25,15 @@ class Telemetry:
         )
         self.log_bytes = Counter(
             "gateway_log_bytes", "Bytes appended to the prediction log.", registry=registry
+        )
+        self.log_dropped = Counter(
+            "gateway_log_dropped", "Rows that were answered for and not logged.", registry=registry
+        )
+        self.log_lag_rows = Gauge(
+            "gateway_log_lag_rows", "Rows appended and not durable yet.", registry=registry
+        )
+        self.log_lag_bytes = Gauge(
+            "gateway_log_lag_bytes", "Bytes appended and not durable yet.", registry=registry
         )
         self.damaged_segments = Counter(
             "gateway_damaged_segments",

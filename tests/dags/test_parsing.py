@@ -13,6 +13,7 @@ HEAVY = ("pandas", "numpy", "torch", "feast", "mlflow", "evidently", "duckdb", "
 # A new DAG file is written down here, so that none escapes the tests.
 KNOWN = {
     "features": {"features_materialize"},
+    "compaction": {"predictions_compact"},
     "skew": {"features_skew_audit"},
     "labels": {"churn_labels", "spend_labels"},
     "train": {"churn_train", "spend_train"},

@@ -25,6 +25,7 @@ from serving.gateway.breakers import Breakers
 from serving.gateway.dataplane import Dataplane
 from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader
+from serving.gateway.recorder import Recorder
 from serving.gateway.request_memory import request_window
 from serving.gateway.server import transform_of
 from serving.gateway.telemetry import Telemetry
@@ -78,11 +79,12 @@ def dataplane(
         backends = Backends(
             features=features or OnlineFeatures(settings),
             inference=Zeros(),
-            log=log,
+            log=Recorder(log, telemetry),
             executor=executor,
             clock=lambda: datetime.now().astimezone(),
             telemetry=telemetry,
             max_batch=settings.max_batch,
+            batches_in_flight=1,
             deadline_seconds=10.0,
             queue_entities=settings.queue_entities,
             breakers=Breakers(telemetry),
@@ -117,4 +119,11 @@ def predict(plane: Dataplane, model: str, entity: str, values: Sequence[int], mo
         }
     )
     body = json.dumps({"entities": [{entity: value} for value in values]}).encode()
-    asyncio.run(plane.predict(key, model, body, moment))
+    asyncio.run(_asked(plane, key, model, body, moment))
+
+
+async def _asked(plane: Dataplane, *request: object) -> None:
+    answered = asyncio.get_running_loop().create_future()
+    plane.ask(*request, answered.set_result)
+    if isinstance(result := await answered, BaseException):
+        raise result

@@ -1,0 +1,40 @@
+"""### Prediction log: from segments to Parquet
+
+`compact`: moves the rows of segments that the gateway and the batches are done with, ten minutes after their
+last row, to Parquet under `predictions/compacted/model=<model>/day=<day>/`. Every reader sees segments and
+Parquet as one log, each row once, whenever a run is killed; the next run goes on.
+
+A damaged segment stays where it is and fails the run by name, after everything else moved: restore the file,
+or move it away and so give up its rows.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG
+
+from model_dags import schedule
+from stage_task import stage_task
+
+with DAG(
+    "predictions_compact",
+    schedule=schedule("20 * * * *"),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+    tags=["stage:monitoring"],
+    doc_md=__doc__,
+) as predictions_compact:
+
+    @stage_task
+    def compact() -> dict[str, int]:
+        """Compact what may be; returns how many rows and segments moved, and to how many files."""
+        from include.config.settings import settings
+        from include.contracts.errors import DataError
+        from include.monitoring.compaction import compact_predictions
+
+        done = compact_predictions(settings(), datetime.now(UTC))  # segments age by the wall's clock
+        if done.damaged:
+            raise DataError("; ".join(done.damaged))
+        return {"rows": done.rows, "segments": done.segments, "files": done.files}
+
+    compact()
