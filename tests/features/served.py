@@ -27,6 +27,7 @@ from serving.gateway.pipeline import Backends
 from serving.gateway.ports import FeatureReader
 from serving.gateway.recorder import Recorder
 from serving.gateway.request_memory import request_window
+from serving.gateway.schemas import Predictions
 from serving.gateway.server import transform_of
 from serving.gateway.telemetry import Telemetry
 
@@ -84,7 +85,7 @@ def dataplane(
             clock=lambda: datetime.now().astimezone(),
             telemetry=telemetry,
             max_batch=settings.max_batch,
-            batches_in_flight=1,
+            batches_in_flight=settings.batches_in_flight,
             deadline_seconds=10.0,
             queue_entities=settings.queue_entities,
             breakers=Breakers(telemetry),
@@ -119,11 +120,10 @@ def predict(plane: Dataplane, model: str, entity: str, values: Sequence[int], mo
         }
     )
     body = json.dumps({"entities": [{entity: value} for value in values]}).encode()
-    asyncio.run(_asked(plane, key, model, body, moment))
 
+    async def answer() -> Predictions:
+        answered = asyncio.get_running_loop().create_future()
+        plane.ask(key, model, body, moment, answered.set_result)
+        return await answered
 
-async def _asked(plane: Dataplane, *request: object) -> None:
-    answered = asyncio.get_running_loop().create_future()
-    plane.ask(*request, answered.set_result)
-    if isinstance(result := await answered, BaseException):
-        raise result
+    assert isinstance(asyncio.run(answer()), Predictions)
