@@ -237,7 +237,8 @@ class Dataplane:
 
 def _answered(part: Part) -> Prediction:
     if isinstance(part, Problem):
-        raise Problem(part.kind, part.detail)  # one that is remembered must not gather tracebacks
+        # One that is remembered must not gather tracebacks.
+        raise Problem(part.kind, part.detail, retry_after_seconds=part.retry_after_seconds)
     if isinstance(part, BaseException):
         raise part
     return part

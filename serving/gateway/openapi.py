@@ -14,6 +14,15 @@ from serving.gateway.problems import PROBLEM_KINDS, ProblemDocument
 VERSION = "1"
 _REFERENCE = "#/components/schemas/{name}"
 _HTML = b"text/html; charset=utf-8"
+_TOO_MANY_REQUESTS = {
+    "description": "The key's limit is reached, or too many requests have no valid key: a problem document",
+    "headers": {
+        "Retry-After": {
+            "description": "Seconds after which the request would pass",
+            "schema": {"type": "integer", "minimum": 1},
+        }
+    },
+}
 
 
 def documentation(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
@@ -95,6 +104,8 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, dict[str, Any]]) -> dict[s
         },
         "security": [] if endpoint.is_open else [{"key": []}],
     }
+    if not endpoint.is_open:
+        operation["responses"]["429"] = {**operation["responses"]["default"], **_TOO_MANY_REQUESTS}
     if endpoint.gives:
         answer = {"oneOf": [schemas[kind] for kind in endpoint.gives]}
         operation["responses"]["200"]["content"] = {"application/json": {"schema": answer}}

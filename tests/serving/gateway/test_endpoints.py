@@ -31,6 +31,16 @@ def test_the_document_refers_only_to_what_it_holds(stage):
     assert set(re.findall(r"#/components/schemas/(\w+)", response.text)) <= schemas.keys()
 
 
+def test_limits_are_documented_where_there_are_any(stage):
+    """Each endpoint that needs a key may answer 429, and says when to come back; the others never do."""
+    paths = stage.client.get("/openapi.json").json()["paths"]
+    for path, operations in paths.items():
+        for operation in operations.values():
+            limited = operation["responses"].get("429")
+            assert (path in OPEN) == (limited is None), path
+            assert limited is None or {"Retry-After"} == limited["headers"].keys()
+
+
 def test_the_page_explains_every_problem_and_loads_nothing(stage):
     """A problem's `type` leads to its entry; no script, style or picture comes from elsewhere."""
     page = stage.client.get("/docs").text
