@@ -1,0 +1,46 @@
+"""`make bench-gateway`: the gateway with all its duties against bare Triton; to docs/benchmarks/gateway.*.
+
+Every figure is the median of runs that take turns. Parts can be measured one at a time: each takes the place
+of its own earlier figures and names its own commit.
+"""
+
+from argparse import ArgumentParser, Namespace
+
+from include.commands.bench_gateway.parts import PARTS, Bench
+from include.commands.bench_gateway.stack import own_settings, prepare
+from include.commands.progress import Progress
+from include.commands.services import find_server
+from include.commands.terminal import end_on_signals, run_command
+from include.config.settings import settings
+
+CONNECTIONS = (1, 16, 64, 256)
+
+
+def main() -> None:
+    """Measure the parts asked for."""
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure")
+    parser.add_argument("--runs", type=int, default=3, help="runs of each kind")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a run")
+    parser.add_argument("--connections", type=int, nargs="+", default=CONNECTIONS, help="of the closed loop")
+    parser.add_argument("--install", action="store_true", help="install wrk and redis-server if missing")
+    arguments = parser.parse_args()
+    run_command(lambda: record(arguments))
+
+
+def record(arguments: Namespace) -> None:
+    """Build the platform, then measure part by part."""
+    find_server("wrk", "wrk", install=arguments.install)
+    end_on_signals()
+    progress = Progress(total=1 + len(arguments.only))
+    with progress.step("prepare features, versions and a key"):
+        stack = prepare(own_settings(settings()))
+    bench = Bench(stack, arguments.runs, arguments.seconds, arguments.connections)
+    for part in arguments.only:
+        with progress.step(part):
+            for name, value in PARTS[part](bench).items():
+                progress.say(f"{name} {value:.5g}")
+
+
+if __name__ == "__main__":
+    main()
