@@ -6,8 +6,11 @@ of its own earlier figures and names its own commit.
 
 from argparse import ArgumentParser, Namespace
 
-from include.commands.bench_gateway.parts import PARTS, Bench
+from include.commands.bench_gateway.bench import Bench
+from include.commands.bench_gateway.page import NAME, write_page
+from include.commands.bench_gateway.parts import PARTS
 from include.commands.bench_gateway.stack import own_settings, prepare
+from include.commands.benchmark_parts import flat, origin, read_parts
 from include.commands.progress import Progress
 from include.commands.services import find_server
 from include.commands.terminal import end_on_signals, run_command
@@ -17,29 +20,33 @@ CONNECTIONS = (1, 16, 64, 256)
 
 
 def main() -> None:
-    """Measure the parts asked for."""
+    """Measure the parts asked for and write the figures, the page and the picture."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure")
     parser.add_argument("--runs", type=int, default=3, help="runs of each kind")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a run")
     parser.add_argument("--connections", type=int, nargs="+", default=CONNECTIONS, help="of the closed loop")
     parser.add_argument("--install", action="store_true", help="install wrk and redis-server if missing")
-    arguments = parser.parse_args()
-    run_command(lambda: record(arguments))
+    parser.add_argument("--dry", action="store_true", help="print the figures and write nothing down")
+    run_command(lambda: record(parser.parse_args()))
 
 
 def record(arguments: Namespace) -> None:
-    """Build the platform, then measure part by part."""
+    """Build the platform, then measure part by part; write each down when it is done."""
     find_server("wrk", "wrk", install=arguments.install)
     end_on_signals()
     progress = Progress(total=1 + len(arguments.only))
     with progress.step("prepare features, versions and a key"):
         stack = prepare(own_settings(settings()))
-    bench = Bench(stack, arguments.runs, arguments.seconds, arguments.connections)
+    bench = Bench(stack, arguments.runs, arguments.seconds, arguments.connections, arguments.install)
     for part in arguments.only:
         with progress.step(part):
-            for name, value in PARTS[part](bench).items():
+            before, parts = origin(), read_parts(NAME)
+            figures = PARTS[part](bench, flat(parts))
+            for name, value in figures.items():
                 progress.say(f"{name} {value:.5g}")
+            if not arguments.dry:
+                write_page(parts | {part: figures | before})
 
 
 if __name__ == "__main__":

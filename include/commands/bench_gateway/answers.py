@@ -10,6 +10,7 @@ import numpy as np
 from include.adapters.triton_control import TritonControl
 from include.commands.bench_gateway.closed_loop import Target
 from include.commands.bench_gateway.fresh_data import Customer
+from include.commands.bench_gateway.serving import Gateway
 from include.commands.bench_gateway.stack import MODEL, Stack
 from include.contracts.errors import PlatformError
 from include.contracts.identifiers import time_of
@@ -19,7 +20,7 @@ SAMPLE = 32
 TOLERANCE = 1e-5
 
 
-def check_gateway(stack: Stack, seed: int) -> int:
+def check_gateway(stack: Stack, gateway: Gateway, seed: int) -> int:
     """Ask the gateway for some customers and Triton for the same rows; return how many were compared.
 
     Raises:
@@ -27,7 +28,7 @@ def check_gateway(stack: Stack, seed: int) -> int:
     """
     chosen = Random(seed).sample(stack.customers, SAMPLE)  # noqa: S311 - no secret
     headers = {"Authorization": f"Bearer {stack.key}"}
-    with httpx.Client(base_url=stack.settings.gateway_url, headers=headers, trust_env=False) as client:
+    with httpx.Client(base_url=gateway.settings.gateway_url, headers=headers, trust_env=False) as client:
         for customer in chosen:
             body = {"entity": {stack.folder.contract.entity.name: customer.key}}
             answer = client.post(f"/v1/predict/{MODEL}", json=body).raise_for_status().json()

@@ -37,8 +37,8 @@ class Runs:
         """Median of the right answers a second."""
         return self.median(lambda answers: answers.rps)
 
-    def figures(self, name: str, suffix: str = "") -> dict[str, Figure]:
-        """Return the medians under `<name>_<figure><suffix>`."""
+    def figures(self, name: str) -> dict[str, Figure]:
+        """Return the medians under `<name>_<figure>`."""
         told: dict[str, Figure] = {
             "rps": self.rps,
             "p50_ms": self.median(lambda answers: answers.p50_ms),
@@ -52,7 +52,7 @@ class Runs:
                 1000 * item.cpu_seconds[server] / max(item.answers.right, 1) for item in self.measurements
             )
             told[f"{server}_rss_mib"] = median(item.resident_mib[server] for item in self.measurements)
-        return {f"{name}_{figure}{suffix}": value for figure, value in told.items()}
+        return {f"{name}_{figure}": value for figure, value in told.items()}
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class Kind:
     """Unix sessions of the servers it uses, by name."""
 
 
-def interleaved(runs: int, *kinds: Kind) -> list[Runs]:
+def interleaved(runs: int, *kinds: Kind) -> dict[str, Runs]:
     """Run each kind so many times, taking turns, so that all meet the same load of the machine."""
-    results = [Runs() for _ in kinds]
+    results = {kind.name: Runs() for kind in kinds}
     for _ in range(runs):
-        for kind, result in zip(kinds, results, strict=True):
-            result.measurements.append(_measure(kind))
+        for kind in kinds:
+            results[kind.name].measurements.append(_measure(kind))
     return results
 
 

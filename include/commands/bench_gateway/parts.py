@@ -1,94 +1,49 @@
 """What can be measured: each part returns its figures."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cached_property, partial
+from collections.abc import Mapping
+from contextlib import ExitStack
 
-from include.adapters.tensors import Tensors, to_tensors
 from include.commands.bench_gateway.answers import check_gateway
-from include.commands.bench_gateway.closed_loop import Target, closed_loop, write_requests
-from include.commands.bench_gateway.measure import Kind, Load, Runs, interleaved
-from include.commands.bench_gateway.stack import CHAMPION, MODEL, Stack, serving
+from include.commands.bench_gateway.bench import MAIN_CONNECTIONS, Bench, Part, figures_of, named
+from include.commands.bench_gateway.fresh_data import bring_online
+from include.commands.bench_gateway.measure import Kind, Runs, interleaved
+from include.commands.bench_gateway.overload import overload
+from include.commands.bench_gateway.rates import rates
+from include.commands.bench_gateway.serving import Gateway, gateway, triton
 from include.commands.bench_gateway.triton_http import bare_triton, binary_target, json_target
 from include.commands.benchmark_record import Figure
-from include.contracts.versions import triton_name
+from include.commands.services import redis_server
+from include.config.settings import Settings
 
-WARM_SECONDS = 1.0
-MAIN_CONNECTIONS = 64
-
-
-@dataclass(frozen=True)
-class Bench:
-    """What every part is measured with."""
-
-    stack: Stack
-    runs: int
-    seconds: float
-    connections: Sequence[int]
-
-    @cached_property
-    def gateway(self) -> Target:
-        """The gateway, one random customer a request."""
-        name = self.stack.folder.contract.entity.name
-        bodies = [json.dumps({"entity": {name: item.key}}).encode() for item in self.stack.customers]
-        requests = write_requests(self.stack.settings.home / "gateway.requests", bodies)
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.stack.key}"}
-        url = f"{self.stack.settings.gateway_url}/v1/predict/{MODEL}"
-        return Target(url, requests, '"fallback":null', headers)
-
-    @cached_property
-    def tensors(self) -> list[Tensors]:
-        """Each customer's row, model-ready; a missing number is 0, since JSON has no NaN."""
-        signature = self.stack.folder.contract.signature
-        rows = self.stack.rows(self.stack.customers, datetime.now(UTC))
-        filled = [
-            {n: 0.0 if v is None and n in signature.numeric else v for n, v in row.items()} for row in rows
-        ]
-        return [to_tensors(signature, [row]) for row in filled]
-
-    def load(self, target: Target, connections: int) -> Load:
-        """Return a run of the closed loop."""
-        return partial(closed_loop, target, connections, self.seconds)
+DURABILITY = "log_durability"
+"""The setting that says what an answer's row has survived when it is sent."""
 
 
-def full(bench: Bench) -> dict[str, Figure]:
+def full(bench: Bench, _: Mapping[str, Figure]) -> dict[str, Figure]:
     """Return the figures of full duty beside those of bare Triton over HTTP."""
-    name = triton_name(MODEL, CHAMPION)
-    with serving(bench.stack) as stack, bare_triton(stack.settings, name) as triton:
+    with (
+        triton(bench.stack),
+        gateway(bench.stack, "full") as ours,
+        bare_triton(bench.stack.settings, bench.model) as bare,
+    ):
+        alone = {"triton": bare.session}
         targets = {
-            "full_duty": (bench.gateway, stack.sessions()),
-            "triton_http_json": (
-                json_target(triton, name, stack.settings.home, bench.tensors),
-                {"triton": triton.session},
-            ),
-            "triton_http_binary": (
-                binary_target(triton, name, stack.settings.home, bench.tensors),
-                {"triton": triton.session},
-            ),
+            "full_duty": (bench.target(ours), ours.sessions),
+            "triton_http_json": (json_target(bare, bench.model, bench.home, bench.tensors), alone),
+            "triton_http_binary": (binary_target(bare, bench.model, bench.home, bench.tensors), alone),
         }
-        check_gateway(stack, 1)
-        for target, _ in targets.values():
-            closed_loop(target, MAIN_CONNECTIONS, WARM_SECONDS)
-        kinds = [
-            Kind(named(title, count), bench.load(target, count), sessions)
-            for count in bench.connections
-            for title, (target, sessions) in targets.items()
-        ]
-        results = dict(zip((kind.name for kind in kinds), interleaved(bench.runs, *kinds), strict=True))
-        check_gateway(stack, 2)
+        check_gateway(bench.stack, ours, seed=1)
+        bench.warm(*(target for target, _ in targets.values()))
+        results = interleaved(
+            bench.runs,
+            *(
+                Kind(named(title, count), bench.closed(target, count), sessions)
+                for count in bench.connections
+                for title, (target, sessions) in targets.items()
+            ),
+        )
+        check_gateway(bench.stack, ours, seed=2)
     return figures_of(results) | full_ratios(results)
-
-
-def named(title: str, connections: int) -> str:
-    """Return the name of a run; at 64 connections it is the title alone."""
-    return title if connections == MAIN_CONNECTIONS else f"{title}_c{connections}"
-
-
-def figures_of(results: Mapping[str, Runs]) -> dict[str, Figure]:
-    """Return the figures of all kinds of run, each under its name."""
-    return {key: value for name, runs in results.items() for key, value in runs.figures(name).items()}
 
 
 def full_ratios(results: Mapping[str, Runs]) -> dict[str, Figure]:
@@ -102,5 +57,82 @@ def full_ratios(results: Mapping[str, Runs]) -> dict[str, Figure]:
     return figures
 
 
-PARTS: Mapping[str, Callable[[Bench], dict[str, Figure]]] = {part.__name__: part for part in (full,)}
+def duties(bench: Bench, _: Mapping[str, Figure]) -> dict[str, Figure]:
+    """Return the figures of full duty with one thing changed: the online store, the log, the split."""
+    with ExitStack() as running:
+        redis = running.enter_context(redis_server(install=bench.install))
+        bring_online(
+            bench.stack.settings.model_copy(update={"online_store_url": redis}),
+            bench.stack.folder.contract,
+            bench.stack.day,
+        )
+        running.enter_context(triton(bench.stack))
+        enter = running.enter_context
+        gateways = {
+            "full_duty_sqlite": enter(gateway(bench.stack, "sqlite")),
+            "full_duty_redis": enter(gateway(bench.stack, "redis", {"online_store_url": redis})),
+            "full_duty_unsplit": enter(gateway(bench.stack, "unsplit", share=0.0)),
+        }
+        if DURABILITY in Settings.model_fields:
+            gateways["full_duty_disk"] = enter(gateway(bench.stack, "disk", {DURABILITY: "disk"}))
+        results = _compared(bench, gateways)
+    figures = figures_of(results)
+    if "full_duty_disk" in results:
+        figures["disk_over_os"] = results["full_duty_disk"].rps / results["full_duty_sqlite"].rps
+    return figures
+
+
+def batching(bench: Bench, _: Mapping[str, Figure]) -> dict[str, Figure]:
+    """Return what joining requests brings: in Triton off and on, in the gateway one by one and coalesced."""
+    settings = bench.stack.settings
+    with (
+        triton(bench.stack),
+        gateway(bench.stack, "single", {"max_batch": 1}, share=0.0) as single,
+        gateway(bench.stack, "coalesced", share=0.0) as coalesced,
+        bare_triton(settings, bench.model, batching=False) as unbatched,
+        bare_triton(settings, bench.model) as batched,
+    ):
+        targets = {
+            "triton_http_unbatched": json_target(unbatched, bench.model, bench.home, bench.tensors),
+            "triton_http_batched": json_target(batched, bench.model, bench.home, bench.tensors),
+            "gateway_one_by_one": bench.target(single),
+            "gateway_coalesced": bench.target(coalesced),
+        }
+        sessions = {
+            "triton_http_unbatched": {"triton": unbatched.session},
+            "triton_http_batched": {"triton": batched.session},
+            "gateway_one_by_one": single.sessions,
+            "gateway_coalesced": coalesced.sessions,
+        }
+        bench.warm(*targets.values())
+        kinds = [
+            Kind(name, bench.closed(target, MAIN_CONNECTIONS), sessions[name])
+            for name, target in targets.items()
+        ]
+        results = interleaved(bench.runs, *kinds)
+    return figures_of(results) | {
+        "batching_in_triton_speedup": results["triton_http_batched"].rps
+        / results["triton_http_unbatched"].rps,
+        "coalescing_speedup": results["gateway_coalesced"].rps / results["gateway_one_by_one"].rps,
+    }
+
+
+def _compared(bench: Bench, gateways: Mapping[str, Gateway]) -> dict[str, Runs]:
+    """Run the closed loop on gateways that take turns; their answers are checked before and after."""
+    for ours in gateways.values():
+        check_gateway(bench.stack, ours, seed=1)
+    bench.warm(*(bench.target(ours) for ours in gateways.values()))
+    results = interleaved(
+        bench.runs,
+        *(
+            Kind(name, bench.closed(bench.target(ours), MAIN_CONNECTIONS), ours.sessions)
+            for name, ours in gateways.items()
+        ),
+    )
+    for ours in gateways.values():
+        check_gateway(bench.stack, ours, seed=2)
+    return results
+
+
+PARTS: Mapping[str, Part] = {part.__name__: part for part in (full, duties, batching, rates, overload)}
 """What can be measured, by name."""

@@ -3,19 +3,15 @@
 import json
 import re
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from include.adapters.tensors import DATATYPES, SCORE, Tensors, serialise
 from include.commands.bench_gateway.closed_loop import Target, write_requests
+from include.commands.bench_gateway.servers import running_server
 from include.commands.services import free_port
 from include.config.settings import LOOPBACK, Settings
 from include.contracts.errors import PlatformError
@@ -24,7 +20,6 @@ from serving.triton.server import server_command, server_environment
 _HTTP_OFF = "--allow-http=false"
 _BATCHING = re.compile(r"^dynamic_batching \{[^}]*\}\n", re.MULTILINE)
 _HEADER_LENGTH = "Inference-Header-Content-Length"
-_START_SECONDS, _END_SECONDS, _POLL_SECONDS = 60.0, 10.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -57,17 +52,10 @@ def bare_triton(settings: Settings, name: str, *, batching: bool = True) -> Iter
     own, port = settings.model_copy(update=ports | {"home": home}), free_port()
     command = [word for word in server_command(own, [name]) if word != _HTTP_OFF]
     command += ["--allow-http=true", f"--http-address={LOOPBACK}", f"--http-port={port}"]
-    log = home / "bare-triton.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603 - built from settings
-            command, env=server_environment(), stdout=output, stderr=output, start_new_session=True
-        )
-    try:
-        triton = BareTriton(f"http://{LOOPBACK}:{port}", process.pid)
-        _await_ready(triton, name, process, log)
-        yield triton
-    finally:
-        _end(process)
+    url = f"http://{LOOPBACK}:{port}"
+    ready = f"{url}/v2/models/{name}/ready"
+    with running_server(command, server_environment(), home / "bare-triton.log", ready) as session:
+        yield BareTriton(url, session)
 
 
 def json_target(triton: BareTriton, name: str, folder: Path, rows: Sequence[Tensors]) -> Target:
@@ -137,29 +125,3 @@ def _unbatched_home(settings: Settings) -> Path:
             raise PlatformError(f"{path} does not say once how requests are batched")
         path.write_text(text, "utf-8")
     return home
-
-
-def _await_ready(triton: BareTriton, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        if _is_ready(f"{triton.url}/v2/models/{name}/ready"):
-            return
-        time.sleep(_POLL_SECONDS)
-    raise PlatformError(f"the bare Triton did not start; see {log}")
-
-
-def _is_ready(url: str) -> bool:
-    try:
-        return httpx.get(url, trust_env=False).status_code == httpx.codes.OK
-    except httpx.TransportError:
-        return False
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End Triton, then kill what it left running: the processes of its Python backend."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
