@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 
 from include.commands.bench_gateway.bench import Bench
 from include.commands.bench_gateway.page import NAME, write_page
-from include.commands.bench_gateway.parts import PARTS
+from include.commands.bench_gateway.parts import OWN, PARTS
 from include.commands.bench_gateway.stack import own_settings, prepare
 from include.commands.benchmark_parts import flat, origin, read_parts
 from include.commands.progress import Progress
@@ -22,7 +22,7 @@ CONNECTIONS = (1, 16, 64, 256)
 def main() -> None:
     """Measure the parts asked for and write the figures, the page and the picture."""
     parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(OWN), help="parts to measure")
     parser.add_argument("--runs", type=int, default=3, help="runs of each kind")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a run")
     parser.add_argument("--connections", type=int, nargs="+", default=CONNECTIONS, help="of the closed loop")

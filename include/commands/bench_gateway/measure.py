@@ -1,6 +1,6 @@
 """Runs that take turns, and what is kept of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -67,11 +67,16 @@ class Kind:
 
 def interleaved(runs: int, *kinds: Kind) -> dict[str, Runs]:
     """Run each kind so many times, taking turns, so that all meet the same load of the machine."""
-    results = {kind.name: Runs() for kind in kinds}
+    results: dict[str, Runs] = {}
     for _ in range(runs):
-        for kind in kinds:
-            results[kind.name].measurements.append(_measure(kind))
+        add_runs(results, kinds)
     return results
+
+
+def add_runs(results: dict[str, Runs], kinds: Sequence[Kind]) -> None:
+    """Run each kind once and add the measurement to the others of its name."""
+    for kind in kinds:
+        results.setdefault(kind.name, Runs()).measurements.append(_measure(kind))
 
 
 def _measure(kind: Kind) -> Measurement:

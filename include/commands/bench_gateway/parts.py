@@ -8,6 +8,7 @@ from include.commands.bench_gateway.bench import MAIN_CONNECTIONS, Bench, Part, 
 from include.commands.bench_gateway.fresh_data import bring_online
 from include.commands.bench_gateway.measure import Kind, Runs, interleaved
 from include.commands.bench_gateway.overload import overload
+from include.commands.bench_gateway.peer_runs import peers
 from include.commands.bench_gateway.rates import rates
 from include.commands.bench_gateway.serving import Gateway, gateway, triton
 from include.commands.bench_gateway.triton_http import bare_triton, binary_target, json_target
@@ -134,5 +135,8 @@ def _compared(bench: Bench, gateways: Mapping[str, Gateway]) -> dict[str, Runs]:
     return results
 
 
-PARTS: Mapping[str, Part] = {part.__name__: part for part in (full, duties, batching, rates, overload)}
+OWN: Mapping[str, Part] = {part.__name__: part for part in (full, duties, batching, rates, overload)}
+"""What needs nobody else's server, by name."""
+
+PARTS: Mapping[str, Part] = {**OWN, "peers": peers}
 """What can be measured, by name."""

@@ -33,18 +33,24 @@ def rates(bench: Bench, before: Mapping[str, Figure]) -> dict[str, Figure]:
         bench.warm(*(target for target, _ in targets.values()))
         peaks = {"peak": peak(bench, targets["full_duty"][0])} | slowest_peer(before)
         kinds = [
-            Kind(f"{title}_at_{share}_of_{name}", bench.open(target, top * share / 100), sessions)
+            Kind(f"{title}_at_{share}_of_{name}", bench.open(target, rate), sessions)
             for name, top in peaks.items()
-            for share in SHARES
+            for share, rate in shares_of(top).items()
             for title, (target, sessions) in targets.items()
         ]
         results = interleaved(bench.runs, *kinds)
-    offered = {
-        f"offered_rps_at_{share}_of_{name}": top * share / 100
-        for name, top in peaks.items()
-        for share in SHARES
-    }
-    return {**offered, **figures_of(results)}
+    asked = {key: rate for name, top in peaks.items() for key, rate in offered(name, top).items()}
+    return {**asked, **figures_of(results)}
+
+
+def offered(name: str, top: float) -> dict[str, float]:
+    """Return the rates at shares of a peak, by name of the figure."""
+    return {f"offered_rps_at_{share}_of_{name}": rate for share, rate in shares_of(top).items()}
+
+
+def shares_of(top: float) -> dict[int, float]:
+    """Return the rates at shares of a peak, by percent."""
+    return {share: top * share / 100 for share in SHARES}
 
 
 def peak(bench: Bench, target: Target) -> float:
