@@ -100,5 +100,6 @@ def overload_figures(
         "overload_rss_before_mib": before[0],
         "overload_rss_most_mib": max(size for each in checks for size in each.resident_mib),
         "overload_rss_after_mib": checks[-1].resident_mib[-1],
+        "overload_rss_growth_ratio": checks[-1].resident_mib[-1] / before[0],
         "overload_runs": len(taken),
     }

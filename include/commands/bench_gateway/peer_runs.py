@@ -12,7 +12,7 @@ from include.commands.bench_gateway.bench import Bench, figures_of, named
 from include.commands.bench_gateway.closed_loop import Target
 from include.commands.bench_gateway.measure import Kind, Runs, add_runs
 from include.commands.bench_gateway.peer_servers import PEERS, Peer, install, serving, target, version_of
-from include.commands.bench_gateway.rates import SLOWEST, offered
+from include.commands.bench_gateway.rates import SLOWEST, offered, shares_of
 from include.commands.bench_gateway.serving import Gateway, gateway, triton
 from include.commands.bench_gateway.stack import CHAMPION
 from include.commands.benchmark_record import Figure
@@ -45,10 +45,8 @@ def peers(bench: Bench, _before: Mapping[str, Figure]) -> dict[str, Figure]:
             top = float(figures[SLOWEST])
             rated = turns.take(
                 lambda title, where, sessions: [
-                    Kind(
-                        f"{title}_at_{share}_of_slowest_peer", bench.open(where, top * share / 100), sessions
-                    )
-                    for share in SHARES
+                    Kind(f"{title}_at_{share}_of_slowest_peer", bench.open(where, rate), sessions)
+                    for share, rate in shares_of(top).items()
                 ]
             )
             figures |= offered("slowest_peer", top) | figures_of(rated)

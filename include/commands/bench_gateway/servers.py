@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from include.commands.unix_processes import read_processes, send
+from include.commands.unix_processes import family_of, read_processes, send
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.errors import PlatformError
 
@@ -67,11 +67,13 @@ def _await_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the server to end, then kill what is left of its session."""
+    """Ask the server to end, then kill what is left of all it started."""
+    family = family_of(process.pid)
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(_END_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    send(signal.SIGKILL, [item.pid for item in read_processes() if item.session == process.pid])
+    alive = {(item.pid, item.started) for item in read_processes()}
+    send(signal.SIGKILL, [item.pid for item in family if (item.pid, item.started) in alive])

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from include.commands.unix_processes import read_processes
+from include.commands.unix_processes import family_of
 
 _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -22,8 +22,8 @@ class Usage:
 
 
 def usage_of(session: int) -> Usage:
-    """Return what the processes of a session have used; memory they share counts once, in shares."""
-    pids = [process.pid for process in read_processes() if process.session == session]
+    """Return what a session and all it started have used; memory they share counts once, in shares."""
+    pids = [process.pid for process in family_of(session)]
     return Usage(sum(map(_cpu_seconds, pids)), sum(map(_resident_mib, pids)))
 
 

@@ -36,7 +36,6 @@ class Churn:
 
 if __name__ == "__main__":
     over = Event()
-    signal.signal(signal.SIGTERM, lambda *_: over.set())
     with TemporaryDirectory(prefix="ray-") as folder:
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
         serve.start(
@@ -44,6 +43,7 @@ if __name__ == "__main__":
             logging_config={"enable_access_log": False},
         )
         serve.run(Churn.bind(sys.argv[2]), route_prefix="/")  # type: ignore[attr-defined] # the decorator adds it
+        signal.signal(signal.SIGTERM, lambda *_: over.set())  # Ray put its own in place
         over.wait()
         serve.shutdown()
         ray.shutdown()
