@@ -102,8 +102,7 @@ def notes(figures: Mapping[str, Figure]) -> str:
         "One duty changed, 64 connections": _table(figures, _DUTIES),
         "What joining requests brings, 64 connections": _table(figures, _BATCHING) + _batching(figures),
         "Open loop": _table(figures, _by_rate(_OPEN)),
-        "Peers: model-ready rows in, scores out": _table(figures, _by_connections(_BESIDE))
-        + _absent(figures),
+        "Peers: model-ready rows in, scores out": _peers(figures),
         "Peers and full duty, open loop": _table(figures, _by_rate(_BESIDE)),
     }
     told = [f"## {title}\n\n{text}" for title, text in sections.items() if text]

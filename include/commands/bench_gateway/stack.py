@@ -22,6 +22,8 @@ from include.contracts.predictions import FeatureValue
 
 MODEL = "churn"
 CHAMPION, CHALLENGER = "1.0.0", "1.1.0"
+RATE = 1_000_000
+"""Requests a second the key may send: its bucket is kept, and never empty."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def prepare(settings: Settings) -> Stack:
         version: register_untrained(local, ledger, folder, rows, version=version, seed=seed)
         for seed, version in enumerate((CHAMPION, CHALLENGER), start=1)
     }
-    _, key = ledger.issue_key("benchmark", [MODEL], (Verb.PREDICT, Verb.INFER, Verb.READ), SYSTEM)
+    verbs = (Verb.PREDICT, Verb.INFER, Verb.READ)
+    _, key = ledger.issue_key("benchmark", [MODEL], verbs, SYSTEM, rate_per_second=RATE)
     ledger.close()
     return Stack(local, today, customers, versions, key)
 
