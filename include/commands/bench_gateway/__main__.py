@@ -11,6 +11,7 @@ from include.commands.bench_gateway.page import NAME, write_page
 from include.commands.bench_gateway.parts import OWN, PARTS
 from include.commands.bench_gateway.stack import own_settings, prepare
 from include.commands.benchmark_parts import flat, origin, read_parts
+from include.commands.benchmark_record import text_of
 from include.commands.progress import Progress
 from include.commands.services import find_server
 from include.commands.terminal import end_on_signals, run_command
@@ -44,7 +45,7 @@ def record(arguments: Namespace) -> None:
             before, parts = origin(), read_parts(NAME)
             figures = PARTS[part](bench, flat(parts))
             for name, value in figures.items():
-                progress.say(f"{name} {value:.5g}")
+                progress.say(f"{name} {text_of(value)}")
             if not arguments.dry:
                 write_page(parts | {part: figures | before})
 

@@ -125,15 +125,18 @@ static void begin(struct connection *it, double due)
     push(it);
 }
 
-/* Return the length of the whole answer, 0 while its head is not complete, -1 if it tells none. */
+/* Return the length of the whole answer, 0 while it cannot be told yet, -1 if it never can. */
 static long whole_length(struct connection *it)
 {
     it->answer[it->have] = 0;
     char *end = strstr(it->answer, "\r\n\r\n");
     char *length = strcasestr(it->answer, "\r\ncontent-length:");
+    char *chunked = strcasestr(it->answer, "\r\ntransfer-encoding: chunked");
     if (!end) return 0;
-    if (!length || length > end) return -1;
-    return end + 4 - it->answer + atol(length + strlen("\r\ncontent-length:"));
+    if (length && length < end) return end + 4 - it->answer + atol(length + strlen("\r\ncontent-length:"));
+    if (!chunked || chunked > end) return -1;
+    char *last = strstr(end + 2, "\r\n0\r\n\r\n");
+    return last ? last + 7 - it->answer : 0;
 }
 
 static void take(struct connection *it)

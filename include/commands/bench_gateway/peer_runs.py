@@ -1,6 +1,7 @@
 """The peers beside ours, in turns: each one's peak, then latencies at rates that all can bear."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,7 +33,8 @@ def peers(bench: Bench, _before: Mapping[str, Figure]) -> dict[str, Figure]:
     """Return the figures of every peer that can be installed, and of full duty in turns with them."""
     environments, figures = installed(settings().home / "peers")
     with triton(bench.stack), gateway(bench.stack, "peers") as ours:
-        turns = Turns(bench, ours, environments)
+        turns, refused = able(Turns(bench, ours, environments))
+        figures |= refused
         check_gateway(bench.stack, ours, seed=1)
         bench.warm(bench.target(ours))
         closed = turns.take(
@@ -40,7 +42,7 @@ def peers(bench: Bench, _before: Mapping[str, Figure]) -> dict[str, Figure]:
                 Kind(named(title, count), bench.closed(where, count), sessions) for count in CONNECTIONS
             ]
         )
-        figures |= figures_of(closed) | peak_figures(closed, [peer.name for peer in environments])
+        figures |= figures_of(closed) | peak_figures(closed, [peer.name for peer in turns.environments])
         if SLOWEST in figures:
             top = float(figures[SLOWEST])
             rated = turns.take(
@@ -63,9 +65,13 @@ def installed(folder: Path) -> tuple[dict[Peer, Path], dict[str, Figure]]:
             environments[peer] = install(peer, folder)
             told[f"{peer.name}_version"] = version_of(peer)
         except PlatformError as error:
-            told[f"{peer.name}_absent"] = " ".join(str(error).split())[:_LONGEST_REASON]
-            print(f"      {peer.name} cannot be installed: {error}", flush=True)
+            told |= _absent(peer, error)
     return environments, told
+
+
+def _absent(peer: Peer, error: PlatformError) -> dict[str, Figure]:
+    print(f"      {peer.name} is left out: {error}", flush=True)
+    return {f"{peer.name}_absent": " ".join(str(error).split())[:_LONGEST_REASON]}
 
 
 @dataclass(frozen=True)
@@ -76,14 +82,24 @@ class Turns:
     ours: Gateway
     environments: Mapping[Peer, Path]
 
+    @contextmanager
+    def serving(self, peer: Peer) -> Iterator[tuple[Target, int]]:
+        """Run a peer whose answers are right; yield where it is, and its session.
+
+        Raises:
+            PlatformError: it does not start, or answers wrongly.
+        """
+        home = self.bench.home / "peers"
+        with serving(peer, self.environments[peer], self._model, home) as (url, session):
+            yield target(peer, url, self.bench.home, self.bench.tensors, self._expected), session
+
     def take(self, kinds: Kinds) -> dict[str, Runs]:
         """Run all kinds of ours and of each peer, so many rounds."""
         results: dict[str, Runs] = {}
         for _ in range(self.bench.runs):
             add_runs(results, kinds(OURS, self.bench.target(self.ours), self.ours.sessions))
-            for peer, environment in self.environments.items():
-                with serving(peer, environment, self._model, self.bench.home / "peers") as (url, session):
-                    where = target(peer, url, self.bench.home, self.bench.tensors, self._expected)
+            for peer in self.environments:
+                with self.serving(peer) as (where, session):
                     self.bench.warm(where)
                     add_runs(results, kinds(peer.name, where, {"server": session}))
         return results
@@ -103,6 +119,23 @@ class Turns:
         columns = {name: [row.get(name) for row in self.bench.rows] for name in names}
         scores: list[float] = OnnxModel(self._model, signature).predict(columns)[:, 0].tolist()
         return scores
+
+
+def able(turns: Turns) -> tuple[Turns, dict[str, Figure]]:
+    """Try every peer once; return the turns of those that start and answer rightly, and why others do not."""
+    refused: dict[str, Figure] = {}
+    for peer in turns.environments:
+        try:
+            with turns.serving(peer):
+                pass
+        except PlatformError as error:
+            refused |= _absent(peer, error)
+    kept = {
+        peer: environment
+        for peer, environment in turns.environments.items()
+        if f"{peer.name}_absent" not in refused
+    }
+    return Turns(turns.bench, turns.ours, kept), refused
 
 
 def peak_figures(results: Mapping[str, Runs], names: Sequence[str]) -> dict[str, Figure]:

@@ -27,7 +27,7 @@ needs_gcc = pytest.mark.skipif(which("gcc") is None, reason="gcc is not installe
 
 
 @contextmanager
-def http_server(handler: Handler, stall_seconds: float = 0.0) -> Iterator[str]:
+def http_server(handler: Handler, stall_seconds: float = 0.0, *, chunked: bool = False) -> Iterator[str]:
     """Serve POST requests on loopback; the first answer comes after a stall."""
     stalls = [stall_seconds]
 
@@ -40,7 +40,11 @@ def http_server(handler: Handler, stall_seconds: float = 0.0) -> Iterator[str]:
             status, body = handler(self.rfile.read(int(self.headers["Content-Length"])))
             Event().wait(stalls.pop() if stalls else 0.0)
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            if chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+                body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+            else:
+                self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
@@ -92,6 +96,15 @@ def test_the_open_loop_sends_at_its_rate_and_counts_right_answers_only(tmp_path:
     assert found.right == 200
     assert found.lost == 0
     assert len(set(seen)) == 50
+
+
+@needs_gcc
+def test_an_answer_in_chunks_is_read_to_its_end(tmp_path: Path) -> None:
+    """Some servers tell no length."""
+    with http_server(lambda _: (200, b'{"score":1}'), chunked=True) as url:
+        found = open_loop(compiled(tmp_path), target(url, tmp_path), 100, 0.5, connections=2)
+    assert found.right == 50
+    assert found.lost == 0
 
 
 @needs_gcc
