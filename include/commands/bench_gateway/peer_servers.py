@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from include.adapters.files import sha256_of, write_atomically
 from include.adapters.tensors import CATEGORICAL, NUMERIC, Tensors
@@ -102,10 +103,12 @@ def serving(peer: Peer, environment: Path, model: Path, folder: Path) -> Iterato
     place = Place(environment, model, free_port(), folder / peer.name)
     place.folder.mkdir(parents=True, exist_ok=True)
     url = f"http://{LOOPBACK}:{place.port}"
-    command = peer.command(place)
-    log = place.folder / "server.log"
-    with running_server(command, _environment(place), log, url + peer.ready) as session:
-        yield url, session
+    command, log = peer.command(place), place.folder / "server.log"
+    # Sockets have short paths, so that what a peer writes meanwhile does not lie under its folder.
+    with TemporaryDirectory(prefix="peer-", ignore_cleanup_errors=True) as temporary:
+        variables = _environment(place, temporary)
+        with running_server(command, variables, log, url + peer.ready) as session:
+            yield url, session
 
 
 def target(peer: Peer, url: str, folder: Path, rows: Sequence[Tensors], expected: Sequence[float]) -> Target:
@@ -121,18 +124,18 @@ def target(peer: Peer, url: str, folder: Path, rows: Sequence[Tensors], expected
     return found
 
 
-def _environment(place: Place) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
+def _environment(place: Place, temporary: str) -> dict[str, str]:
     own = {
         "PATH": os.pathsep.join([str(place.environment / "bin"), os.environ.get("PATH", os.defpath)]),
         "PYTHONPATH": str(REPOSITORY_ROOT),
         "HOME": str(place.folder),
+        "TMPDIR": temporary,
         "MODEL_PATH": str(place.model),
         "OMP_NUM_THREADS": "1",
         "BENTOML_DO_NOT_TRACK": "True",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    return kept | NO_TELEMETRY | own
+    return NO_TELEMETRY | own
 
 
 def _module(name: str) -> Callable[[Place], Sequence[str]]:

@@ -5,7 +5,6 @@
 
 import signal
 import sys
-from tempfile import TemporaryDirectory
 from threading import Event
 
 import ray
@@ -36,14 +35,13 @@ class Churn:
 
 if __name__ == "__main__":
     over = Event()
-    with TemporaryDirectory(prefix="ray-") as folder:
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
-        serve.start(
-            http_options={"host": "127.0.0.1", "port": int(sys.argv[1])},
-            logging_config={"enable_access_log": False},
-        )
-        serve.run(Churn.bind(sys.argv[2]), route_prefix="/")  # type: ignore[attr-defined] # the decorator adds it
-        signal.signal(signal.SIGTERM, lambda *_: over.set())  # Ray put its own in place
-        over.wait()
-        serve.shutdown()
-        ray.shutdown()
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    serve.start(
+        http_options={"host": "127.0.0.1", "port": int(sys.argv[1])},
+        logging_config={"enable_access_log": False},
+    )
+    serve.run(Churn.bind(sys.argv[2]), route_prefix="/")  # type: ignore[attr-defined] # the decorator adds it
+    signal.signal(signal.SIGTERM, lambda *_: over.set())  # Ray put its own in place
+    over.wait()
+    serve.shutdown()
+    ray.shutdown()
