@@ -16,6 +16,7 @@ from include.commands.benchmark_record import BENCHMARKS, Figure, write_record
 NAME = "gateway"
 """File name of the record."""
 
+_LARGE = 1000
 _LIBRARIES = ("feast", "tritonclient")
 _ABOUT = """Medians of runs that took turns; `_runs` says how many. wrk keeps 64 requests in flight (`_c1`,
 `_c16`, `_c256`: as many as the name says) and counts a request only if its answer is a 200 that
@@ -47,7 +48,7 @@ class Aim:
         missed = (self.least is not None and found < self.least) or (
             self.most is not None and found > self.most
         )
-        return f"| {self.text} | {found:,.4g} | {'**missed**' if missed else 'reached'} |"
+        return f"| {self.text} | {found:{',.0f' if found >= _LARGE else '.3g'}} | {'**missed**' if missed else 'reached'} |"
 
 
 AIMS = (
@@ -78,7 +79,7 @@ _DUTIES = {
 _BATCHING = {
     "triton_http_unbatched": "bare Triton, dynamic batching off",
     "triton_http_batched": "bare Triton, dynamic batching on",
-    "gateway_one_by_one": "gateway, a call of Triton for each request",
+    "gateway_one_by_one": "gateway, each request for itself, joined in Triton",
     "gateway_coalesced": "gateway, coalesced",
 }
 _OPEN = {"full_duty": "full duty", "triton_http_json": "bare Triton, JSON"}
@@ -152,9 +153,9 @@ def _batching(figures: Mapping[str, Figure]) -> str:
         return ""
     return (
         "\n\nDynamic batching is said to bring 10 to 30 times the throughput. Measured here: "
-        f"{float(figures['batching_in_triton_speedup']):.1f} times in Triton, "
-        f"{float(figures['coalescing_speedup']):.1f} times in the gateway, which joins more than the model's "
-        "run: one read of the features, one call and one write of the log for all that waited together."
+        f"{float(figures['batching_in_triton_speedup']):.1f} times in Triton.\nCoalescing in the gateway "
+        f"brings {float(figures['coalescing_speedup']):.1f} times more than leaving it to Triton: one read "
+        "of the features,\none call and one write of the log for all that waited together."
     )
 
 

@@ -18,6 +18,8 @@ from include.config.settings import Settings
 
 DURABILITY = "log_durability"
 """The setting that says what an answer's row has survived when it is sent."""
+ONE_BY_ONE = {"max_batch": 1, "batches_in_flight": MAIN_CONNECTIONS}
+"""Settings with which the gateway joins nothing and leaves that to Triton."""
 
 
 def full(bench: Bench, _: Mapping[str, Figure]) -> dict[str, Figure]:
@@ -88,7 +90,7 @@ def batching(bench: Bench, _: Mapping[str, Figure]) -> dict[str, Figure]:
     settings = bench.stack.settings
     with (
         triton(bench.stack),
-        gateway(bench.stack, "single", {"max_batch": 1}, share=0.0) as single,
+        gateway(bench.stack, "single", ONE_BY_ONE, share=0.0) as single,
         gateway(bench.stack, "coalesced", share=0.0) as coalesced,
         bare_triton(settings, bench.model, batching=False) as unbatched,
         bare_triton(settings, bench.model) as batched,

@@ -94,7 +94,8 @@ def split_route(stack: Stack, share: float) -> ModelRoute:
 def _settled(stack: Stack, name: str, share: float, changes: Mapping[str, int | str]) -> Settings:
     """Lay a gateway's home out: a link to the features, a copy of the ledger with a route of its own."""
     home = stack.settings.home / "gateways" / name
-    own = stack.settings.model_copy(update={"home": home, "gateway_port": free_port(), **changes})
+    changed = {"home": home, "gateway_port": free_port(), **changes}
+    own = Settings.model_validate(stack.settings.model_dump() | changed)
     home.mkdir(parents=True, exist_ok=True)
     if not own.features_folder.exists():
         own.features_folder.symlink_to(os.path.relpath(stack.settings.features_folder, home))
