@@ -48,7 +48,8 @@ class Aim:
         missed = (self.least is not None and found < self.least) or (
             self.most is not None and found > self.most
         )
-        return f"| {self.text} | {found:{',.0f' if found >= _LARGE else '.3g'}} | {'**missed**' if missed else 'reached'} |"
+        text = f"{found:,.0f}" if found >= _LARGE else f"{found:.3g}"
+        return f"| {self.text} | {text} | {'**missed**' if missed else 'reached'} |"
 
 
 AIMS = (
