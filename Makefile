@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo test test-slow test-faults features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback bench-log verify-ledger
+.PHONY: help setup run start demo test test-slow test-faults features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire
 .PHONY: key-issue key-rotate key-revoke keys
 
@@ -96,7 +96,7 @@ abandon: ## End a model's open release: MODEL=<model> REASON=<why>
 retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
 	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
 
-bench: bench-stats bench-features bench-rollback bench-log ## Every benchmark there is; writes docs/benchmarks/
+bench: bench-stats bench-features bench-rollback bench-log bench-gateway ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
 	@$(PYTHON) -m include.commands.bench_stats
@@ -119,6 +119,12 @@ keys: setup ## List all API keys with scope, limit and state; never a secret
 
 bench-log: setup ## Measure the prediction log: one look-up among 10 M rows, appends; writes docs/benchmarks/log.*
 	@$(PYTHON) -m include.commands.bench_log
+
+bench-gateway: setup ## Measure the gateway at full duty; writes docs/benchmarks/gateway.* (ONLY="full duties" measures parts)
+	@$(PYTHON) -m include.commands.bench_gateway --install $(if $(ONLY),--only $(ONLY))
+
+bench-peers: setup ## Install five other model servers under var/peers and measure them beside the gateway
+	@$(PYTHON) -m include.commands.bench_gateway --install --only peers
 
 verify-ledger: ## Prove that no ledger event was altered, removed or reordered
 	@$(PYTHON) -m include.commands.verify_ledger

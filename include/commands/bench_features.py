@@ -6,16 +6,16 @@ can be measured one at a time: each takes the place of its own earlier figures a
 
 import argparse
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from include.commands.bench_features_measure import Limits, Runs, interleaved, measure, ratio
-from include.commands.bench_features_page import read_figures, write_page
+from include.commands.bench_features_page import NAME, write_page
 from include.commands.bench_features_runs import HISTORY, VIEW
-from include.commands.benchmark_record import Figure, provenance
+from include.commands.benchmark_parts import origin, read_parts
+from include.commands.benchmark_record import Figure
 from include.commands.progress import Progress
 from include.commands.services import redis_server
 
@@ -77,9 +77,9 @@ def record(arguments: argparse.Namespace) -> None:
         )
         for part in arguments.only:
             with progress.step(part):
-                origin = _origin()
-                figures = PARTS[part](bench) | origin
-                write_page(read_figures() | {part: figures})
+                before = origin()
+                figures = PARTS[part](bench) | before
+                write_page(read_parts(NAME) | {part: figures})
 
 
 def joins(bench: Bench) -> dict[str, Figure]:
@@ -209,15 +209,6 @@ def _compute(bench: Bench, runs: Runs, sources: Mapping[str, str], views: list[s
     with TemporaryDirectory(dir=bench.home) as folder:
         arguments = {"folder": folder, "sources": dict(sources), "views": views}
         runs.measurements.append(measure("compute", arguments, bench.limits))
-
-
-def _origin() -> dict[str, Figure]:
-    origin = provenance(())
-    return {
-        "commit": origin["commit"],
-        "commit_dirty": origin["commit_dirty"],
-        "load_average_before": round(os.getloadavg()[0], 2),
-    }
 
 
 if __name__ == "__main__":

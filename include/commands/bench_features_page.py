@@ -1,6 +1,5 @@
 """The page of the feature benchmark: figures by part, what they were to reach, a picture."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,15 +7,13 @@ from matplotlib.figure import Figure as Picture
 
 from include.adapters.files import replacing
 from include.commands.bench_features_measure import AT_LEAST
+from include.commands.benchmark_parts import Parts, flat
 from include.commands.benchmark_record import BENCHMARKS, Figure, write_record
 
-Parts = Mapping[str, Mapping[str, Figure]]
-"""Figures by part."""
+NAME = "features"
+"""File name of the record."""
 
 _LIBRARIES = ("feast", "duckdb", "pyarrow", "pandas")
-_SIGN = "of_part_"
-"""`<part>` stands behind it in the name of what a part says about itself."""
-_ABOUT = ("commit", "commit_dirty", "load_average_before", "figures")
 _NOTES = f"""Medians of runs, each in a process of its own; `_runs` says how many. What is compared took
 turns; the sizes of `growth` and `synthetic` ran one after the other. A figure that ends in
 `{AT_LEAST}` is a lower bound: that run was stopped when it reached its limit of time or
@@ -26,32 +23,12 @@ number of cores), and at which commit it was measured. Peak memory is that of th
 process, libraries included."""
 
 
-def read_figures(folder: Path = BENCHMARKS) -> dict[str, dict[str, Figure]]:
-    """Return the figures written before, by part; none where nothing was."""
-    path = folder / "features.json"
-    record: dict[str, Figure] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    listed = {
-        name.removesuffix("_figures").removeprefix(_SIGN): str(names).split()
-        for name, names in record.items()
-        if name.startswith(_SIGN) and name.endswith("_figures")
-    }
-    return {
-        part: {name: record[name] for name in names}
-        | {name: record[f"{_SIGN}{part}_{name}"] for name in _ABOUT if name != "figures"}
-        for part, names in listed.items()
-    }
-
-
 def write_page(parts: Parts, folder: Path = BENCHMARKS) -> None:
     """Write `features.json`, `features.md` and `features.png`."""
-    figures: dict[str, Figure] = {}
-    for part, told in parts.items():
-        own = {name: value for name, value in told.items() if name not in _ABOUT}
-        figures |= own | {f"{_SIGN}{part}_{name}": told[name] for name in _ABOUT if name != "figures"}
-        figures[f"{_SIGN}{part}_figures"] = " ".join(own)
+    figures = flat(parts)
     notes = f"{_NOTES}\n\n{targets(figures)}"
-    write_record("features", "Feature store", figures, _LIBRARIES, folder, notes=notes)
-    with replacing(folder / "features.png") as path:
+    write_record(NAME, "Feature store", figures, _LIBRARIES, folder, notes=notes)
+    with replacing(folder / f"{NAME}.png") as path:
         picture(figures).savefig(path, format="png", dpi=120)
 
 

@@ -68,14 +68,15 @@ def provenance(libraries: Sequence[str], root: Path = REPOSITORY_ROOT) -> dict[s
 
 def markdown(title: str, name: str, record: Mapping[str, Figure], notes: str = "") -> str:
     """Return the page for people: the picture, what is to be said about it, a table of the figures."""
-    rows = [f"| {key} | {_text(value)} |" for key, value in record.items()]
+    rows = [f"| {key} | {text_of(value)} |" for key, value in record.items()]
     said = [notes, ""] if notes else []
     return "\n".join(
         [f"# {title}", "", f"![{title}]({name}.png)", "", *said, "| figure | value |", "|---|---|", *rows, ""]
     )
 
 
-def _text(value: Figure) -> str:
+def text_of(value: Figure) -> str:
+    """Return a figure for people."""
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 

@@ -20,6 +20,7 @@ class UnixProcess:
     session: int
     started: int
     name: str
+    parent: int
 
 
 def read_processes() -> list[UnixProcess]:
@@ -30,6 +31,17 @@ def read_processes() -> list[UnixProcess]:
 def read_process(pid: int) -> UnixProcess | None:
     """Return a process, or None when it does not run."""
     return _read(_PROC / str(pid))
+
+
+def family_of(leader: int) -> list[UnixProcess]:
+    """Return the processes of a session, with all that descend from them and have sessions of their own."""
+    processes = read_processes()
+    found = {process.pid: process for process in processes if leader in (process.pid, process.session)}
+    grown = -1
+    while grown != len(found):
+        grown = len(found)
+        found |= {process.pid: process for process in processes if process.parent in found}
+    return list(found.values())
 
 
 def boot_id() -> str:
@@ -74,7 +86,9 @@ def _read(entry: Path) -> UnixProcess | None:
     fields = tail.split()
     if fields[0] in "ZX":
         return None
-    return UnixProcess(int(entry.name), int(fields[3]), int(fields[19]), head.partition("(")[2])
+    return UnixProcess(
+        int(entry.name), int(fields[3]), int(fields[19]), head.partition("(")[2], int(fields[1])
+    )
 
 
 def _listening_inodes(port: int) -> Iterator[str]:

@@ -6,7 +6,8 @@ import pytest
 
 from include.commands.bench_features import slope
 from include.commands.bench_features_measure import Limits, Measurement, Runs, interleaved, ratio
-from include.commands.bench_features_page import read_figures, targets, write_page
+from include.commands.bench_features_page import NAME, targets, write_page
+from include.commands.benchmark_parts import read_parts
 
 FAST = Runs([Measurement(seconds, 1.0, 100.0, 7) for seconds in (1.0, 2.0, 9.0)])
 STOPPED = Runs([Measurement(30.0, 0.0, 900.0, 0, complete=False)])
@@ -43,7 +44,9 @@ def test_a_part_replaces_its_own_figures_and_keeps_the_others(tmp_path):
     """A bound of before does not outlive the measurement that took its place."""
     first = {"joins": {"a_seconds_at_least": 9.0, **ORIGIN}, "year": {"features_2017_seconds": 3.0, **ORIGIN}}
     write_page(first, tmp_path)
-    write_page(read_figures(tmp_path) | {"joins": {"a_seconds": 4.0, **ORIGIN, "commit": "def"}}, tmp_path)
+    write_page(
+        read_parts(NAME, tmp_path) | {"joins": {"a_seconds": 4.0, **ORIGIN, "commit": "def"}}, tmp_path
+    )
     record = json.loads((tmp_path / "features.json").read_text())
     assert (4.0, 3.0) == (record["a_seconds"], record["features_2017_seconds"])
     assert "a_seconds_at_least" not in record
