@@ -141,7 +141,9 @@ def test_serving_gives_what_training_saw(life):
     route = full_route(contract, manifest, life.version, endpoints=endpoint, before=None, change_id="r")
     units = list(expected)
     online = OnlineFeatures(materialized).read(contract.entity, units, contract.signature.views)
-    batch = [enrich(route, route.champion, row.features, row.timestamps, moment) for row in online]
+    batch = [
+        enrich(route, route.champion.signature.views, row.features, row.timestamps, moment) for row in online
+    ]
     transforms = RequestFeatures(
         "pump_failure", route.champion, lambda *names: transform_of(settings, *names)
     )
