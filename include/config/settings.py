@@ -116,6 +116,9 @@ class Settings(BaseSettings):
     segment_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the prediction log starts a new segment."""
 
+    shadow_queue: int = Field(default=1_024, ge=1)
+    """Mirrored requests of a model that wait for its shadow; further ones are dropped."""
+
     otlp_endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")
     """Base URL of an OpenTelemetry collector (OTLP over HTTP) the gateway sends spans to; empty: none."""
 

@@ -1,13 +1,14 @@
 """One route's pipeline: a batch is enriched, sent to its versions, logged and answered, in that order."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from logging import getLogger
 from time import monotonic
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -70,11 +71,19 @@ class _Served:
         self.request_features = RequestFeatures(model, version, load)
 
 
+class Mirror(Protocol):
+    """Where answered requests go besides."""
+
+    def mirror(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
+        """Take a batch's answered requests with the features read for them; returns at once."""
+
+
 class Pipeline:
     """Answers for one route of one snapshot; a batch in flight ends on the route it began with."""
 
-    def __init__(self, context: RouteContext, backends: Backends) -> None:
+    def __init__(self, context: RouteContext, backends: Backends, mirror: Mirror | None = None) -> None:
         self.context = context
+        self._mirror = mirror
         self._backends = backends
         self._served = {
             version.version: _Served(
@@ -93,8 +102,11 @@ class Pipeline:
         self.admission = Admission(
             context.route.model, backends.queue_entities, lambda: self.waiting, backends.telemetry
         )
-        depth = backends.telemetry.queue_depth.labels(context.route.model)
-        depth.set_function(lambda: self._coalescer.depth)
+
+    @property
+    def depth(self) -> int:
+        """Entities that wait for the batch in flight."""
+        return self._coalescer.depth
 
     @property
     def waiting(self) -> int:
@@ -138,11 +150,13 @@ class Pipeline:
         attempts = [self.context.attempt(ask) for ask in asks]
         in_time = self._in_time(attempts)
         with telemetry.stage("features"):
-            rows = await self._read(in_time) if in_time else ()
+            rows = await self.read(in_time) if in_time else ()
         with telemetry.stage("model"), self._traced(asks):
-            await self._climb(in_time, rows)
+            await self.climb(in_time, rows)
         with telemetry.stage("log"):
             self._log(attempts)
+        if self._mirror is not None:
+            self._mirror.mirror(in_time, rows)
         return [attempt.problem or self.context.answer(attempt) for attempt in attempts]
 
     def _in_time(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
@@ -157,7 +171,7 @@ class Pipeline:
         traces = [ask.trace for ask in asks if ask.trace is not None]
         return self._backends.tracing.calls(self.context.route.model, traces) if traces else nullcontext()
 
-    async def _read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
+    async def read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
         """One enrichment read for the batch; when it fails, every attempt goes without."""
         reader, entity = self._backends.features, self.context.route.entity
         values, views = [attempt.ask.value for attempt in attempts], self.context.views
@@ -173,7 +187,7 @@ class Pipeline:
                 attempt.lose_features("the online feature store cannot be read")
             return ()
 
-    async def _climb(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
+    async def climb(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
         """Take every attempt up its ladder; one call a version and round, one deadline for all rounds.
 
         The deadline counts from the arrival of the last that is in the batch.
@@ -269,11 +283,6 @@ class Pipeline:
             return
         self._backends.telemetry.log_bytes.inc(written)
         self._backends.telemetry.logged(rows)
-
-
-def pipelines(contexts: Mapping[str, RouteContext], backends: Backends) -> dict[str, Pipeline]:
-    """Return a pipeline for each route."""
-    return {model: Pipeline(context, backends) for model, context in contexts.items()}
 
 
 def _batches(group: Sequence[Attempt], most: int) -> Iterator[Sequence[Attempt]]:

@@ -4,6 +4,7 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from logging import ERROR, INFO, getLogger
@@ -30,6 +31,7 @@ from serving.gateway.ports import FeatureReader, LedgerReader
 from serving.gateway.rate_limits import RateLimits
 from serving.gateway.request_memory import remember_requests, request_window
 from serving.gateway.routes import RoutePoller
+from serving.gateway.shadow import Shadows
 from serving.gateway.shared_state import shared_state
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import Propagation, Tracing
@@ -63,24 +65,29 @@ def gateway(
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
     _report("outcomes", outcome_log.recovery, telemetry)
+    backends = Backends(
+        features=features,
+        inference=inference,
+        log=log,
+        executor=executor,
+        clock=clock,
+        telemetry=telemetry,
+        max_batch=settings.max_batch,
+        batches_in_flight=settings.batches_in_flight,
+        deadline_seconds=settings.deadline_seconds,
+        queue_entities=settings.queue_entities,
+        breakers=Breakers(telemetry),
+        tracing=tracing,
+    )
+    shadow_inference = triton_pool(settings, telemetry)
+    aside = replace(backends, inference=shadow_inference, breakers=Breakers(telemetry))
+    shadows = Shadows(aside, settings.shadow_queue)
     dataplane = Dataplane(
-        Backends(
-            features=features,
-            inference=inference,
-            log=log,
-            executor=executor,
-            clock=clock,
-            telemetry=telemetry,
-            max_batch=settings.max_batch,
-            batches_in_flight=settings.batches_in_flight,
-            deadline_seconds=settings.deadline_seconds,
-            queue_entities=settings.queue_entities,
-            breakers=Breakers(telemetry),
-            tracing=tracing,
-        ),
+        backends,
         request_window(settings, shared),
         partial(transform_of, settings),
         RateLimits(telemetry, shared),
+        shadows,
     )
     poller = RoutePoller(ledger, settings.gateway_folder, dataplane)
 
@@ -92,6 +99,8 @@ def gateway(
             yield
         finally:
             await poller.stop()
+            await shadows.stop()
+            await shadow_inference.close()
             await inference.close()
             if shared is not None:
                 await shared.close()
