@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     All of them read its model repository.
     """
 
+    triton_memory_mb: int = Field(default=0, ge=0)
+    """Megabytes that all versions in a Triton may take together, by their contracts' budgets; 0: no bound."""
+
     ledger_url: str = ""
     """SQLAlchemy URL of the ledger; empty means SQLite under `home`."""
 

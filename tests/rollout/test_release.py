@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import pytest
 
 from include.adapters.triton_control import TritonControl
-from include.contracts.errors import ArtefactError, ConflictError, LedgerError, RegistryError, ServingError
+from include.contracts.errors import (
+    ArtefactError,
+    ConflictError,
+    LedgerError,
+    MemoryBudgetError,
+    RegistryError,
+    ServingError,
+)
 from include.contracts.events import EventKind
 from include.contracts.releases import ReleaseStage
 from include.contracts.routes import ModelRoute
@@ -245,6 +252,23 @@ def _shadow(platform: Platform, share: float, version: str = "1.1.0") -> ModelRo
 
 def _unwanted(platform: Platform) -> tuple[str, ...]:
     return _reconcile(platform, platform.triton).unwanted
+
+
+def test_a_version_without_memory_left_is_not_loaded(platform: Platform) -> None:
+    """The budgets of what is loaded are summed; the refusal says who holds how much and what makes room."""
+    first, second = platform.register("a"), platform.register("b", seed=8)
+    load_version(platform.settings, platform.triton, first)
+    held = platform.triton.memory_budgets()
+    full = platform.settings.model_copy(update={"triton_memory_mb": sum(held.values()) + 255})
+    assert 256 == held[platform.name(first)]
+    with pytest.raises(MemoryBudgetError, match=r"has 255 MB of .* needs 256 MB .*\(make retire"):
+        load_version(full, platform.triton, second)
+    assert held == platform.triton.memory_budgets()
+    load_version(full, platform.triton, first)
+    load_version(
+        full.model_copy(update={"triton_memory_mb": full.triton_memory_mb + 1}), platform.triton, second
+    )
+    assert platform.name(second) in platform.triton.loaded()
 
 
 def test_triton_that_is_down_is_reported(platform: Platform) -> None:
