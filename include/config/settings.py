@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     approval_timeout_hours: float = Field(default=72.0, gt=0)
     """Hours a release waits for its approver; then the answer is no."""
 
+    gateway_shared_port: bool = False
+    """Whether a second gateway may listen on the same port, to take over from this one without a gap."""
+
+    drain_seconds: float = Field(default=1.0, ge=0)
+    """How long a gateway that is told to end goes on answering, so that callers learn of it."""
+
     body_limit_bytes: int = Field(default=1_048_576, ge=1024)
     """Largest request body the gateway reads."""
 

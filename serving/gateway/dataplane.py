@@ -229,6 +229,8 @@ class Dataplane:
 
         Anyone may ask, so that the versions are asked at most once a second.
         """
+        if self.backends.drain.has_begun:
+            return Readiness(("the gateway is about to end",))
         if not self._pipelines:
             return Readiness(("no routes",))
         return await self._checks.look(

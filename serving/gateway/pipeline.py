@@ -27,6 +27,7 @@ from serving.gateway.attempts import Ask, Attempt, RouteContext
 from serving.gateway.breaker import Breaker
 from serving.gateway.breakers import Breakers
 from serving.gateway.coalescer import Coalescer
+from serving.gateway.drain import Drain
 from serving.gateway.freshness import enrich
 from serving.gateway.model_inputs import ModelInputs
 from serving.gateway.ports import FeatureReader, Inference, OnlineRow, RowLog
@@ -58,6 +59,7 @@ class Backends:
     queue_entities: int
     breakers: Breakers
     tracing: Tracing = field(default_factory=Propagation)
+    drain: Drain = field(default_factory=Drain)
 
 
 class _Served:

@@ -122,6 +122,7 @@ def gateway(
         answering.predicting,
         telemetry,
         tracing,
+        backends.drain,
         lifespan,
         body_limit=settings.body_limit_bytes,
         patience_seconds=settings.body_timeout_seconds,
