@@ -78,9 +78,9 @@ class Gateway:
         predicting: Predicting,
         telemetry: Telemetry,
         tracing: Tracing,
-        drain: Drain,
         lifespan: Lifespan,
         *,
+        drain: Drain,
         body_limit: int,
         patience_seconds: float,
     ) -> None:
@@ -91,8 +91,8 @@ class Gateway:
             predicting: admits a predict request of a model, see `Endpoints.predicting`.
             telemetry: counts and times requests.
             tracing: lets requests take part in traces.
-            drain: says whether it is about to end.
             lifespan: opens and closes what the endpoints use.
+            drain: says whether it is about to end.
             body_limit: largest body, in bytes.
             patience_seconds: longest a caller may take to send a request.
         """

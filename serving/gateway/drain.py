@@ -2,17 +2,29 @@
 
 A connection that is closed while its caller sends loses a request. So on SIGTERM the gateway goes on
 answering for a while, not ready any more, and every answer asks its caller to come back on another
-connection; only what stayed quiet all that time is closed without a word.
+connection; only what stayed quiet all that time is closed without a word. Before it stops listening it lets
+nobody connect any more: whoever is connected by then is answered, nobody waits in a queue that is closed.
 """
 
+import asyncio
+import ctypes
 import signal
 import socket
+import struct
 import sys
 from logging import getLogger
 from time import monotonic
 from types import FrameType
 
 import uvicorn
+
+LAST_SECONDS = 0.5
+"""How long those who connected last have to send their request."""
+_ACCEPT_SECONDS = 0.05
+_ATTACH_FILTER = 26
+"""SO_ATTACH_FILTER, which Python does not name."""
+_DROP_ALL = struct.pack("HBBI", 0x06, 0, 0, 0)
+"""One instruction of classic BPF: return 0, take nothing of the packet."""
 
 _log = getLogger(__name__)
 
@@ -57,6 +69,27 @@ class DrainingServer(uvicorn.Server):  # type: ignore[misc] # uvicorn's is not t
         if self._ends_at is not None and monotonic() >= self._ends_at:
             self.should_exit = True
         return bool(await super().on_tick(counter))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer those who are connected, and end."""
+        if self._ends_at is not None:
+            for listener in sockets or ():
+                refuse_connections(listener)
+            last = monotonic() + LAST_SECONDS
+            await asyncio.sleep(_ACCEPT_SECONDS)
+            while self.server_state.connections and monotonic() < last:
+                await asyncio.sleep(_ACCEPT_SECONDS)
+        await super().shutdown(sockets)
+
+
+def refuse_connections(listener: socket.socket) -> None:
+    """Let nobody connect to a listening socket any more; what is connected stays, and can be accepted.
+
+    The kernel drops what asks for a connection. Who asks again finds the port closed, or another process
+    that shares it; closing alone would reset connections that nobody had accepted yet.
+    """
+    program = ctypes.create_string_buffer(_DROP_ALL)
+    listener.setsockopt(socket.SOL_SOCKET, _ATTACH_FILTER, struct.pack("HL", 1, ctypes.addressof(program)))
 
 
 def bound_socket(host: str, port: int, *, shared: bool) -> socket.socket:

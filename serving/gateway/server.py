@@ -122,8 +122,8 @@ def gateway(
         answering.predicting,
         telemetry,
         tracing,
-        backends.drain,
         lifespan,
+        drain=backends.drain,
         body_limit=settings.body_limit_bytes,
         patience_seconds=settings.body_timeout_seconds,
     )

@@ -22,7 +22,7 @@ from include.contracts.errors import ServingError
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.predictions import FeatureValue, PredictionRow
 from include.contracts.routes import EntityKey, ModelRoute, RouteSnapshot
-from serving.gateway.drain import DrainingServer
+from serving.gateway.drain import DrainingServer, bound_socket
 from serving.gateway.http_server import configuration
 from serving.gateway.ports import LedgerReader
 from serving.gateway.server import gateway
@@ -285,7 +285,7 @@ def serving(
     app = gateway(current, features, opened or (lambda: ledger), lambda: NOW)
     configured = configuration(app, "127.0.0.1", port)
     server = DrainingServer(configured, app.drain, current.drain_seconds)
-    thread = Thread(target=server.run)
+    thread = Thread(target=server.run, args=([bound_socket("127.0.0.1", port, shared=False)],))
     thread.start()
     wait_for(lambda: server.started or not thread.is_alive())
     url = f"http://127.0.0.1:{port}"

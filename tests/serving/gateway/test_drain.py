@@ -1,12 +1,13 @@
 """How a gateway ends, through a real socket; signals reach a main thread only, and are handed over here."""
 
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from serving.gateway.drain import bound_socket
+from serving.gateway.drain import bound_socket, refuse_connections
 from tests.serving.gateway.conftest import serving, wait_for
 
 ONE = {"entity": {"customer_id": 1}}
@@ -41,6 +42,22 @@ def test_told_twice_it_ends_at_once(tmp_path, triton):
         assert not stage.server.should_exit
         stage.server.handle_exit(signal.SIGTERM, None)
         assert stage.server.should_exit
+
+
+def test_who_is_connected_is_kept_when_nobody_may_connect_any_more():
+    """What waits to be accepted is; a later caller gets no answer from this socket."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        with socket.create_connection(listener.getsockname()) as early:
+            refuse_connections(listener)
+            with socket.socket() as late:
+                late.settimeout(0.2)
+                with pytest.raises(TimeoutError):
+                    late.connect(listener.getsockname())
+            accepted, _ = listener.accept()
+            early.sendall(b"here")
+            assert b"here" == accepted.recv(4)
+            accepted.close()
 
 
 def test_a_port_is_shared_only_where_both_say_so(caplog):
