@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
 .PHONY: help setup run start demo test test-slow test-faults features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback bench-log bench-gateway bench-peers verify-ledger
-.PHONY: new-model contract-reference readiness train check-retrain retire
+.PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: key-issue key-rotate key-revoke keys
 
 help: ## List the commands
@@ -89,6 +89,12 @@ served: ## Tell what served a model at a moment, and who approved it: MODEL=<mod
 
 rollback: ## Send all traffic back to an earlier version: MODEL=<model> TO=<version> REASON=<why>
 	@$(PYTHON) -m include.commands.rollback "$(MODEL)" "$(TO)" "$(REASON)"
+
+shadow: ## Mirror a share of the requests to a version that never answers: MODEL=<model> VERSION=<version> SHARE=<0 to 1; 0 ends it>
+	@$(PYTHON) -m include.commands.shadow "$(MODEL)" "$(VERSION)" "$(SHARE)"
+
+shadow-report: ## Compare what was answered with what the shadow said: MODEL=<model> [FROM=<moment>] [TO=<moment>] [THRESHOLD=<score>]
+	@$(PYTHON) -m include.commands.shadow_report "$(MODEL)" "$(FROM)" "$(TO)" "$(THRESHOLD)"
 
 abandon: ## End a model's open release: MODEL=<model> REASON=<why>
 	@$(PYTHON) -m include.commands.abandon "$(MODEL)" "$(REASON)"

@@ -22,6 +22,8 @@ from include.contracts.packages import MANIFEST_NAME
 from include.contracts.signatures import Signature
 
 STAGED = "staged.json"
+MEMORY_KEY = "memory_mb"
+"""Parameter of a model's configuration that holds its memory budget, in megabytes."""
 _MODEL = REPOSITORY_ROOT / "serving" / "triton" / "onnx_model.py"
 
 
@@ -45,9 +47,10 @@ def stage_version(
     repository.mkdir(parents=True, exist_ok=True)
     # Beside the repository, not in it: Triton lists every folder of its own.
     with scratch_folder(repository.parent, name) as draft:
-        if _already_staged(target, files):
+        config = config_text(name, signature, resources)
+        if _already_staged(target, files, config):
             return target
-        _lay_out(draft, package, files, config_text(name, signature, resources))
+        _lay_out(draft, package, files, config)
         if target.exists():
             target.rename(draft / "replaced")
         (draft / "model").rename(target)
@@ -84,7 +87,7 @@ def verify_staged(folder: Path) -> None:
 
 
 def config_text(name: str, signature: Signature, resources: Resources) -> str:
-    """Return config.pbtxt: batches are whatever queued, with no wait for more."""
+    """Return config.pbtxt; the memory budget is there for whoever asks Triton what it has loaded."""
     sizes = {
         "numeric": ("TYPE_FP32", len(signature.numeric)),
         "categorical": ("TYPE_STRING", len(signature.categorical)),
@@ -98,13 +101,15 @@ def config_text(name: str, signature: Signature, resources: Resources) -> str:
         f'name: "{name}"\nbackend: "python"\nmax_batch_size: {resources.maximum_batch}\n'
         f"input [\n{inputs}\n]\n"
         f'output [\n  {{ name: "score" data_type: TYPE_FP32 dims: [ {signature.outputs} ] }}\n]\n'
-        "dynamic_batching { max_queue_delay_microseconds: 0 }\n"
+        "dynamic_batching "
+        f"{{ max_queue_delay_microseconds: {resources.maximum_queue_delay_microseconds} }}\n"
         f"instance_group [ {{ kind: KIND_{resources.device.upper()} count: {resources.instances} }} ]\n"
+        f'parameters {{ key: "{MEMORY_KEY}" value: {{ string_value: "{resources.memory_mb}" }} }}\n'
     )
 
 
-def _already_staged(target: Path, files: dict[str, str]) -> bool:
-    """Tell whether this very package is staged and whole; a damaged one is staged anew.
+def _already_staged(target: Path, files: dict[str, str], config: str) -> bool:
+    """Tell whether this very package is staged and whole; one that is damaged or of old is staged anew.
 
     Raises:
         ArtefactError: another package, whole, holds the name.
@@ -118,7 +123,8 @@ def _already_staged(target: Path, files: dict[str, str]) -> bool:
         raise ArtefactError(
             f"{target} holds another package of the same version; versions are never replaced"
         )
-    return staged["1/model.py"] == sha256_of(_MODEL)
+    is_ours = staged["1/model.py"] == sha256_of(_MODEL)
+    return is_ours and (target / "config.pbtxt").read_text("utf-8") == config
 
 
 def _lay_out(draft: Path, package: Path, files: dict[str, str], config: str) -> None:

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from include.adapters.files import sha256_of
 from include.adapters.model_repository import stage_version
 from include.adapters.triton_control import TritonControl
+from include.adapters.triton_memory import check_memory
 from include.contracts.model import Resources
 from include.contracts.packages import MANIFEST_NAME, MODEL_NAME
 from include.contracts.signatures import Signature
@@ -35,6 +36,7 @@ def loaded_candidate(
     *,
     signature: Signature,
     resources: Resources,
+    memory_mb: int,
 ) -> Iterator[str]:
     """Load a candidate's graph, give its Triton name, and take it away again; one at a time.
 
@@ -45,9 +47,10 @@ def loaded_candidate(
         graph: its ONNX file.
         signature: its inputs and output.
         resources: as it would be served with.
+        memory_mb: what all models in Triton may take together; 0 for no bound.
 
     Raises:
-        ServingError: Triton cannot be reached, or refuses the graph.
+        ServingError: Triton cannot be reached, has no memory left for it, or refuses the graph.
     """
     name = f"{PREFIX}{run_id[:_RUN_DIGITS]}"
     with _lock(repository, fcntl.LOCK_EX):
@@ -55,6 +58,7 @@ def loaded_candidate(
         try:
             with TemporaryDirectory() as temporary:
                 stage_version(_package(Path(temporary), graph), repository, name, signature, resources)
+            check_memory(triton, name, resources.memory_mb, memory_mb)
             triton.load(name)
             yield name
         finally:

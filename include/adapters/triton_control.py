@@ -9,9 +9,11 @@ import numpy.typing as npt
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from include.adapters.model_repository import MEMORY_KEY
 from include.adapters.tensors import DATATYPES, SCORE, Tensors, to_tensors
 from include.config.settings import Settings
 from include.contracts.errors import ServingError
+from include.contracts.model import Resources
 from include.contracts.predictions import FeatureValue
 from include.contracts.signatures import Signature
 
@@ -47,6 +49,15 @@ class TritonControl:
         with self._speaking("list its models"):
             index = self._client.get_model_repository_index(client_timeout=LOOK_SECONDS)
         return {model.name for model in index.models if model.state == "READY"}
+
+    def memory_budgets(self) -> dict[str, int]:
+        """Return the memory budget of each loaded model in megabytes; one staged without has the default."""
+        budgets = {}
+        for name in sorted(self.loaded()):
+            with self._speaking(f"tell the configuration of {name}"):
+                config = self._client.get_model_config(name, client_timeout=TIMEOUT_SECONDS).config
+            budgets[name] = int(config.parameters[MEMORY_KEY].string_value or Resources().memory_mb)
+        return budgets
 
     def is_ready(self, name: str) -> bool:
         """Say whether a model can be asked."""

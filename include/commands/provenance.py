@@ -68,13 +68,13 @@ class Origin:
         """
         return Explainer(self._store, self.version, self.manifest)
 
-    def gaps(self, moment: datetime) -> Iterator[str]:
-        """Yield what of the version's own chain is missing by a moment of wall time."""
+    def gaps(self, moment: datetime | None) -> Iterator[str]:
+        """Yield what of the version's own chain is missing; an approval by a moment of wall time, if one."""
         if self.data_gap:
             yield self.data_gap
         if not self.manifest.code.commit:
             yield "the commit is unknown"
-        if not self.approved_before(moment):
+        if moment is not None and not self.approved_before(moment):
             yield f"nobody had approved {self.version.version} by then"
 
     def approved_before(self, moment: datetime) -> bool:
@@ -178,10 +178,12 @@ def _gaps(row: PredictionRow, routed_by: RouteChange | None, origin: Origin | No
         yield f"it was answered by another artefact than that of {row.served_version}"
     if not _routes_to(row, routed_by):
         yield f"{row.served_version} was not routed at the time"
-    yield from origin.gaps(row.recorded_at)
+    # What a shadow says reaches no caller, so that nobody approves it.
+    yield from origin.gaps(None if row.source is Source.SHADOW else row.recorded_at)
 
 
 def _routes_to(row: PredictionRow, change: RouteChange | None) -> bool:
     if row.source is Source.BATCH or change is None or change.route is None:
         return True  # nothing to hold it against; a missing change is a gap of its own
-    return row.served_version in {item.version for item in change.route.versions}
+    routed = (change.route.shadow,) if row.source is Source.SHADOW else change.route.versions
+    return row.served_version in {item.version for item in routed if item is not None}

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     All of them read its model repository.
     """
 
+    triton_memory_mb: int = Field(default=0, ge=0)
+    """Megabytes that all versions in a Triton may take together, by their contracts' budgets; 0: no bound."""
+
     ledger_url: str = ""
     """SQLAlchemy URL of the ledger; empty means SQLite under `home`."""
 
@@ -98,6 +101,12 @@ class Settings(BaseSettings):
 
     approval_timeout_hours: float = Field(default=72.0, gt=0)
     """Hours a release waits for its approver; then the answer is no."""
+
+    gateway_shared_port: bool = False
+    """Whether a second gateway may listen on the same port, to take over from this one without a gap."""
+
+    drain_seconds: float = Field(default=1.0, ge=0)
+    """How long a gateway that is told to end goes on answering, so that callers learn of it."""
 
     body_limit_bytes: int = Field(default=1_048_576, ge=1024)
     """Largest request body the gateway reads."""
@@ -134,6 +143,9 @@ class Settings(BaseSettings):
 
     segment_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the prediction log starts a new segment."""
+
+    shadow_queue: int = Field(default=1_024, ge=1)
+    """Mirrored requests of a model that wait for its shadow; further ones are dropped."""
 
     otlp_endpoint: str = Field(default="", pattern=r"^(https?://.+)?$")
     """Base URL of an OpenTelemetry collector (OTLP over HTTP) the gateway sends spans to; empty: none."""

@@ -15,6 +15,7 @@ NinetyError
 │   ├── ModelUnavailableError  nothing answers, or the version is not loaded
 │   ├── DeadlineError          no answer within the deadline
 │   ├── ModelError             the model answered with an error
+│   ├── MemoryBudgetError      Triton has no memory left for a version
 │   ├── LogWriteError          a row could not be appended to a log
 │   └── CoordinationError      what several gateways share cannot be reached
 └── PlatformError           processes, ports, set-up
@@ -79,6 +80,10 @@ class DeadlineError(ServingError):
 
 class ModelError(ServingError):
     """The model answered with an error, or with what its signature does not allow."""
+
+
+class MemoryBudgetError(ServingError):
+    """Triton has no memory left for a version; the message says what makes room."""
 
 
 class LogWriteError(ServingError):

@@ -324,9 +324,11 @@ class Resources(BaseModel):
     instances: int = Field(default=1, ge=1)
     """Copies that answer at once."""
     maximum_batch: int = Field(default=256, ge=1)
-    """Most rows of one call."""
+    """Most rows of one call, and of one batch that Triton joins."""
+    maximum_queue_delay_microseconds: int = Field(default=0, ge=0, le=1_000_000)
+    """How long Triton holds a call back for others to join it; 0 joins only what waits anyway."""
     memory_mb: int = Field(default=256, ge=1)
-    """Memory it may take, in megabytes."""
+    """Memory that all its copies may take together, in megabytes; checked before it is loaded."""
 
 
 class Schedules(BaseModel):

@@ -78,6 +78,8 @@ class PredictionRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Place of the entity in its request."""
     request_entities: int = 1
     """Entities of its request, each of which has a row unless the process was killed."""
+    shadow_of: str | None = None
+    """Of a shadow row: the prediction that was answered."""
 
 
 class OutcomeRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

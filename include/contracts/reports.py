@@ -72,6 +72,8 @@ class GateReason(StrEnum):
     TRITON_UNREACHABLE = "triton_unreachable"
     REFUSED_BY_TRITON = "refused_by_triton"
     """Triton is there, but could not load the candidate or answer with it."""
+    NO_MEMORY_LEFT = "no_memory_left"
+    """Other versions hold what Triton may take; nothing is known of the candidate."""
     OUTPUTS_DIFFER = "outputs_differ"
     NEVER_MEASURED = "never_measured"
     NO_TRAFFIC = "no_traffic"

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from include.contracts.assignment import is_assigned
 from include.contracts.signatures import Signature
 from include.contracts.versions import triton_name
 
@@ -87,6 +88,10 @@ class ModelRoute(BaseModel):
     """Release or experiment behind the split; it is the salt of the assignment."""
     previous: VersionRoute | None = None
     """The champion before this one, kept warm."""
+    shadow: VersionRoute | None = None
+    """A candidate that requests are mirrored to; it never answers."""
+    shadow_share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of units whose requests are mirrored."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "ModelRoute":
@@ -94,14 +99,38 @@ class ModelRoute(BaseModel):
             raise ValueError(
                 f"{self.model}: a share above 0 and a change_id go with a challenger, and only with one"
             )
+        if (self.shadow is None) != (self.shadow_share == 0.0):
+            raise ValueError(f"{self.model}: a shadow_share above 0 goes with a shadow, and only with one")
+        if self.shadow is not None and self.shadow.version in self._assigned:
+            raise ValueError(f"{self.model}: {self.shadow.version} answers already and cannot be its shadow")
         if Fallback.DEFAULT_SCORE in self.fallbacks and self.default_score is None:
             raise ValueError(f"{self.model}: the fallback 'default_score' needs a default_score")
         return self
 
     @property
     def versions(self) -> tuple[VersionRoute, ...]:
-        """Every version that must be loaded for this route."""
+        """Every version that may answer."""
         return tuple(v for v in (self.champion, self.challenger, self.previous) if v is not None)
+
+    @property
+    def loaded(self) -> tuple[VersionRoute, ...]:
+        """Every version that must be loaded: those that may answer, and the shadow."""
+        known = {item.version for item in self.versions}
+        alone = self.shadow is not None and self.shadow.version not in known
+        return (*self.versions, self.shadow) if alone and self.shadow is not None else self.versions
+
+    def mirrors(self, unit: str) -> bool:
+        """Say whether a unit's requests are mirrored, at a place of its own for each shadow.
+
+        It is independent of the unit's variant, and a unit that is mirrored at some share is at every larger.
+        """
+        if self.shadow is None:
+            return False
+        return is_assigned(f"shadow:{self.model}:{self.shadow.version}", unit, self.shadow_share)
+
+    @property
+    def _assigned(self) -> frozenset[str]:
+        return frozenset(item.version for item in (self.champion, self.challenger) if item is not None)
 
 
 class RouteSnapshot(BaseModel):
@@ -119,4 +148,4 @@ class RouteSnapshot(BaseModel):
     @property
     def triton_models(self) -> tuple[str, ...]:
         """Names of all Triton models the routes need, sorted."""
-        return tuple(sorted({v.triton_model(r.model) for r in self.routes.values() for v in r.versions}))
+        return tuple(sorted({v.triton_model(r.model) for r in self.routes.values() for v in r.loaded}))

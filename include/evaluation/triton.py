@@ -15,7 +15,7 @@ from include.adapters.tensors import CATEGORICAL, NUMERIC, Tensors
 from include.adapters.triton_candidates import loaded_candidate
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
-from include.contracts.errors import ArtefactError, ServingError
+from include.contracts.errors import ArtefactError, MemoryBudgetError, ServingError
 from include.contracts.model import ModelContract
 from include.contracts.packages import PARITY_TOLERANCE, TrainingRecord
 from include.contracts.reports import GateKind, GateReason, GateResult, TritonMeasurement, Verdict
@@ -32,6 +32,8 @@ SECONDS = 5.0
 
 LATENCY = "latency_p99_ms"
 DIFFERENCE = "triton_difference"
+
+_NOBODYS_FAULT = frozenset({GateReason.TRITON_UNREACHABLE, GateReason.NO_MEMORY_LEFT})
 
 Ask = Callable[[Tensors], npt.NDArray[np.float32]]
 Clock = Callable[[], float]
@@ -62,6 +64,7 @@ def measure_in_triton(
                 graph,
                 signature=record.signature,
                 resources=candidate.contract.resources,
+                memory_mb=settings.triton_memory_mb,
             ) as name:
                 return measure(
                     lambda tensors: triton.infer_tensors(name, tensors),
@@ -112,8 +115,7 @@ def triton_gates(
     """Hold the measurement against the contract's promise, and Triton's answers against the graph's own."""
     promised = contract.objectives.latency_p99_ms
     if isinstance(found, NotServed):
-        is_away = found.reason is GateReason.TRITON_UNREACHABLE
-        verdict = Verdict.NOT_MEASURED if is_away else Verdict.FAIL
+        verdict = Verdict.NOT_MEASURED if found.reason in _NOBODYS_FAULT else Verdict.FAIL
         return (
             _gate(GateKind.LATENCY, LATENCY, verdict, found.reason, None, promised, found.detail),
             _gate(GateKind.PARITY, DIFFERENCE, verdict, found.reason, None, PARITY_TOLERANCE, found.detail),
@@ -145,7 +147,9 @@ def triton_gates(
 
 
 def _why(triton: TritonControl, error: Exception) -> NotServed:
-    """Tell a Triton that went away from one that is there and refuses the candidate."""
+    """Tell a Triton that went away or is full from one that is there and refuses the candidate."""
+    if isinstance(error, MemoryBudgetError):
+        return NotServed(GateReason.NO_MEMORY_LEFT, str(error))
     try:
         triton.loaded()
     except ServingError:

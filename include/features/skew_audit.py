@@ -27,7 +27,6 @@ ALERT_KIND = "feature_skew"
 SAMPLE = 20_000
 """Predictions audited at most."""
 _DAY = timedelta(days=1)
-_ENRICHED = frozenset({Source.LIVE, Source.SHADOW})
 
 
 def audit_skew(
@@ -129,7 +128,7 @@ def _alert(report: SkewReport, model: str, items: list[FeatureSkew]) -> AlertCon
 def _enriched(folder: Path, start: datetime) -> Iterator[PredictionRow]:
     """Yield the predictions whose features the platform itself read."""
     rows = read(folder, start, start + _DAY)
-    return (row for row in rows if row.source in _ENRICHED and row.features)
+    return (row for row in rows if row.source is Source.LIVE and row.features)
 
 
 def _sampled(rows: Iterable[PredictionRow], size: int) -> tuple[int, list[PredictionRow]]:

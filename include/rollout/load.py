@@ -10,6 +10,7 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.model_repository import stage_version
 from include.adapters.packages import load_golden, load_manifest
 from include.adapters.triton_control import TritonControl
+from include.adapters.triton_memory import check_memory
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, LedgerError
 from include.contracts.events import SYSTEM
@@ -30,7 +31,7 @@ def load_version(settings: Settings, triton: TritonControl, version: Version) ->
 
     Raises:
         ArtefactError: the package is damaged, or the predictions are not what they were.
-        ServingError: Triton cannot be reached or refuses to load it.
+        ServingError: Triton cannot be reached, has no memory left for it, or refuses to load it.
     """
     store = ArtefactStore(settings.artefacts_folder)
     manifest = load_manifest(store, version)
@@ -38,6 +39,7 @@ def load_version(settings: Settings, triton: TritonControl, version: Version) ->
     name = triton_name(version.model, version.version)
     package = store.path(version.package_uri)
     stage_version(package, settings.triton_repository, name, manifest.signature, manifest.resources)
+    check_memory(triton, name, manifest.resources.memory_mb, settings.triton_memory_mb)
     triton.load(name)
     rows = [case.features for case in golden.cases]
     most = manifest.resources.maximum_batch

@@ -48,7 +48,7 @@ def plan_triton(
         release: its open release.
         loaded: Triton's names of everything loaded.
     """
-    wanted = {item.version for item in route.versions} if route is not None else set()
+    wanted = {item.version for item in route.loaded} if route is not None else set()
     if release is not None and release.stage in _LOADED:
         wanted.add(release.version)
     kept = wanted | ({release.version} if release is not None else set())

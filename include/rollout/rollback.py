@@ -14,7 +14,7 @@ from include.contracts.packages import Manifest, Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.routes import ModelRoute
 from include.rollout.load import load_version
-from include.rollout.switch import version_route
+from include.rollout.switch import shadow_beside, ttl_beside, version_route
 
 PREVIOUS = "previous"
 """Names the champion before the present one."""
@@ -85,12 +85,13 @@ def rolled_back(
     """
     return before.model_copy(
         update={
-            "feature_ttl_seconds": manifest.snapshot.feature_ttl_seconds,
+            "feature_ttl_seconds": ttl_beside(before, manifest.snapshot.feature_ttl_seconds),
             "champion": version_route(manifest, version, endpoints),
             "challenger": None,
             "share": 0.0,
             "change_id": None,
             "previous": None,
+            **shadow_beside(before, version.version),
         }
     )
 

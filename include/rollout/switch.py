@@ -1,5 +1,8 @@
 """Switching traffic: the new version becomes champion, the old one stays warm."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
@@ -84,7 +87,7 @@ def full_route(
     return ModelRoute(
         model=contract.name,
         entity=contract.entity,
-        feature_ttl_seconds=manifest.snapshot.feature_ttl_seconds,
+        feature_ttl_seconds=ttl_beside(before, manifest.snapshot.feature_ttl_seconds),
         stale_policy=contract.features.stale_policy,
         fallbacks=contract.serving.fallbacks,
         default_score=contract.serving.default_score,
@@ -92,6 +95,7 @@ def full_route(
         champion=version_route(manifest, version, endpoints),
         change_id=change_id,
         previous=previous_of(before, version.version),
+        **shadow_beside(before, version.version),
     )
 
 
@@ -105,6 +109,19 @@ def version_route(manifest: Manifest, version: Version, endpoints: tuple[str, ..
         transform_sha256=manifest.snapshot.transform_sha256,
         maximum_batch=manifest.resources.maximum_batch,
     )
+
+
+def shadow_beside(before: ModelRoute | None, champion: str) -> dict[str, Any]:
+    """Return the fields of a route that keep its shadow; one that becomes champion is no shadow any more."""
+    if before is None or before.shadow is None or before.shadow.version == champion:
+        return {"shadow": None, "shadow_share": 0.0}
+    return {"shadow": before.shadow, "shadow_share": before.shadow_share}
+
+
+def ttl_beside(before: ModelRoute | None, champions: Mapping[str, float]) -> dict[str, float]:
+    """Return the TTL by view under a new champion; those of a shadow's views alone stay."""
+    others = {} if before is None or before.shadow is None else before.feature_ttl_seconds
+    return {**others, **champions}
 
 
 def previous_of(before: ModelRoute | None, champion: str) -> VersionRoute | None:

@@ -2,10 +2,9 @@
 
 import gc
 
-import uvicorn
-
 from include.adapters.online_features import OnlineFeatures
 from include.config.settings import settings
+from serving.gateway.drain import DrainingServer, bound_socket
 from serving.gateway.http_server import configuration
 from serving.gateway.logs import configure_logging
 from serving.gateway.server import gateway, ledger_of
@@ -22,7 +21,9 @@ def main() -> None:
     # What is there now stays: it need not be walked through while requests wait.
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 50, 50)
-    uvicorn.Server(configuration(app, current.host, current.gateway_port)).run()
+    listener = bound_socket(current.host, current.gateway_port, shared=current.gateway_shared_port)
+    configured = configuration(app, current.host, current.gateway_port)
+    DrainingServer(configured, app.drain, current.drain_seconds).run([listener])
 
 
 if __name__ == "__main__":

@@ -8,8 +8,19 @@ from time import monotonic
 from uuid import uuid4
 
 from serving.gateway.dataplane import Answered
+from serving.gateway.drain import Drain
 from serving.gateway.endpoints import PREDICT, PREDICT_PREFIX, Endpoint
-from serving.gateway.messages import Message, Receive, Request, Response, Scope, Send, answered, refused
+from serving.gateway.messages import (
+    Message,
+    Receive,
+    Request,
+    Response,
+    Scope,
+    Send,
+    answered,
+    closing,
+    refused,
+)
 from serving.gateway.problems import (
     INTERNAL,
     METHOD_NOT_ALLOWED,
@@ -69,6 +80,7 @@ class Gateway:
         tracing: Tracing,
         lifespan: Lifespan,
         *,
+        drain: Drain,
         body_limit: int,
         patience_seconds: float,
     ) -> None:
@@ -80,6 +92,7 @@ class Gateway:
             telemetry: counts and times requests.
             tracing: lets requests take part in traces.
             lifespan: opens and closes what the endpoints use.
+            drain: says whether it is about to end.
             body_limit: largest body, in bytes.
             patience_seconds: longest a caller may take to send a request.
         """
@@ -87,6 +100,7 @@ class Gateway:
         self._predicting = predicting
         self._telemetry = telemetry
         self._tracing = tracing
+        self.drain = drain
         self._lifespan = lifespan
         self.body_limit = body_limit
         self.patience_seconds = patience_seconds
@@ -129,7 +143,9 @@ class Gateway:
 
     def _ended(self, template: str, request: Request, response: Response) -> Response:
         self._telemetry.answered(template, response.status, monotonic() - request.arrived)
-        return response if request.trace is None else _traced(response, template, request.trace)
+        if request.trace is not None:
+            response = _traced(response, template, request.trace)
+        return closing(response) if self.drain.has_begun else response
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope["method"], scope["path"], dict(scope["headers"]), monotonic(), receive)

@@ -16,7 +16,7 @@ from serving.gateway.attempts import Ask, RouteContext
 from serving.gateway.decoding import decoded
 from serving.gateway.keys import KeyRing, authorise
 from serving.gateway.parts import Part
-from serving.gateway.pipeline import Backends, Pipeline, pipelines
+from serving.gateway.pipeline import Backends, Pipeline
 from serving.gateway.problems import NOT_READY, RETIRED_MODEL, UNKNOWN_MODEL, Problem
 from serving.gateway.rate_limits import RateLimits
 from serving.gateway.readiness import Readiness, VersionChecks
@@ -24,6 +24,7 @@ from serving.gateway.remembering import remembered
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.request_window import Identity, RequestWindow
 from serving.gateway.schemas import Prediction, Predictions, PredictRequest
+from serving.gateway.shadow import Shadows
 from serving.gateway.tracing import RequestTrace
 from serving.gateway.validation import entities_of
 
@@ -57,6 +58,7 @@ class Dataplane:
         window: RequestWindow[Part],
         load: TransformLoader,
         limits: RateLimits | None = None,
+        shadows: Shadows | None = None,
     ) -> None:
         """Take everything the data plane works with.
 
@@ -65,8 +67,10 @@ class Dataplane:
             window: remembers answers by `request_id`.
             load: finds a model's transform by name.
             limits: counts what keys may ask; without it this gateway counts for itself.
+            shadows: mirrors requests; without it none is mirrored.
         """
         self._load = load
+        self._shadows = shadows
         self.limits = limits or RateLimits(backends.telemetry)
         self.backends = backends
         self._window = window
@@ -78,16 +82,21 @@ class Dataplane:
 
     def swap_routes(self, snapshot: RouteSnapshot) -> None:
         """Answer from now on by these routes; what is in flight ends on those it began with."""
-        contexts = {
-            model: RouteContext(snapshot.snapshot_id, route, self._load)
+        self._pipelines = {
+            model: self._pipeline(RouteContext(snapshot.snapshot_id, route, self._load))
             for model, route in snapshot.routes.items()
         }
-        self._pipelines = pipelines(contexts, self.backends)
         self._retired = snapshot.retired
         self._checks.clear()
         routed = [(model, version) for model, route in snapshot.routes.items() for version in route.versions]
         self.backends.inference.keep(routed)
         self.backends.breakers.keep(routed)
+
+    def _pipeline(self, context: RouteContext) -> Pipeline:
+        mirror = self._shadows.of(context) if self._shadows is not None else None
+        pipeline = Pipeline(context, self.backends, mirror)
+        self.backends.telemetry.watch_queue(context.route.model, lambda: pipeline.depth)
+        return pipeline
 
     def swap_keys(self, keys: Iterable[ApiKey]) -> None:
         """Accept from now on these keys and no others."""
@@ -220,6 +229,8 @@ class Dataplane:
 
         Anyone may ask, so that the versions are asked at most once a second.
         """
+        if self.backends.drain.has_begun:
+            return Readiness(("the gateway is about to end",))
         if not self._pipelines:
             return Readiness(("no routes",))
         return await self._checks.look(

@@ -20,8 +20,8 @@ from serving.gateway.endpoints import PREDICT_PREFIX
 from serving.gateway.messages import Request, Response
 
 BACKLOG = 4096
-DRAIN_SECONDS = 10
-"""Longest a stopped gateway finishes requests in flight."""
+FINISH_SECONDS = 10
+"""Longest a gateway that listens no more finishes requests in flight."""
 IDLE_SECONDS = 60
 """Longest a connection is kept without a request."""
 
@@ -47,7 +47,7 @@ def configuration(gateway: Gateway, host: str, port: int) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=FINISH_SECONDS,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -26,6 +26,8 @@ Send = Callable[[Message], Awaitable[None]]
 JSON = b"application/json"
 PROBLEM_JSON = b"application/problem+json"
 BINARY = b"application/octet-stream"
+
+_CLOSE = (b"connection", b"close")
 
 encode = msgspec.json.Encoder().encode
 
@@ -136,8 +138,15 @@ def refused(problem: Problem, path: str) -> Response:
         headers.append((b"retry-after", b"%d" % after))
     if problem.kind in (TOO_LARGE, REQUEST_TIMEOUT, TOO_MANY_FAILURES):
         # What is left of the body is not read.
-        headers.append((b"connection", b"close"))
+        headers.append(_CLOSE)
     return Response(status, encode(problem.document(path)), PROBLEM_JSON, tuple(headers))
+
+
+def closing(response: Response) -> Response:
+    """Return a response after which the connection is closed."""
+    if _CLOSE in response.headers:
+        return response
+    return replace(response, headers=(*response.headers, _CLOSE))
 
 
 def _too_large(limit: int) -> Problem:

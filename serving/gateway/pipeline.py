@@ -1,13 +1,14 @@
 """One route's pipeline: a batch is enriched, sent to its versions, logged and answered, in that order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from logging import getLogger
 from time import monotonic
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,7 @@ from serving.gateway.attempts import Ask, Attempt, RouteContext
 from serving.gateway.breaker import Breaker
 from serving.gateway.breakers import Breakers
 from serving.gateway.coalescer import Coalescer, Settling
+from serving.gateway.drain import Drain
 from serving.gateway.freshness import enrich
 from serving.gateway.model_inputs import ModelInputs
 from serving.gateway.ports import FeatureReader, Inference, OnlineRow
@@ -57,6 +59,7 @@ class Backends:
     queue_entities: int
     breakers: Breakers
     tracing: Tracing = field(default_factory=Propagation)
+    drain: Drain = field(default_factory=Drain)
 
 
 class _Served:
@@ -70,11 +73,19 @@ class _Served:
         self.request_features = RequestFeatures(model, version, load)
 
 
+class Mirror(Protocol):
+    """Where answered requests go besides."""
+
+    def mirror(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
+        """Take a batch's answered requests with the features read for them; returns at once."""
+
+
 class Pipeline:
     """Answers for one route of one snapshot; a batch in flight ends on the route it began with."""
 
-    def __init__(self, context: RouteContext, backends: Backends) -> None:
+    def __init__(self, context: RouteContext, backends: Backends, mirror: Mirror | None = None) -> None:
         self.context = context
+        self._mirror = mirror
         self._backends = backends
         self._served = {
             version.version: _Served(
@@ -93,8 +104,11 @@ class Pipeline:
         self.admission = Admission(
             context.route.model, backends.queue_entities, lambda: self.waiting, backends.telemetry
         )
-        depth = backends.telemetry.queue_depth.labels(context.route.model)
-        depth.set_function(lambda: self._coalescer.depth)
+
+    @property
+    def depth(self) -> int:
+        """Entities that wait for the batch in flight."""
+        return self._coalescer.depth
 
     @property
     def waiting(self) -> int:
@@ -138,11 +152,13 @@ class Pipeline:
         attempts = [self.context.attempt(ask) for ask in asks]
         in_time = self._in_time(attempts)
         with telemetry.stage("features"):
-            rows = await self._read(in_time) if in_time else ()
+            rows = await self.read(in_time) if in_time else ()
         with telemetry.stage("model"), self._traced(asks):
-            await self._climb(in_time, rows)
+            await self.climb(in_time, rows)
         with telemetry.stage("log"):
             settling = self._log(attempts)
+        if self._mirror is not None:
+            self._mirror.mirror(in_time, rows)
         answers: list[Prediction | BaseException] = [
             attempt.problem or self.context.answer(attempt) for attempt in attempts
         ]
@@ -160,7 +176,7 @@ class Pipeline:
         traces = [ask.trace for ask in asks if ask.trace is not None]
         return self._backends.tracing.calls(self.context.route.model, traces) if traces else nullcontext()
 
-    async def _read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
+    async def read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
         """One enrichment read for the batch; when it fails, every attempt goes without."""
         reader, entity = self._backends.features, self.context.route.entity
         values, views = [attempt.ask.value for attempt in attempts], self.context.views
@@ -176,7 +192,7 @@ class Pipeline:
                 attempt.lose_features("the online feature store cannot be read")
             return ()
 
-    async def _climb(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
+    async def climb(self, attempts: Sequence[Attempt], rows: Sequence[OnlineRow]) -> None:
         """Take every attempt up its ladder; one call a version and round, one deadline for all rounds.
 
         The deadline counts from the arrival of the last that is in the batch.
@@ -271,11 +287,6 @@ class Pipeline:
             return None
         self._backends.telemetry.logged(rows)
         return settling
-
-
-def pipelines(contexts: Mapping[str, RouteContext], backends: Backends) -> dict[str, Pipeline]:
-    """Return a pipeline for each route."""
-    return {model: Pipeline(context, backends) for model, context in contexts.items()}
 
 
 def _batches(group: Sequence[Attempt], most: int) -> Iterator[Sequence[Attempt]]:

@@ -4,6 +4,7 @@ from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from logging import ERROR, INFO, getLogger
@@ -31,6 +32,7 @@ from serving.gateway.rate_limits import RateLimits
 from serving.gateway.recorder import Recorder
 from serving.gateway.request_memory import remember_requests, request_window
 from serving.gateway.routes import RoutePoller
+from serving.gateway.shadow import Shadows
 from serving.gateway.shared_state import shared_state
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import Propagation, Tracing
@@ -66,24 +68,29 @@ def gateway(
     telemetry.log_lag_bytes.set_function(lambda: log.lag.size)
     outcome_log = OutcomeLog(settings.outcomes_folder, settings.segment_bytes)
     _report("outcomes", outcome_log.recovery, telemetry)
+    backends = Backends(
+        features=features,
+        inference=inference,
+        log=Recorder(log, telemetry, settings.log_policy),
+        executor=executor,
+        clock=clock,
+        telemetry=telemetry,
+        max_batch=settings.max_batch,
+        batches_in_flight=settings.batches_in_flight,
+        deadline_seconds=settings.deadline_seconds,
+        queue_entities=settings.queue_entities,
+        breakers=Breakers(telemetry),
+        tracing=tracing,
+    )
+    shadow_inference = triton_pool(settings, telemetry)
+    aside = replace(backends, inference=shadow_inference, breakers=Breakers(telemetry))
+    shadows = Shadows(aside, settings.shadow_queue)
     dataplane = Dataplane(
-        Backends(
-            features=features,
-            inference=inference,
-            log=Recorder(log, telemetry, settings.log_policy),
-            executor=executor,
-            clock=clock,
-            telemetry=telemetry,
-            max_batch=settings.max_batch,
-            batches_in_flight=settings.batches_in_flight,
-            deadline_seconds=settings.deadline_seconds,
-            queue_entities=settings.queue_entities,
-            breakers=Breakers(telemetry),
-            tracing=tracing,
-        ),
+        backends,
         request_window(settings, shared),
         partial(transform_of, settings),
         RateLimits(telemetry, shared),
+        shadows,
     )
     poller = RoutePoller(ledger, settings.gateway_folder, dataplane)
 
@@ -95,6 +102,8 @@ def gateway(
             yield
         finally:
             await poller.stop()
+            await shadows.stop()
+            await shadow_inference.close()
             await inference.close()
             if shared is not None:
                 await shared.close()
@@ -117,6 +126,7 @@ def gateway(
         telemetry,
         tracing,
         lifespan,
+        drain=backends.drain,
         body_limit=settings.body_limit_bytes,
         patience_seconds=settings.body_timeout_seconds,
     )

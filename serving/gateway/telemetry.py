@@ -1,6 +1,6 @@
 """Prometheus metrics of the gateway, in a registry of its own; docs/telemetry.md lists them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
@@ -52,7 +52,13 @@ class Telemetry:
         self.batch_sizes = Distributions(
             "gateway_batch_size", "Entities in one batch.", ("model",), _ROWS, registry
         )
-        self.queue_depth = Gauge(
+        self.shadowed = Counts(
+            "gateway_shadow_requests",
+            "Mirrored requests, by what became of them.",
+            ("model", "outcome"),
+            registry,
+        )
+        self._queue_depth = Gauge(
             "gateway_queue_depth", "Entities that wait for a batch.", ("model",), registry=registry
         )
         self.shed = Counts(
@@ -89,6 +95,10 @@ class Telemetry:
         )
         stages = Distributions("gateway_stage_seconds", "Latency by stage.", ("stage",), _SECONDS, registry)
         self._stages = {stage: stages.of(stage) for stage in STAGES}
+
+    def watch_queue(self, model: str, depth: Callable[[], float]) -> None:
+        """Ask for the depth of a model's queue whenever somebody looks."""
+        self._queue_depth.labels(model).set_function(depth)
 
     def stage(self, name: str) -> Timer:
         """Return a context that observes how long the block takes, also when it fails."""

@@ -13,6 +13,8 @@ import numpy as np
 import onnxruntime
 import triton_python_backend_utils as triton
 
+_GPU = "CUDAExecutionProvider"
+
 Columns = dict[str, np.ndarray[Any, Any]]
 
 
@@ -28,7 +30,7 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         self._inputs = tuple(item["name"] for item in config["input"])
         graph = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
-        self._session = onnxruntime.InferenceSession(str(graph), _one_thread(), ["CPUExecutionProvider"])
+        self._session = onnxruntime.InferenceSession(str(graph), _one_thread(), _providers(args))
         wanted = {item.name for item in self._session.get_inputs()}
         if wanted != set(self._inputs):
             raise ValueError(f"the graph takes {sorted(wanted)}, the configuration {sorted(self._inputs)}")
@@ -63,6 +65,22 @@ class TritonPythonModel:
     def _run(self, inputs: Columns) -> np.ndarray[Any, Any]:
         score = np.asarray(self._session.run(["score"], inputs)[0], np.float32)
         return score.reshape(len(score), -1)
+
+
+def _providers(args: dict[str, str]) -> list[Any]:
+    """Return where the graph runs: on the GPU that Triton gave the instance, or on the CPU.
+
+    Raises:
+        ValueError: it is to run on a GPU, and this onnxruntime knows none.
+    """
+    if args["model_instance_kind"] != "GPU":
+        return ["CPUExecutionProvider"]
+    if _GPU not in onnxruntime.get_available_providers():
+        raise ValueError(
+            "the contract's resources.device is gpu, and Triton's environment has an onnxruntime for CPUs "
+            "only: install onnxruntime-gpu there, or write cpu"
+        )
+    return [(_GPU, {"device_id": args["model_instance_device_id"]}), "CPUExecutionProvider"]
 
 
 def _one_thread() -> onnxruntime.SessionOptions:

@@ -125,9 +125,20 @@ def test_a_file_added_after_staging_is_refused(tmp_path, package):
 
 def test_a_tensor_without_columns_is_left_out(package):
     """A model with numeric inputs only has no categorical tensor."""
-    text = config_text(NAME, SIGNATURE, Resources(maximum_batch=64, instances=2))
+    resources = Resources(maximum_batch=64, instances=2, maximum_queue_delay_microseconds=300, memory_mb=512)
+    text = config_text(NAME, SIGNATURE, resources)
 
     assert '"numeric" data_type: TYPE_FP32 dims: [ 1 ]' in text
     assert "categorical" not in text
     assert "max_batch_size: 64" in text
-    assert "count: 2" in text
+    assert "instance_group [ { kind: KIND_CPU count: 2 } ]" in text
+    assert "dynamic_batching { max_queue_delay_microseconds: 300 }" in text
+    assert 'parameters { key: "memory_mb" value: { string_value: "512" } }' in text
+
+
+def test_a_version_staged_before_its_configuration_changed_is_staged_anew(tmp_path, package):
+    """What was staged by an older platform gets the configuration of this one; nothing else changes."""
+    folder = stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources(memory_mb=128))
+    again = stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
+    assert folder == again
+    assert config_text(NAME, SIGNATURE, Resources()) == (folder / "config.pbtxt").read_text()

@@ -194,6 +194,13 @@ def test_answer_before_the_approval_is_a_gap(made: Made) -> None:
     assert ("nobody had approved 1.0.0 by then",) == made.gaps(recorded_at=early)
 
 
+def test_a_shadows_row_needs_a_shadow_and_no_approval(made: Made) -> None:
+    """What reaches no caller is approved by nobody, but the route must have mirrored to it."""
+    early = made.row.recorded_at - timedelta(days=1)
+    gaps = made.gaps(source=Source.SHADOW, recorded_at=early, shadow_of=made.row.prediction_id)
+    assert ("1.0.0 was not routed at the time",) == gaps
+
+
 def test_lost_training_set_is_a_gap(made: Made) -> None:
     """Data that cannot be read again by its hash is named; an altered package is an error."""
     store = ArtefactStore(made.settings.artefacts_folder)

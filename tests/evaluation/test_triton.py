@@ -29,7 +29,7 @@ repository, endpoint, candidate = sys.argv[1:]
 record = TrainingRecord.model_validate_json((Path(candidate) / "training.json").read_bytes())
 with loaded_candidate(
     Path(repository), TritonControl(endpoint), "killed", Path(candidate) / "model.onnx",
-    signature=record.signature, resources=Resources(),
+    signature=record.signature, resources=Resources(), memory_mb=0,
 ):
     print("loaded", flush=True)
     time.sleep(60)
@@ -116,6 +116,16 @@ def test_a_graph_triton_refuses_fails_the_gate(settings, triton, opened, tmp_pat
     assert set() == temporary(settings, triton)
 
 
+def test_a_full_triton_leaves_the_candidate_unmeasured(settings, triton, opened):
+    """That other versions hold the memory says nothing about this one: no verdict, and nothing is left."""
+    tight = settings.model_copy(update={"triton_memory_mb": opened.contract.resources.memory_mb - 1})
+    found = measured(tight, opened)
+    gates = triton_gates(opened.contract, found)
+    assert {(Verdict.NOT_MEASURED, GateReason.NO_MEMORY_LEFT)} == {(g.verdict, g.reason) for g in gates}
+    assert "NINETY_TRITON_MEMORY_MB" in gates[0].detail
+    assert set() == temporary(settings, triton)
+
+
 def test_an_error_while_measuring_leaves_nothing(settings, triton, opened):
     """Whatever ends the measurement, the candidate goes."""
     measuring = loaded_candidate(
@@ -125,6 +135,7 @@ def test_an_error_while_measuring_leaves_nothing(settings, triton, opened):
         opened.graph,
         signature=opened.record.signature,
         resources=opened.contract.resources,
+        memory_mb=0,
     )
 
     def err():

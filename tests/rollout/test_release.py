@@ -5,14 +5,23 @@ from collections.abc import Sequence
 import pytest
 
 from include.adapters.triton_control import TritonControl
-from include.contracts.errors import ArtefactError, ConflictError, LedgerError, RegistryError, ServingError
+from include.contracts.errors import (
+    ArtefactError,
+    ConflictError,
+    LedgerError,
+    MemoryBudgetError,
+    RegistryError,
+    ServingError,
+)
 from include.contracts.events import EventKind
 from include.contracts.releases import ReleaseStage
+from include.contracts.routes import ModelRoute
 from include.contracts.versions import triton_name
 from include.rollout.load import load_release, load_version
 from include.rollout.promote import promote
 from include.rollout.reconcile import reconcile_triton
 from include.rollout.rollback import roll_back
+from include.rollout.shadow import start_shadow, stop_shadow
 from include.rollout.switch import switch_route
 from tests.registry.candidates import ROWS, opened
 from tests.rollout.platform import Platform
@@ -195,6 +204,71 @@ def test_triton_is_brought_back_to_the_ledger(platform: Platform) -> None:
     )
     again = _reconcile(platform, platform.triton)
     assert ((), (), ()) == (again.loaded, again.unloaded, again.problems)
+
+
+def test_a_shadow_is_loaded_kept_and_unloaded(platform: Platform) -> None:
+    """Mirrored to without an approval, it has no traffic; ended, it goes from Triton, and others stay."""
+    first, second = platform.register("a"), platform.register("b", seed=8)
+    promote(platform.ledger, platform.switched(first), "system")
+    routed = _shadow(platform, share=0.25)
+    assert ("1.0.0", "1.1.0", 0.25, 0.0) == (
+        routed.champion.version,
+        routed.shadow.version,
+        routed.shadow_share,
+        routed.share,
+    )
+    assert platform.name(second) in platform.triton.loaded()
+    assert ((), ()) == (_reconcile(platform, platform.triton).unloaded, _unwanted(platform))
+    last = platform.ledger.events(platform.model, EventKind.ROUTE_CHANGED)[-1]
+    assert ("olga", "1.1.0 shadows 25.0% of the units") == (last.actor, last.payload["reason"])
+    events = platform.ledger.verify()
+    assert routed == _shadow(platform, share=0.25)
+    assert events == platform.ledger.verify()
+    assert stop_shadow(platform.ledger, platform.model, actor="olga").shadow is None
+    assert (platform.name(second),) == _reconcile(platform, platform.triton).unloaded
+    platform.ledger.verify()
+
+
+def test_a_shadow_that_answers_wrongly_is_refused(platform: Platform) -> None:
+    """Its golden predictions are compared before the route changes."""
+    promote(platform.ledger, platform.switched(platform.register("a")), "system")
+    wrong = platform.register("b", golden_offset=0.25)
+    with pytest.raises(ArtefactError, match="does not answer as it did"):
+        _shadow(platform, share=1.0, version=wrong.version)
+    assert platform.ledger.route(platform.model).shadow is None
+
+
+def _shadow(platform: Platform, share: float, version: str = "1.1.0") -> ModelRoute:
+    return start_shadow(
+        platform.settings,
+        platform.ledger,
+        platform.triton,
+        platform.model,
+        version=version,
+        share=share,
+        actor="olga",
+    )
+
+
+def _unwanted(platform: Platform) -> tuple[str, ...]:
+    return _reconcile(platform, platform.triton).unwanted
+
+
+def test_a_version_without_memory_left_is_not_loaded(platform: Platform) -> None:
+    """The budgets of what is loaded are summed; the refusal says who holds how much and what makes room."""
+    first, second = platform.register("a"), platform.register("b", seed=8)
+    load_version(platform.settings, platform.triton, first)
+    held = platform.triton.memory_budgets()
+    full = platform.settings.model_copy(update={"triton_memory_mb": sum(held.values()) + 255})
+    assert 256 == held[platform.name(first)]
+    with pytest.raises(MemoryBudgetError, match=r"has 255 MB of .* needs 256 MB .*\(make retire"):
+        load_version(full, platform.triton, second)
+    assert held == platform.triton.memory_budgets()
+    load_version(full, platform.triton, first)
+    load_version(
+        full.model_copy(update={"triton_memory_mb": full.triton_memory_mb + 1}), platform.triton, second
+    )
+    assert platform.name(second) in platform.triton.loaded()
 
 
 def test_triton_that_is_down_is_reported(platform: Platform) -> None:

@@ -40,7 +40,7 @@ def killed_before(event, function, *arguments):
     [
         (torn_at, 5, 0),  # in a segment's header
         (torn_at, 700, 0),  # in the first chunk, after its first row was whole
-        (torn_at, 2500, 3),  # in the second chunk
+        (torn_at, 2900, 3),  # in the second chunk
         (killed_before, "os.remove", CUSTOMERS),  # all appended, the segment not sealed
         (killed_before, "os.rename", CUSTOMERS),  # all logged, the Parquet about to take its place
     ],

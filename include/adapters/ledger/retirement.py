@@ -58,7 +58,7 @@ class RetirementLedger(Journal):
             if row.retired_at is not None:
                 return False
             _check_nothing_open(transaction.connection, model)
-            _forget_previous(transaction, model, version, actor)
+            _forget_untrafficked(transaction, model, version, actor)
             changes = update(versions).where(*this).values(retired_at=transaction.now)
             transaction.connection.execute(changes)
             transaction.append(
@@ -86,13 +86,18 @@ def _check_nothing_open(connection: Connection, model: str) -> None:
         )
 
 
-def _forget_previous(transaction: Transaction, model: str, version: str, actor: str) -> None:
-    """Take a version out of the route where nothing but a fallback leads to it."""
+def _forget_untrafficked(transaction: Transaction, model: str, version: str, actor: str) -> None:
+    """Take a version out of the route where it is but a fallback or a shadow."""
     state = read_route(transaction.connection, model)
     route = state.route
-    if route is None or version not in {item.version for item in route.versions}:
+    if route is None or version not in {item.version for item in route.loaded}:
         return
-    if route.previous is None or route.previous.version != version:
+    if version in {item.version for item in (route.champion, route.challenger) if item is not None}:
         raise ConflictError(f"{model} {version} has traffic; release another version or roll back first")
-    alone = route.model_copy(update={"previous": None})
+    changes: dict[str, object] = {}
+    if route.previous is not None and route.previous.version == version:
+        changes["previous"] = None
+    if route.shadow is not None and route.shadow.version == version:
+        changes |= {"shadow": None, "shadow_share": 0.0}
+    alone = route.model_copy(update=changes)
     write_route(transaction, RouteUpdate(alone, state.revision), actor=actor, reason=f"{version} is retired")

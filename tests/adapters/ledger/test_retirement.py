@@ -99,6 +99,19 @@ def test_nothing_falls_back_to_a_retired_version(ledger):
     ledger.verify()
 
 
+def test_a_retired_version_shadows_no_more(ledger):
+    """What never serves again is not mirrored to either; the champion stays."""
+    served(ledger)
+    register(ledger, "1.0.1")
+    shadow = {"shadow": route_to("1.0.1").champion, "shadow_share": 0.5}
+    ledger.change_route(
+        RouteUpdate(route_to("1.0.0").model_copy(update=shadow), 1), actor="ada", reason="try"
+    )
+    ledger.retire_version("churn", "1.0.1", actor="ada", reason="leaks")
+    assert route_to("1.0.0") == ledger.route("churn")
+    ledger.verify()
+
+
 def test_a_retirement_undone_behind_the_ledgers_back_is_found(ledger):
     """A row that says otherwise than the chain is named."""
     register(ledger)

@@ -14,7 +14,6 @@ import grpc
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 
 from include.adapters.prediction_log import read
@@ -23,6 +22,7 @@ from include.contracts.errors import ServingError
 from include.contracts.keys import ApiKey, Verb
 from include.contracts.predictions import FeatureValue, PredictionRow
 from include.contracts.routes import EntityKey, ModelRoute, RouteSnapshot
+from serving.gateway.drain import DrainingServer, bound_socket
 from serving.gateway.http_server import configuration
 from serving.gateway.ports import LedgerReader
 from serving.gateway.server import gateway
@@ -197,6 +197,7 @@ class Stage:
     features: MemoryFeatures
     ledger: MemoryLedger
     settings: Settings
+    server: DrainingServer
 
     def predict(self, body: object, **options: object) -> httpx.Response:
         """Ask for a prediction."""
@@ -282,15 +283,16 @@ def serving(
     features, ledger = MemoryFeatures({1: FRESH}), MemoryLedger(snapshot, keys, ledger_is_down)
 
     app = gateway(current, features, opened or (lambda: ledger), lambda: NOW)
-    server = uvicorn.Server(configuration(app, "127.0.0.1", port))
-    thread = Thread(target=server.run)
+    configured = configuration(app, "127.0.0.1", port)
+    server = DrainingServer(configured, app.drain, current.drain_seconds)
+    thread = Thread(target=server.run, args=([bound_socket("127.0.0.1", port, shared=False)],))
     thread.start()
     wait_for(lambda: server.started or not thread.is_alive())
     url = f"http://127.0.0.1:{port}"
     headers = {"Authorization": f"Bearer {KEY}"}
     try:
         with httpx.Client(base_url=url, headers=headers, timeout=20) as client:
-            yield Stage(url, client, servicer, endpoint, features, ledger, current)
+            yield Stage(url, client, servicer, endpoint, features, ledger, current, server)
     finally:
         servicer.gate.set()
         server.should_exit = True
