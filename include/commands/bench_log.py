@@ -279,7 +279,7 @@ def draw_picture(figures: dict[str, Figure], folder: Path) -> None:
     drawn_bars = axes.barh(list(bars), [float(figures[name]) for name in bars.values()])
     axes.bar_label(drawn_bars, [f"{float(figures[name]) / 1e6:,.2f} MB" for name in bars.values()], padding=3)
     axes.set(xscale="log", xlabel="bytes", title=f"One prediction among {figures['rows']:,}")
-    axes.set_xlim(right=30 * float(figures["log_bytes"]))
+    axes.set_xlim(1e4, 30 * float(figures["log_bytes"]))
     axes.invert_yaxis()
     with replacing(folder / "log.png") as path:
         picture.savefig(path, format="png", dpi=120)
