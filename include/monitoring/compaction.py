@@ -25,7 +25,7 @@ from include.config.settings import Settings
 from include.contracts.errors import DataError
 from include.contracts.predictions import PredictionRow
 
-FILE_ROWS = 65_536
+FILE_ROWS = 49_152
 """Most rows of a file: its footer, which every look-up reads whole, then takes one read."""
 GROUP_BYTES = 64 * 2**20
 """Bytes of segments that are compacted at once; memory is bounded by them."""
