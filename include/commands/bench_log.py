@@ -39,6 +39,8 @@ from include.monitoring.compaction import FILE_ROWS
 MODEL = "model"
 NOON = datetime(2017, 11, 1, 12, tzinfo=UTC)
 DAY_MILLISECONDS = 86_400_000
+SAMPLES = 50_000
+"""Rows with values of their own; the others repeat them."""
 LOOK_UPS = 200
 BATCH = 64
 BATCHES = 500
@@ -87,7 +89,7 @@ def made_up(log: Path, rows: int) -> CompactedDay:
     """Write a day of predictions, evenly spread, in files as compaction makes them."""
     store = CompactedFiles(log)
     generator = np.random.default_rng(SEED)
-    pool = samples(generator)
+    pool = samples(generator, SAMPLES)
     files: list[CompactedFile] = []
     for start in range(0, rows, FILE_ROWS):
         size = min(FILE_ROWS, rows - start)
@@ -99,7 +101,7 @@ def made_up(log: Path, rows: int) -> CompactedDay:
     return day
 
 
-def samples(generator: np.random.Generator, size: int = 50_000) -> pyarrow.Table:
+def samples(generator: np.random.Generator, size: int) -> pyarrow.Table:
     """Return predictions as the gateway logs them, with features of their own each."""
     amounts, counts = generator.gamma(2, 60, size).tolist(), generator.poisson(6, size).tolist()
     values = zip(amounts, counts, generator.random(size).tolist(), strict=True)
@@ -279,7 +281,7 @@ def draw_picture(figures: dict[str, Figure], folder: Path) -> None:
     drawn_bars = axes.barh(list(bars), [float(figures[name]) for name in bars.values()])
     axes.bar_label(drawn_bars, [f"{float(figures[name]) / 1e6:,.2f} MB" for name in bars.values()], padding=3)
     axes.set(xscale="log", xlabel="bytes", title=f"One prediction among {figures['rows']:,}")
-    axes.set_xlim(right=30 * float(figures["log_bytes"]))
+    axes.set_xlim(1e4, 30 * float(figures["log_bytes"]))
     axes.invert_yaxis()
     with replacing(folder / "log.png") as path:
         picture.savefig(path, format="png", dpi=120)

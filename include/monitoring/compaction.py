@@ -25,9 +25,7 @@ from include.config.settings import Settings
 from include.contracts.errors import DataError
 from include.contracts.predictions import PredictionRow
 
-STAYS_RAW = timedelta(minutes=10)
-"""How long segments stay after their last row: a restarted gateway knows repeated requests by them."""
-FILE_ROWS = 65_536
+FILE_ROWS = 49_152
 """Most rows of a file: its footer, which every look-up reads whole, then takes one read."""
 GROUP_BYTES = 64 * 2**20
 """Bytes of segments that are compacted at once; memory is bounded by them."""
@@ -61,9 +59,10 @@ class Compaction:
 
 
 def compact_predictions(settings: Settings, now: datetime) -> Compaction:
-    """Move the rows of segments that were last written to STAYS_RAW before `now` to Parquet.
+    """Move the rows of segments that were last written to before the window of `request_id` to Parquet.
 
-    Two runs wait for each other. A segment whose writer was killed is sealed first.
+    Younger ones stay: a restarted gateway knows repeated requests by them. Two runs wait for each other. A
+    segment whose writer was killed is sealed first.
 
     Args:
         settings: says where the log lies.
@@ -73,11 +72,12 @@ def compact_predictions(settings: Settings, now: datetime) -> Compaction:
         DataError: a day's record cannot be read.
     """
     folder = settings.predictions_folder
+    before = now - timedelta(seconds=settings.request_window_seconds)
     with _alone(folder):
         recover(folder)
         done = Compaction()
         for day in days(folder):
-            done += _compact_day(folder, day, now - STAYS_RAW)
+            done += _compact_day(folder, day, before)
     return done
 
 

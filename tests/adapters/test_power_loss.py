@@ -129,7 +129,7 @@ class Disk(RuleBasedStateMachine):
         rmtree(self.root.parent)
 
 
-Disk.TestCase.settings = settings(max_examples=100, stateful_step_count=20, deadline=None)
+Disk.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
 TestEveryAcknowledgedRowSurvivesAPowerLoss = Disk.TestCase
 
 

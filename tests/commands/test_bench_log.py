@@ -17,6 +17,7 @@ def test_made_up_ids_are_uuids_of_their_time():
 
 def test_a_small_log_is_measured_and_written_down(tmp_path, monkeypatch):
     """Every look-up finds its row and reads a part of the log; the record has its page and its picture."""
+    monkeypatch.setattr(bench_log, "SAMPLES", 1_000)
     monkeypatch.setattr(bench_log, "LOOK_UPS", 5)
     monkeypatch.setattr(bench_log, "BATCHES", 5)
     monkeypatch.setenv("NINETY_HOME", str(tmp_path / "home"))
