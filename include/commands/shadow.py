@@ -4,7 +4,7 @@ import sys
 from contextlib import closing
 
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.triton_control import TritonControl
+from include.adapters.triton_control import every_triton
 from include.commands.terminal import run_command, user_name
 from include.config.settings import Settings, settings
 from include.contracts.errors import PlatformError
@@ -42,8 +42,8 @@ def shadow(settings: Settings, model: str, version: str, share: str) -> str:
             return f"nothing shadows {model}; gateways follow within a second, Triton unloads within a minute"
         if not version:
             raise PlatformError(USAGE)
-        with closing(TritonControl(settings.triton_endpoint)) as triton:
-            start_shadow(settings, ledger, triton, model, version=version, share=wanted, actor=user_name())
+        tritons = every_triton(settings)
+        start_shadow(settings, ledger, tritons, model, version=version, share=wanted, actor=user_name())
     return (
         f"{version} shadows {wanted:.1%} of the units of {model}; gateways follow within a second.\n"
         f"Compare: make shadow-report MODEL={model}"

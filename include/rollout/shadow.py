@@ -1,5 +1,7 @@
 """Shadow traffic: a candidate that requests are mirrored to and that never answers."""
 
+from collections.abc import Sequence
+
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
@@ -16,7 +18,7 @@ from include.rollout.switch import version_route
 def start_shadow(
     settings: Settings,
     ledger: Ledger,
-    triton: TritonControl,
+    tritons: Sequence[TritonControl],
     model: str,
     *,
     version: str,
@@ -31,7 +33,7 @@ def start_shadow(
     Args:
         settings: where packages, repository and Triton are.
         ledger: where it is written.
-        triton: the server to load it into.
+        tritons: the servers to load it into; each of them must have it.
         model: the model.
         version: a registered version that does not answer already.
         share: share of the units, above 0 and up to 1.
@@ -49,9 +51,10 @@ def start_shadow(
     if not 0 < share <= 1:
         raise LedgerError(f"share {share:g}: a shadow gets a share above 0 and up to 1")
     found = _candidate(ledger, state.route, version)
-    load_version(settings, triton, found)
+    for triton in tritons:
+        load_version(settings, triton, found)
     manifest = load_manifest(ArtefactStore(settings.artefacts_folder), found)
-    route = shadowed(state.route, manifest, found, endpoints=(settings.triton_endpoint,), share=share)
+    route = shadowed(state.route, manifest, found, endpoints=settings.serving_endpoints, share=share)
     if route != state.route:
         reason = f"{version} shadows {share:.1%} of the units"
         ledger.change_route(RouteUpdate(route, state.revision), actor=actor, reason=reason)

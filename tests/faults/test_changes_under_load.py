@@ -63,7 +63,7 @@ def roll_back_to(platform: Platform, version: Version) -> None:
     roll_back(
         platform.settings,
         platform.ledger,
-        platform.triton,
+        [platform.triton],
         platform.model,
         actor="olga",
         reason="drill",
@@ -83,7 +83,7 @@ def test_no_request_fails_while_everything_changes(platform: Platform) -> None:
             load.answered_by(first.version)
             release(platform, second)
             load.answered_by(second.version)
-            start_shadow(settings, ledger, triton, "churn", version=third.version, share=1.0, actor="olga")
+            start_shadow(settings, ledger, [triton], "churn", version=third.version, share=1.0, actor="olga")
             load.more(200)
             stop_shadow(ledger, "churn", actor="olga")
             release(platform, third)

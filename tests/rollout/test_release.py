@@ -242,7 +242,7 @@ def _shadow(platform: Platform, share: float, version: str = "1.1.0") -> ModelRo
     return start_shadow(
         platform.settings,
         platform.ledger,
-        platform.triton,
+        [platform.triton],
         platform.model,
         version=version,
         share=share,
