@@ -96,10 +96,15 @@ def _log(settings: Settings, row: PredictionRow) -> None:
     log.close()
 
 
-@pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
-    """Give a version that was registered, approved, routed, and asked once."""
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let MLflow's client, whose server is down here, ask once."""
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Made]:
+    """Give a version that was registered, approved, routed, and asked once."""
     settings = Settings(home=tmp_path / "home")
     version = _released(settings, tmp_path / "models")
     ledger, store = Ledger(settings.ledger_uri), ArtefactStore(settings.artefacts_folder)

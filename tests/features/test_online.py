@@ -9,17 +9,23 @@ from include.contracts.errors import DataError, ServingError
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
 from include.features.store import open_store
-from tests.shop import CUSTOMER, SPENDING, Shop, at, half_a_year, on
+from tests.shop import CUSTOMER, SPENDING, Kept, Shop, at, half_a_year, on
 
 AS_OF = at("2017-07-01")
 
 
-@pytest.fixture
-def shop(tmp_path):
+@pytest.fixture(scope="module")
+def kept_shop(tmp_path_factory):
     """A shop with the features of a few spring days computed; customer 7 bought once, in January."""
-    shop = Shop(tmp_path, [*half_a_year(), (7, 7, 1, 5.0, "2017-01-20T10:00:00")])
+    shop = Shop(tmp_path_factory.mktemp("shop"), [*half_a_year(), (7, 7, 1, 5.0, "2017-01-20T10:00:00")])
     compute_features(shop.settings, on("2017-02-10"), on("2017-03-10"), AS_OF)
-    return shop
+    return Kept(shop)
+
+
+@pytest.fixture
+def shop(kept_shop):
+    """The shop as it was kept, whatever a test before did to it."""
+    return kept_shop.restored()
 
 
 def online(shop):
