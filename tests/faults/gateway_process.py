@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import uvicorn
 
 from include.config.settings import settings
+from serving.gateway.http_server import configuration
 from serving.gateway.server import gateway, ledger_of
 from tests.serving.gateway.conftest import FRESH, MemoryFeatures
 
@@ -23,5 +24,5 @@ def features() -> MemoryFeatures:
 
 if __name__ == "__main__":
     current = settings()
-    app = gateway(current, features, ledger_of(current))
-    uvicorn.run(app, port=current.gateway_port, log_config=None, lifespan="on", http="httptools", ws="none")
+    app = gateway(current, features(), ledger_of(current))
+    uvicorn.Server(configuration(app, current.host, current.gateway_port)).run()
