@@ -14,19 +14,25 @@ from include.data.labels import compute_labels
 from include.features.materialize import compute_features
 from include.features.training_set import freeze_training_set
 from include.features.views import offline_folder
-from tests.shop import DEMOGRAPHICS, SPENDING, TELLING, Shop, at, half_a_year, on
+from tests.shop import DEMOGRAPHICS, SPENDING, TELLING, Kept, Shop, at, half_a_year, on
 from tests.synthetic import CODE
 
 AS_OF = at("2017-06-01")
 
 
-@pytest.fixture
-def shop(tmp_path):
+@pytest.fixture(scope="module")
+def kept_shop(tmp_path_factory):
     """A shop with features and labels up to June."""
-    shop = Shop(tmp_path, half_a_year())
+    shop = Shop(tmp_path_factory.mktemp("shop"), half_a_year())
     compute_features(shop.settings, on("2017-02-01"), on("2017-06-01"), at("2017-06-01"))
     compute_labels(shop.settings, shop.churn, at("2017-02-01"), AS_OF, AS_OF)
-    return shop
+    return Kept(shop)
+
+
+@pytest.fixture
+def shop(kept_shop):
+    """The shop as it was kept, whatever a test before did to it."""
+    return kept_shop.restored()
 
 
 def frozen(shop, snapshot):
