@@ -119,7 +119,9 @@ def check_log(settings: Settings, load: Load) -> None:
 
 def test_a_stopped_gateway_answers_what_it_took(platform: Platform) -> None:
     """SIGTERM under load, with nobody to take over: what it accepted is answered, then nobody listens."""
-    load = Load(platform.settings.gateway_url, issue_key(platform.ledger), (0, 1, 2), per_second=400)
+    load = Load(
+        platform.settings.gateway_url, issue_key(platform.ledger), (0, 1, 2), per_second=1e6, callers=32
+    )
     with running_gateway(platform.settings, "alone") as gateway, load.running():
         load.more(200)
         assert -signal.SIGTERM == gateway.end()
