@@ -127,6 +127,17 @@ class Load:
         while len(self.answers) + len(self.failures) < wanted and time.monotonic() < deadline:
             time.sleep(0.02)
 
+    def answered_again(self, count: int) -> None:
+        """Wait until that many requests more were answered well."""
+        wanted = len(self.answers) + count
+        deadline = time.monotonic() + START_SECONDS
+        while len(self.answers) < wanted:
+            if time.monotonic() > deadline:
+                pytest.fail(
+                    f"{wanted - len(self.answers)} of {count} answers are missing: {self.failures[-3:]}"
+                )
+            time.sleep(0.005)
+
     def answered_by(self, version: str) -> None:
         """Wait until a version answers."""
         deadline = time.monotonic() + START_SECONDS
