@@ -30,6 +30,7 @@ Handler = Callable[[Request, dict[str, str]], Awaitable[Response]]
 
 PREDICT_PREFIX = "/v1/predict/"
 PREDICT = PREDICT_PREFIX + "{model}"
+METRICS = CONTENT_TYPE_LATEST.encode()
 _JSON_SIZE = b"inference-header-content-length"
 
 
@@ -48,6 +49,10 @@ class Endpoint:
     """Types of which the answer is one."""
     is_open: bool = False
     """Whether it answers without a key."""
+    media_types: tuple[bytes, ...] = (JSON,)
+    """What an answer may be written in."""
+    tells_readiness: bool = False
+    """Whether 503 is an answer, not a problem."""
 
 
 class Endpoints:
@@ -72,7 +77,12 @@ class Endpoints:
     def all(self) -> tuple[Endpoint, ...]:
         """Return the endpoints but those of the documentation."""
         model, version = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
-        infer: dict[str, Any] = {"takes": InferRequest, "gives": (InferResponse,)}
+        infer: dict[str, Any] = {
+            "takes": InferRequest,
+            "gives": (InferResponse,),
+            "media_types": (JSON, BINARY),
+        }
+        ready: dict[str, Any] = {"tells_readiness": True}
         return (
             Endpoint(
                 "POST",
@@ -93,15 +103,22 @@ class Endpoints:
             Endpoint("GET", "/v2", self.server, "Server metadata", gives=(ServerMetadata,), is_open=True),
             Endpoint("GET", "/v2/health/live", self.live, "Whether the process answers", is_open=True),
             Endpoint(
-                "GET", "/v2/health/ready", self.ready, "Whether every routed version answers", is_open=True
+                "GET",
+                "/v2/health/ready",
+                self.ready,
+                "Whether every routed version answers",
+                is_open=True,
+                **ready,
             ),
             Endpoint("GET", model, self.metadata, "Model metadata", gives=(ModelMetadata,)),
-            Endpoint("GET", f"{model}/ready", self.model_ready, "Whether the champion is loaded"),
+            Endpoint("GET", f"{model}/ready", self.model_ready, "Whether the champion is loaded", **ready),
             Endpoint("POST", f"{model}/infer", self.infer, "Infer from tensors on the champion", **infer),
             Endpoint("GET", version, self.metadata, "Model metadata of a version", gives=(ModelMetadata,)),
-            Endpoint("GET", f"{version}/ready", self.model_ready, "Whether a version is loaded"),
+            Endpoint("GET", f"{version}/ready", self.model_ready, "Whether a version is loaded", **ready),
             Endpoint("POST", f"{version}/infer", self.infer, "Infer from tensors on a version", **infer),
-            Endpoint("GET", "/metrics", self.metrics, "Prometheus metrics", is_open=True),
+            Endpoint(
+                "GET", "/metrics", self.metrics, "Prometheus metrics", is_open=True, media_types=(METRICS,)
+            ),
         )
 
     async def predict(self, request: Request, path: dict[str, str]) -> Response:
@@ -182,7 +199,7 @@ class Endpoints:
     async def metrics(self, _: Request, __: dict[str, str]) -> Response:
         """GET /metrics."""
         content = generate_latest(self._dataplane.backends.telemetry.registry)
-        return Response(200, content, CONTENT_TYPE_LATEST.encode())
+        return Response(200, content, METRICS)
 
     def _caller(self, request: Request) -> ApiKey:
         key = self._dataplane.authenticate(request.header(b"authorization"))

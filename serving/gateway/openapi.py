@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from serving.gateway.endpoints import Endpoint
-from serving.gateway.messages import Request, Response, answered
+from serving.gateway.messages import JSON, Request, Response, answered
 from serving.gateway.problems import PROBLEM_KINDS, ProblemDocument
 
 VERSION = "1"
@@ -36,7 +36,7 @@ def documentation(endpoints: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
 
     own = (
         Endpoint("GET", "/openapi.json", document, "This document", is_open=True),
-        Endpoint("GET", "/docs", page, "This page", is_open=True),
+        Endpoint("GET", "/docs", page, "This page", is_open=True, media_types=(_HTML,)),
     )
     openapi = openapi_document((*endpoints, *own))
     content = documentation_page((*endpoints, *own), openapi).encode()
@@ -96,7 +96,7 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, dict[str, Any]]) -> dict[s
             for name in re.findall(r"\{(\w+)\}", endpoint.path)
         ],
         "responses": {
-            "200": {"description": "Answered"},
+            "200": {"description": "Answered", "content": _answers(endpoint, schemas)},
             "default": {
                 "description": "A problem document (RFC 9457)",
                 "content": {"application/problem+json": {"schema": schemas[ProblemDocument]}},
@@ -106,13 +106,24 @@ def _operation(endpoint: Endpoint, schemas: dict[Any, dict[str, Any]]) -> dict[s
     }
     if not endpoint.is_open:
         operation["responses"]["429"] = {**operation["responses"]["default"], **_TOO_MANY_REQUESTS}
-    if endpoint.gives:
-        answer = {"oneOf": [schemas[kind] for kind in endpoint.gives]}
-        operation["responses"]["200"]["content"] = {"application/json": {"schema": answer}}
+    if endpoint.tells_readiness:
+        content = operation["responses"]["200"]["content"] | operation["responses"]["default"]["content"]
+        operation["responses"]["503"] = {
+            "description": "Not ready, or a problem document",
+            "content": content,
+        }
     if endpoint.takes is not None:
         content = {"application/json": {"schema": schemas[endpoint.takes]}}
         operation["requestBody"] = {"required": True, "content": content}
     return operation
+
+
+def _answers(endpoint: Endpoint, schemas: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    """Return what an answer is, by media type."""
+    given: dict[str, Any] = {name.decode(): {} for name in endpoint.media_types}
+    if endpoint.gives:
+        given[JSON.decode()] = {"schema": {"oneOf": [schemas[kind] for kind in endpoint.gives]}}
+    return given
 
 
 _PAGE = """<!doctype html>
