@@ -88,14 +88,15 @@ class OnlineFeatures:
 
 
 class _Sqlite:
-    failures: tuple[type[Exception], ...] = (sqlite3.Error, msgspec.DecodeError)
+    failures: tuple[type[Exception], ...] = (sqlite3.Error, msgspec.DecodeError, OSError)
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.online_store
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     def read(self, keys: list[bytes], views: Views) -> dict[str, list[Stamped | None]]:
-        connection = self._connection = self._connection or self._opened()
+        connection = self._connected()
         # Sizes are rounded up, so that there are few statements to prepare.
         size = 1 << (len(keys) - 1).bit_length()
         padded = [*keys, *(keys[-1:] * (size - len(keys)))]
@@ -105,6 +106,17 @@ class _Sqlite:
             by_key = {key: (stamp, unpack(packed)) for key, stamp, packed in rows}
             found[view] = [by_key.get(key) for key in keys]
         return found
+
+    def _connected(self) -> sqlite3.Connection:
+        """Return a connection to the file that is there now: a kept one would go on with one moved away."""
+        found = self._path.stat()
+        file = found.st_dev, found.st_ino
+        if self._connection is not None and file != self._file:
+            self._connection.close()
+            self._connection = None
+        if self._connection is None:
+            self._connection, self._file = self._opened(), file
+        return self._connection
 
     def _opened(self) -> sqlite3.Connection:
         return sqlite3.connect(

@@ -3,22 +3,17 @@
 import json
 import signal
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from include.adapters.ledger.ledger import Ledger
-from include.adapters.ledger.migrate import upgrade
-from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.prediction_log import read
 from include.adapters.segments import unsealed
 from include.config.settings import Settings
 from include.monitoring.compaction import compact_predictions
-from tests.faults.gateways import Load, issue_key, running_gateway, write_online
-from tests.serving.gateway.conftest import FRESH, free_port, route, serving_triton
+from tests.faults.gateways import Load, running_gateway
+from tests.faults.served import served
 
 pytestmark = pytest.mark.faults
 
@@ -28,23 +23,7 @@ COMPACTED_AT = 10
 TORN_AT = (3, 12)
 """Kills after which half a record is put where a write would have been cut off: a kill seldom hits one."""
 TAIL = b"half a record"
-ENTITIES = tuple(range(8))
 CUT_OFF = {"ConnectError", "ReadError", "RemoteProtocolError", "WriteError"}
-
-
-@contextmanager
-def served(home: Path) -> Iterator[tuple[Settings, Load]]:
-    """Give a platform with one model, customers online, and callers that ask as fast as they are answered."""
-    settings = Settings(home=home, gateway_port=free_port())
-    upgrade(settings.ledger_uri)
-    ledger = Ledger(settings.ledger_uri)
-    with serving_triton() as (_, endpoint):
-        routed = route(endpoint)
-        ledger.change_route(RouteUpdate(routed, 0), actor="ada", reason="start")
-        for view, features in FRESH.features.items():
-            write_online(settings, view, routed.entity, {key: dict(features) for key in ENTITIES})
-        yield settings, Load(settings.gateway_url, issue_key(ledger), ENTITIES, per_second=2_000)
-    ledger.close()
 
 
 def tear(settings: Settings) -> None:

@@ -1,20 +1,27 @@
 """The ledger's database connection: the same code for SQLite and PostgreSQL."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 BUSY_SECONDS = 60
 """How long a SQLite writer waits for the one before it."""
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine; nothing is connected yet."""
-    if make_url(url).get_backend_name() != "sqlite":
+    """Return an engine; nothing is connected yet, and no SQLite file is made."""
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite":
         return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+    path = Path(address.database or "").absolute()
+    engine = create_engine(url, creator=lambda: _connect(path))
+    _follow(engine, path)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -38,6 +45,33 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         with connection.begin():
             yield connection
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # An empty ledger in the place of one that is away would only hide that.
+    uri = f"{path.as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+
+
+def _follow(engine: Engine, path: Path) -> None:
+    """Connect anew where the file was moved or replaced: kept connections would go on with the old one."""
+
+    @event.listens_for(engine, "connect")
+    def note(_: object, entry: ConnectionPoolEntry) -> None:
+        entry.info["file"] = _file_id(path)
+
+    @event.listens_for(engine, "checkout")
+    def check(_: object, entry: ConnectionPoolEntry, __: object) -> None:
+        if entry.info["file"] != _file_id(path):
+            raise DisconnectionError(f"{path} is not the file it was")
+
+
+def _file_id(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _prepare_sqlite(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's own type

@@ -45,7 +45,7 @@ def _turn_on_wal(engine: Engine) -> None:
 
 @contextmanager
 def _alone(url: str) -> Iterator[None]:
-    """Hold a lock file beside a SQLite ledger: turning on WAL does not wait for other connections."""
+    """Hold a lock file beside a SQLite ledger, and make its file: turning on WAL waits for nobody."""
     database = make_url(url).database
     if make_url(url).get_backend_name() != "sqlite" or not database:
         yield
@@ -54,4 +54,5 @@ def _alone(url: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        path.touch()
         yield
