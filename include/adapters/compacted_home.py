@@ -115,7 +115,7 @@ def _moved(log: Path, old: _Home | None, url: str) -> _Home | None:
 
 
 def _claim(store: CompactedStore, home: _Home) -> None:
-    """Make sure that a bucket's prefix is this log's: two would drop each other's segments from the records."""
+    """Make sure that a bucket's prefix is this log's: two would forget each other's segments."""
     ours = home.model_dump_json(indent=1).encode()
     if _created(store, ours) and _created(store, ours):
         store.delete(_OWNER)
