@@ -42,13 +42,14 @@ class CompactedStore(Protocol):
 
 
 class _Home(BaseModel):
-    """A bucket, and which log it is for."""
+    """Where the compacted part of which log lies."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: str
+    """Empty: the folder."""
     log: str
-    """Made up when the log got this home."""
+    """A name the log was given."""
 
 
 def compacted_store(log: Path) -> CompactedStore:
@@ -71,11 +72,16 @@ def settle_home(log: Path, url: str) -> None:
         DataError: it lies elsewhere already, or there lies the part of another log.
         ArtefactError: the bucket cannot be reached, or ignores conditions of writes.
     """
-    home = _home(log)
-    if url != (home.url if home else ""):
-        home = _moved(log, home, url)
-    if home is not None:
-        _claim(_store(log, home), home)
+    home = _home(log) or _Home(url="", log=uuid4().hex)
+    wanted = home.model_copy(update={"url": url})
+    if home != wanted:
+        _check_left(log, home, url)
+        # The name first: a bucket is claimed with it, and whoever is killed then claims it again.
+        _point(log, home)
+    if url:
+        _claim(_store(log, wanted), wanted)
+    if home != wanted:
+        _point(log, wanted)
 
 
 def _home(log: Path) -> _Home | None:
@@ -89,7 +95,7 @@ def _home(log: Path) -> _Home | None:
 
 
 def _store(log: Path, home: _Home | None) -> CompactedStore:
-    if home is None:
+    if home is None or not home.url:
         return ArtefactStore(log / FOLDER)
     # boto3 takes a while to import, and who has no bucket needs none.
     from include.adapters.s3_store import S3Store  # noqa: PLC0415
@@ -97,21 +103,17 @@ def _store(log: Path, home: _Home | None) -> CompactedStore:
     return S3Store(home.url)
 
 
-def _moved(log: Path, old: _Home | None, url: str) -> _Home | None:
-    """Let the log say that its compacted part lies elsewhere."""
-    place = old.url if old else str(log / FOLDER)
-    if _store(log, old).uris("days/*.json"):
+def _check_left(log: Path, home: _Home, url: str) -> None:
+    """Make sure that nothing stays behind where the compacted part lay."""
+    if _store(log, home).uris("days/*.json"):
         raise DataError(
-            f"the compacted log lies in {place}, and NINETY_COMPACTED_URL says {url or 'the folder'}: "
-            "move its folders 'days' and 'model=…' there first, or set it back"
+            f"the compacted log lies in {home.url or log / FOLDER}, and NINETY_COMPACTED_URL says "
+            f"{url or 'the folder'}: move 'days' and 'model=…' there first, or set it back"
         )
-    pointer = log / FOLDER / _POINTER
-    if not url:
-        pointer.unlink()
-        return None
-    home = _Home(url=url, log=uuid4().hex)
-    write_atomically(pointer, home.model_dump_json(indent=1).encode())
-    return home
+
+
+def _point(log: Path, home: _Home) -> None:
+    write_atomically(log / FOLDER / _POINTER, home.model_dump_json(indent=1).encode())
 
 
 def _claim(store: CompactedStore, home: _Home) -> None:
@@ -119,7 +121,9 @@ def _claim(store: CompactedStore, home: _Home) -> None:
     ours = home.model_dump_json(indent=1).encode()
     if _created(store, ours) and _created(store, ours):
         store.delete(_OWNER)
-        raise ArtefactError(f"the server of {home.url} ignores If-None-Match; without it rows could be lost")
+        raise ArtefactError(
+            f"the server of {home.url} ignores If-None-Match, without which rows could be lost"
+        )
     found = store.tagged(_OWNER)
     if found is None or _Home.model_validate_json(found[0]).log != home.log:
         raise DataError(f"{home.url} holds the compacted part of another log; give each a prefix of its own")

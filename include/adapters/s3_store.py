@@ -20,7 +20,7 @@ from include.contracts.errors import ArtefactError
 READ_BYTES = 256 * 2**10
 """Least bytes of a request for a part: a footer or the columns of a row group take one or two of them."""
 _CONFIG = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
-_ABSENT = frozenset({"404", "NoSuchKey"})
+_ABSENT = frozenset({"NoSuchKey"})
 _CHANGED = frozenset({"409", "412", "ConditionalRequestConflict", "PreconditionFailed", *_ABSENT})
 """NoSuchKey: what was to be replaced is gone."""
 
