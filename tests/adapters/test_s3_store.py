@@ -4,8 +4,10 @@ import pytest
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.compacted_home import CompactedStore
+from include.adapters.prediction_parquet import read, to_table, write
 from include.adapters.s3_store import READ_BYTES, S3Store
 from include.contracts.errors import ArtefactError
+from tests.adapters.test_prediction_log import row
 from tests.buckets import new_bucket
 
 
@@ -79,6 +81,17 @@ def test_a_part_is_fetched_alone(monkeypatch):
         file.seek(7 * 256 + 5)
         assert bytes(range(5, 105)) == file.read(100)
     assert [READ_BYTES] == asked
+
+
+@pytest.mark.usefixtures("s3")
+def test_a_file_that_goes_while_it_is_read_is_an_error_by_name():
+    """Through Arrow, which reads it, too."""
+    store = S3Store(f"s3://{new_bucket()}")
+    store.write("x", write(to_table([row()])))
+    with store.open("x") as file:
+        store.delete("x")
+        with pytest.raises(ArtefactError, match="NoSuchKey"):
+            list(read(file))
 
 
 @pytest.mark.usefixtures("s3")

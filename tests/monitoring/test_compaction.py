@@ -98,31 +98,46 @@ def check_reads(home: Settings, rows: list[PredictionRow]) -> None:
     assert by_id(item for item in rows if item.predicted_at < MOMENT) == by_id(read(log, None, MOMENT))
 
 
-@budget(deadline=None, max_examples=15)
-@given(
-    steps=st.lists(
-        st.tuples(
-            st.sampled_from(("compact", "append", "append", "append")),
-            st.lists(
-                st.builds(
-                    lambda hours, model, unit: row(
-                        MOMENT + timedelta(hours=hours), model=model, unit=unit, request_id="r"
-                    ),
-                    st.integers(-30, 30),
-                    st.sampled_from(("churn", "spend")),
-                    st.text(max_size=3),
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("compact", "append", "append", "append")),
+        st.lists(
+            st.builds(
+                lambda hours, model, unit: row(
+                    MOMENT + timedelta(hours=hours), model=model, unit=unit, request_id="r"
                 ),
-                min_size=1,
-                max_size=4,
+                st.integers(-30, 30),
+                st.sampled_from(("churn", "spend")),
+                st.text(max_size=3),
             ),
+            min_size=1,
+            max_size=4,
         ),
-        min_size=1,
-        max_size=8,
-    )
+    ),
+    min_size=1,
+    max_size=8,
 )
-def test_raw_and_compacted_are_one_log(steps, bucket, tmp_path_factory):
+"""Appends and compactions that take turns."""
+
+
+@budget(deadline=None, max_examples=15)
+@given(steps=STEPS)
+def test_raw_and_compacted_are_one_log(steps, tmp_path_factory):
     """However appends and compactions take turns: each row once, by every reader."""
-    home = home_in(tmp_path_factory.mktemp("home"), bucket)
+    check_one_log(home_in(tmp_path_factory.mktemp("home"), ""), steps)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("s3")
+@budget(deadline=None, max_examples=15)
+@given(steps=STEPS)
+def test_raw_and_a_bucket_are_one_log(steps, tmp_path_factory):
+    """So, too, in a bucket."""
+    check_one_log(home_in(tmp_path_factory.mktemp("home"), f"s3://{new_bucket()}"), steps)
+
+
+def check_one_log(home: Settings, steps: list[tuple[str, list[PredictionRow]]]) -> None:
+    """Take steps, then hold every reader against the rows."""
     rows: list[PredictionRow] = []
     for step, batch in steps:
         if step == "append":
