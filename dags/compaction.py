@@ -2,8 +2,8 @@
 
 `compact`: moves the rows of segments that the gateway and the batches are done with, ten minutes
 (`NINETY_REQUEST_WINDOW_SECONDS`) after their last row, to Parquet under
-`predictions/compacted/model=<model>/day=<day>/`. Every reader sees segments and Parquet as one log, each row
-once, whenever a run is killed; the next run goes on.
+`predictions/compacted/model=<model>/day=<day>/`, or in a bucket (`NINETY_COMPACTED_URL`). Every
+reader sees segments and Parquet as one log, each row once, whenever a run is killed; the next run goes on.
 
 A damaged segment stays where it is and fails the run by name, after everything else moved: restore the file,
 or move it away and so give up its rows.

@@ -1,6 +1,7 @@
 """The artefact store: packages, training snapshots and reports under confined relative paths."""
 
 import shutil
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -64,6 +65,27 @@ class ArtefactStore:
     def write(self, uri: str, content: bytes) -> None:
         """Store bytes, replacing what was there in one step."""
         write_atomically(self.path(uri), content)
+
+    def tagged(self, uri: str) -> tuple[bytes, str] | None:
+        """Return an artefact's bytes and a tag that changes with them; None if there is none."""
+        try:
+            content = self.path(uri).read_bytes()
+        except FileNotFoundError:
+            return None
+        return content, sha256(content).hexdigest()
+
+    def replace(self, uri: str, content: bytes, tag: str | None) -> None:
+        """Store bytes in one step where what is there has a tag still; None: where there is nothing.
+
+        For one writer at a time: between the look and the step another one's write would be lost.
+
+        Raises:
+            ArtefactError: it changed meanwhile.
+        """
+        found = self.tagged(uri)
+        if tag != (found and found[1]):
+            raise ArtefactError(f"{uri!r} in {self._root} was changed meanwhile; run it again")
+        self.write(uri, content)
 
     def publish(self, folder: Path, uri: str) -> None:
         """Move a copy of a folder into place in one step; what is already there stays.

@@ -13,8 +13,8 @@ from typing import BinaryIO
 import pyarrow
 
 from include.adapters import prediction_parquet
-from include.adapters.artefacts import ArtefactStore
-from include.adapters.compacted_log import FOLDER, CompactedFile
+from include.adapters.compacted_home import compacted_store
+from include.adapters.compacted_log import CompactedFile
 from include.contracts.errors import ArtefactError, DataError
 from include.contracts.predictions import PredictionRow
 
@@ -24,12 +24,23 @@ class CompactedFiles:
 
     def __init__(self, log: Path) -> None:
         """Args: log: folder of the prediction log."""
-        self._store = ArtefactStore(log / FOLDER)
+        self._store = compacted_store(log)
 
-    def write(self, model: str, day: date, table: pyarrow.Table) -> CompactedFile:
-        """Write rows of a model and day, sorted by id, as a file; the same rows give the same file."""
+    def write(self, model: str, day: date, revision: int, table: pyarrow.Table) -> CompactedFile:
+        """Write rows of a model and day, sorted by id, as a file; the same rows give the same file.
+
+        Args:
+            model: the rows' model.
+            day: their day.
+            revision: that of the day's record, which does not name the file yet.
+            table: the rows.
+
+        Raises:
+            ArtefactError: it cannot be written.
+        """
         content = prediction_parquet.write(table)
-        uri = f"model={model}/day={day.isoformat()}/{sha256(content).hexdigest()[:32]}.parquet"
+        name = f"{revision:06d}-{sha256(content).hexdigest()[:32]}.parquet"
+        uri = f"model={model}/day={day.isoformat()}/{name}"
         self._store.write(uri, content)
         ids = table["prediction_id"]
         return CompactedFile(uri=uri, rows=len(table), first=ids[0].as_py(), last=ids[-1].as_py())

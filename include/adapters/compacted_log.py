@@ -1,23 +1,27 @@
 """The compacted part of the prediction log: Parquet files, and for each day the record of what counts.
 
-    model=<model>/day=2017-11-01/<first half of its SHA-256>.parquet
+    model=<model>/day=2017-11-01/<revision of the record>-<first half of its SHA-256>.parquet
     days/2017-11-01.json
 
 A file exists for readers once its day's record names it; the same record names the segments it was made of,
 which are read no more, deleted or not. So rows move in the one step that replaces the record.
+
+In a bucket, what a killed process asked for may happen after the next one has begun. Hence a record is only
+replaced by who saw it as it is; no file is deleted before its record has another revision, so that nobody can
+record it any more; and a name that was deleted is never used again.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.compacted_home import compacted_store
 from include.contracts.errors import ArtefactError, DataError
 from include.contracts.identifiers import time_of
-
-FOLDER = "compacted"
-"""Name of the folder inside the log's."""
 
 
 class CompactedFile(BaseModel):
@@ -50,6 +54,17 @@ class CompactedDay(BaseModel):
     files: tuple[CompactedFile, ...] = ()
     segments: frozenset[str] = frozenset()
     """Names of segments whose rows are in the files; one that is deleted need not stay named."""
+    revision: int = 0
+    """How often the record was replaced."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A day's record as it was found."""
+
+    content: CompactedDay = field(default_factory=CompactedDay)
+    tag: str | None = None
+    """What the store tells it by; None if there is none."""
 
 
 class CompactedLog:
@@ -57,11 +72,16 @@ class CompactedLog:
 
     def __init__(self, log: Path) -> None:
         """Args: log: folder of the prediction log."""
-        self._store = ArtefactStore(log / FOLDER)
+        self._store = compacted_store(log)
 
     def days(self) -> list[date]:
-        """Return the days there is a record of, in order."""
-        uris = self._store.uris("days/*.json")
+        """Return the days there is a record of, in order.
+
+        Raises:
+            DataError: the store cannot be reached.
+        """
+        with _readable("the compacted log"):
+            uris = self._store.uris("days/*.json")
         return [date.fromisoformat(uri.removeprefix("days/").removesuffix(".json")) for uri in uris]
 
     def day(self, day: date) -> CompactedDay:
@@ -70,23 +90,52 @@ class CompactedLog:
         Raises:
             DataError: the record cannot be read.
         """
-        try:
-            return CompactedDay.model_validate_json(self._store.read(_record_uri(day)))
-        except ArtefactError:
-            return CompactedDay()
-        except ValueError as error:
-            raise DataError(f"the record of {day} in the compacted log cannot be read: {error}") from error
+        return self.seen(day).content
 
-    def record(self, day: date, content: CompactedDay) -> None:
-        """Replace a day's record: from now on readers see its files."""
-        self._store.write(_record_uri(day), content.model_dump_json(indent=1).encode())
+    def seen(self, day: date) -> Seen:
+        """Return the record of a day as who means to replace it must know it.
+
+        Raises:
+            DataError: the record cannot be read.
+        """
+        with _readable(f"the record of {day} in the compacted log"):
+            found = self._store.tagged(_record_uri(day))
+            if found is None:
+                return Seen()
+            content, tag = found
+            return Seen(CompactedDay.model_validate_json(content), tag)
+
+    def record(self, day: date, content: CompactedDay, seen: Seen) -> None:
+        """Replace a day's record, in the next revision: from now on readers see its files.
+
+        Raises:
+            ArtefactError: it is no longer what was seen, or cannot be written.
+        """
+        next_one = content.model_copy(update={"revision": seen.content.revision + 1})
+        self._store.replace(_record_uri(day), next_one.model_dump_json(indent=1).encode(), seen.tag)
 
     def delete_unrecorded(self, day: date) -> None:
-        """Delete the files a killed compaction left behind before it recorded them."""
-        recorded = {file.uri for file in self.day(day).files}
-        for uri in self._store.uris(f"model=*/day={day.isoformat()}/*.parquet"):
-            if uri not in recorded:
-                self._store.delete(uri)
+        """Delete the files a killed compaction left behind before it recorded them.
+
+        Raises:
+            ArtefactError: their record changed meanwhile, or the store cannot be reached.
+        """
+        seen = self.seen(day)
+        recorded = {file.uri for file in seen.content.files}
+        found = self._store.uris(f"model=*/day={day.isoformat()}/*.parquet")
+        strays = [uri for uri in found if uri not in recorded]
+        if strays:
+            self.record(day, seen.content, seen)
+        for uri in strays:
+            self._store.delete(uri)
+
+
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (ArtefactError, ValueError) as error:
+        raise DataError(f"{what} cannot be read: {error}") from error
 
 
 def _record_uri(day: date) -> str:

@@ -23,7 +23,8 @@ from matplotlib.figure import Figure as Picture
 from pyarrow import compute
 
 from include.adapters.compacted_files import CompactedFiles
-from include.adapters.compacted_log import FOLDER, CompactedDay, CompactedFile, CompactedLog
+from include.adapters.compacted_home import FOLDER
+from include.adapters.compacted_log import CompactedDay, CompactedFile, CompactedLog, Seen
 from include.adapters.files import replacing
 from include.adapters.prediction_log import PredictionLog, find
 from include.adapters.prediction_parquet import schema, to_table
@@ -95,9 +96,9 @@ def made_up(log: Path, rows: int) -> CompactedDay:
         size = min(FILE_ROWS, rows - start)
         span = (start * DAY_MILLISECONDS // rows, (start + size) * DAY_MILLISECONDS // rows)
         table = pool.take(generator.integers(0, len(pool), size))
-        files.append(store.write(MODEL, NOON.date(), identified(table, span, generator)))
+        files.append(store.write(MODEL, NOON.date(), 0, identified(table, span, generator)))
     day = CompactedDay(files=tuple(files))
-    CompactedLog(log).record(NOON.date(), day)
+    CompactedLog(log).record(NOON.date(), day, Seen())
     return day
 
 

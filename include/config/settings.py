@@ -159,6 +159,12 @@ class Settings(BaseSettings):
     log_policy: LogPolicy = LogPolicy.STRICT
     """Where the log cannot be written: `strict` answers 503, `lenient` answers and counts the lost rows."""
 
+    compacted_url: str = Field(default="", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[^/]+)*)?$")
+    """Where compacted predictions lie, `s3://bucket/prefix`; empty means under `home`.
+
+    Endpoint and credentials are those of boto3's own environment (`AWS_ENDPOINT_URL_S3` and the like).
+    """
+
     @model_validator(mode="after")
     def _no_unknown_variable(self) -> "Settings":
         known = {f"NINETY_{name.upper()}" for name in type(self).model_fields}

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from include.adapters.compacted_files import CompactedFiles
-from include.adapters.compacted_log import FOLDER, CompactedDay, CompactedFile, CompactedLog
+from include.adapters.compacted_home import FOLDER, settle_home
+from include.adapters.compacted_log import CompactedDay, CompactedFile, CompactedLog
 from include.adapters.prediction_log import recover
 from include.adapters.prediction_parquet import to_table
 from include.adapters.reading_lock import deleting
@@ -65,15 +66,17 @@ def compact_predictions(settings: Settings, now: datetime) -> Compaction:
     segment whose writer was killed is sealed first.
 
     Args:
-        settings: says where the log lies.
+        settings: says where the log lies, and where its compacted part shall.
         now: wall time, aware UTC.
 
     Raises:
-        DataError: a day's record cannot be read.
+        DataError: a day's record cannot be read, or the compacted part shall lie elsewhere than it does.
+        ArtefactError: the compacted part cannot be written.
     """
     folder = settings.predictions_folder
     before = now - timedelta(seconds=settings.request_window_seconds)
     with _alone(folder):
+        settle_home(folder, settings.compacted_url)
         recover(folder)
         done = Compaction()
         for day in days(folder):
@@ -134,21 +137,27 @@ def _move(compacted: CompactedLog, day: date, group: Sequence[Path], folder: Pat
         moved.append(path.name)
         for row in rows:
             by_model[row.model].append(row)
+    # Before the first file: should somebody delete one as nobody's, the record has changed since.
+    seen = compacted.seen(day)
     store = CompactedFiles(folder)
-    files = [file for model in sorted(by_model) for file in _written(store, model, day, by_model[model])]
-    record = compacted.day(day)
+    files = [
+        file
+        for model in sorted(by_model)
+        for file in _written(store, model, day, seen.content.revision, by_model[model])
+    ]
     # A segment that is gone needs no mention any more.
-    known = frozenset(name for name in record.segments if (day_folder(folder, day) / name).exists())
-    compacted.record(day, CompactedDay(files=(*record.files, *files), segments=known | {*moved}))
+    known = frozenset(name for name in seen.content.segments if (day_folder(folder, day) / name).exists())
+    content = CompactedDay(files=(*seen.content.files, *files), segments=known | {*moved})
+    compacted.record(day, content, seen)
     return Compaction(sum(file.rows for file in files), len(moved), len(files), damaged=tuple(damaged))
 
 
 def _written(
-    files: CompactedFiles, model: str, day: date, rows: Sequence[PredictionRow]
+    files: CompactedFiles, model: str, day: date, revision: int, rows: Sequence[PredictionRow]
 ) -> Iterator[CompactedFile]:
     table = to_table(rows)
     for start in range(0, len(table), FILE_ROWS):
-        yield files.write(model, day, table.slice(start, FILE_ROWS))
+        yield files.write(model, day, revision, table.slice(start, FILE_ROWS))
 
 
 def _delete_moved(folder: Path, day: date, record: CompactedDay) -> int:

@@ -38,6 +38,10 @@ class Effects:
             setattr(client, name, self._around(getattr(client, name), name, lambda *_: True))
         DefaultDialect.do_commit = self._around(DefaultDialect.do_commit, "commit", _has_changes)
 
+    def watch(self, owner: Any, name: str, counts: Callable[..., bool]) -> None:
+        """Watch a method of something else, too; its arguments tell whether a call counts."""
+        setattr(owner, name, self._around(getattr(owner, name), name, counts))
+
     def _moment(self, what: str) -> None:
         self.moments.append(what)
         if len(self.moments) == self._kill_at:

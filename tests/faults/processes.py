@@ -14,6 +14,7 @@ PROCESSES.set_forkserver_preload(
     [
         "pytest",
         __name__,
+        "boto3",
         "feast.infra.offline_stores.duckdb",
         "feast.infra.passthrough_provider",
         "feast.infra.registry.file",

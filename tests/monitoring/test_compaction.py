@@ -1,4 +1,3 @@
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,25 +7,43 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from include.adapters.compacted_log import CompactedLog
+from include.adapters.compacted_files import CompactedFiles
+from include.adapters.compacted_home import compacted_store, settle_home
+from include.adapters.compacted_log import CompactedDay, CompactedLog
 from include.adapters.prediction_log import PredictionLog, find, find_all, ids_of_request, latest, read
+from include.adapters.prediction_parquet import to_table
 from include.adapters.segments import segments
 from include.config.settings import Settings
-from include.contracts.errors import DataError
+from include.contracts.errors import ArtefactError, DataError
 from include.contracts.identifiers import uuid7
 from include.contracts.predictions import PredictionRow
 from include.monitoring import compaction
 from include.monitoring.compaction import compact_predictions
 from tests.adapters.test_prediction_log import MOMENT, left_open, row
+from tests.buckets import new_bucket
 
 DAY = MOMENT.date()
 LATER = timedelta(minutes=11)
 
 
+@pytest.fixture(params=["folder", "bucket"], scope="module")
+def bucket(request) -> str:
+    """Where compacted predictions lie: each kind of store."""
+    if request.param == "folder":
+        return ""
+    request.getfixturevalue("s3")
+    return f"s3://{new_bucket()}"
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Settings:
+def home(tmp_path: Path, bucket: str) -> Settings:
     """Settings of a home of one's own."""
-    return Settings(home=tmp_path)
+    return home_in(tmp_path, bucket)
+
+
+def home_in(folder: Path, bucket: str) -> Settings:
+    """Return settings of a home, with a place of its own in a bucket if there is one."""
+    return Settings(home=folder, compacted_url=bucket and f"{bucket}/{uuid7(MOMENT)}")
 
 
 def now() -> datetime:
@@ -48,9 +65,8 @@ def by_id(rows: Iterator[PredictionRow] | list[PredictionRow]) -> list[Predictio
 
 
 def files(home: Settings) -> list[str]:
-    """Return the compacted files, without their folder."""
-    root = home.predictions_folder / "compacted"
-    return sorted(path.relative_to(root).as_posix() for path in root.rglob("*.parquet"))
+    """Return the compacted files."""
+    return compacted_store(home.predictions_folder).uris("model=*/day=*/*.parquet")
 
 
 def test_rows_move_to_a_file_a_model_and_day(home):
@@ -82,31 +98,46 @@ def check_reads(home: Settings, rows: list[PredictionRow]) -> None:
     assert by_id(item for item in rows if item.predicted_at < MOMENT) == by_id(read(log, None, MOMENT))
 
 
-@budget(deadline=None, max_examples=15)
-@given(
-    steps=st.lists(
-        st.tuples(
-            st.sampled_from(("compact", "append", "append", "append")),
-            st.lists(
-                st.builds(
-                    lambda hours, model, unit: row(
-                        MOMENT + timedelta(hours=hours), model=model, unit=unit, request_id="r"
-                    ),
-                    st.integers(-30, 30),
-                    st.sampled_from(("churn", "spend")),
-                    st.text(max_size=3),
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(("compact", "append", "append", "append")),
+        st.lists(
+            st.builds(
+                lambda hours, model, unit: row(
+                    MOMENT + timedelta(hours=hours), model=model, unit=unit, request_id="r"
                 ),
-                min_size=1,
-                max_size=4,
+                st.integers(-30, 30),
+                st.sampled_from(("churn", "spend")),
+                st.text(max_size=3),
             ),
+            min_size=1,
+            max_size=4,
         ),
-        min_size=1,
-        max_size=8,
-    )
+    ),
+    min_size=1,
+    max_size=8,
 )
+"""Appends and compactions that take turns."""
+
+
+@budget(deadline=None, max_examples=15)
+@given(steps=STEPS)
 def test_raw_and_compacted_are_one_log(steps, tmp_path_factory):
     """However appends and compactions take turns: each row once, by every reader."""
-    home = Settings(home=tmp_path_factory.mktemp("home"))
+    check_one_log(home_in(tmp_path_factory.mktemp("home"), ""), steps)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("s3")
+@budget(deadline=None, max_examples=15)
+@given(steps=STEPS)
+def test_raw_and_a_bucket_are_one_log(steps, tmp_path_factory):
+    """So, too, in a bucket."""
+    check_one_log(home_in(tmp_path_factory.mktemp("home"), f"s3://{new_bucket()}"), steps)
+
+
+def check_one_log(home: Settings, steps: list[tuple[str, list[PredictionRow]]]) -> None:
+    """Take steps, then hold every reader against the rows."""
     rows: list[PredictionRow] = []
     for step, batch in steps:
         if step == "append":
@@ -175,13 +206,55 @@ def test_segments_wait_for_those_who_read_them(home):
 def test_what_a_killed_run_wrote_and_did_not_record_goes(home):
     """A file no record names is nobody's, and the next run removes it."""
     logged(home, [row()])
-    stray = home.predictions_folder / "compacted" / "model=churn" / f"day={DAY}" / f"{'0' * 32}.parquet"
-    stray.parent.mkdir(parents=True)
-    stray.write_bytes(b"half a file")
+    settle_home(home.predictions_folder, home.compacted_url)
+    stray = f"model=churn/day={DAY}/{'0' * 32}.parquet"
+    compacted_store(home.predictions_folder).write(stray, b"half a file")
     compact_predictions(home, now())
 
-    assert not stray.exists()
     assert 1 == len(files(home))
+    assert stray not in files(home)
+
+
+def test_what_a_killed_run_asked_for_comes_too_late(home):
+    """Its record is refused once the next run deleted its files; what that run wrote has other names."""
+    [item] = logged(home, [row()])
+    settle_home(home.predictions_folder, home.compacted_url)
+    log = CompactedLog(home.predictions_folder)
+    seen = log.seen(DAY)
+    lost = CompactedFiles(home.predictions_folder).write("churn", DAY, 0, to_table([item]))
+    compact_predictions(home, now())
+
+    with pytest.raises(ArtefactError, match="changed meanwhile"):
+        log.record(DAY, CompactedDay(files=(lost,), segments=frozenset({"0.log"})), seen)
+    assert lost.uri not in files(home)
+    compacted_store(home.predictions_folder).delete(lost.uri)
+    assert [item] == list(read(home.predictions_folder))
+
+
+def test_a_log_keeps_its_place_and_a_bucket_its_log(home, s3, tmp_path):
+    """Neither may its compacted part be left behind, nor two logs share one."""
+    rows = logged(home, [row()])
+    compact_predictions(home, now())
+    elsewhere = f"s3://{new_bucket()}"
+    for other in {"", elsewhere} - {home.compacted_url}:
+        with pytest.raises(DataError, match="NINETY_COMPACTED_URL"):
+            compact_predictions(Settings(home=tmp_path, compacted_url=other), now())
+    if home.compacted_url:
+        with pytest.raises(DataError, match="of another log"):
+            compact_predictions(Settings(home=tmp_path / "other", compacted_url=home.compacted_url), now())
+    check_reads(home, rows)
+
+
+def test_an_empty_log_may_move(tmp_path, s3):
+    """To a bucket, to another one, and back."""
+    url = f"s3://{new_bucket()}"
+    for place in (url, f"{url}/deeper", "", url):
+        home = Settings(home=tmp_path, compacted_url=place)
+        assert 0 == compact_predictions(home, now()).rows
+    rows = logged(home, [row()])
+    assert 1 == compact_predictions(home, now()).files
+    check_reads(home, rows)
+    assert [] == list(tmp_path.rglob("*.parquet"))
 
 
 def test_memory_is_bounded_by_groups_and_files_by_rows(home, monkeypatch):
@@ -200,11 +273,13 @@ def test_a_lost_file_is_an_error_by_name(home):
     """A file the record names and that is gone is damage, not an empty day."""
     [item] = logged(home, [row()])
     compact_predictions(home, now())
-    path = home.predictions_folder / "compacted" / files(home)[0]
-    os.truncate(path, 100)
+    store, [uri] = compacted_store(home.predictions_folder), files(home)
+    with store.open(uri) as file:
+        half = file.read(100)
+    store.write(uri, half)
 
     with pytest.raises(DataError, match="of the compacted log cannot be read"):
         list(read(home.predictions_folder))
-    path.unlink()
+    store.delete(uri)
     with pytest.raises(DataError, match="of the compacted log cannot be read"):
         find(home.predictions_folder, item.prediction_id)
