@@ -29,6 +29,8 @@ from include.training.train import train_candidate
 from tests.evaluation.served import SERVED, opened_candidate, register_champion
 from tests.synthetic import Tracker, churn_folder, customers, frozen, frozen_by_stage, request
 
+pytestmark = pytest.mark.slow
+
 GUIDE = REPOSITORY_ROOT / "docs" / "evaluation.md"
 TRAINING = "training"
 """Caught before there is a candidate."""

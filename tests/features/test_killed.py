@@ -20,6 +20,8 @@ from include.features.online_store import GuardedSqliteOnlineStore
 from include.features.views import offline_folder
 from tests.shop import CUSTOMER, SPENDING, Shop, at, half_a_year, on
 
+pytestmark = pytest.mark.faults
+
 AS_OF = at("2017-07-01")
 WINDOW = (on("2017-03-01"), on("2017-03-12"))
 CUSTOMERS = 40

@@ -14,6 +14,8 @@ from include.scoring.score import score_batch
 from tests.features.test_killed import run_and_die, torn_at
 from tests.scoring.conftest import CUSTOMERS, WALL
 
+pytestmark = pytest.mark.faults
+
 EVERYONE = sorted(str(value) for value in range(1, CUSTOMERS + 1))
 
 
