@@ -40,7 +40,7 @@ def test_a_ledger_that_is_away_does_not_end_it(tmp_path, caplog):
     settings = Settings(home=tmp_path / "home")
     (settings.home / "ledger").mkdir(parents=True)
     assert known == reconcile_all(settings, known)
-    assert "no such table" in caplog.text
+    assert "unable to open database file" in caplog.text
 
 
 def test_what_a_killed_evaluation_left_is_taken_away(tmp_path):
