@@ -35,7 +35,7 @@ def test_a_model_without_a_folder_is_looked_after(tmp_path, caplog):
 
 
 def test_a_ledger_that_is_away_does_not_end_it(tmp_path, caplog):
-    """Without tables it says so and unloads nothing it would not have."""
+    """Without a ledger it says so and unloads nothing it would not have."""
     known = {"churn": frozenset({"churn__1_0_0"})}
     settings = Settings(home=tmp_path / "home")
     (settings.home / "ledger").mkdir(parents=True)
