@@ -92,7 +92,8 @@ def test_spans_of_a_batch_link_its_requests(tmp_path, triton):
     others = [f"{number:032x}" for number in (1, 2)]
     with collector() as (endpoint, spans):
         settings = {"otlp_endpoint": endpoint, "trace_share": 0.0}
-        with serving(tmp_path, triton, settings=settings) as stage, ThreadPoolExecutor(3) as pool:
+        patient = serving(tmp_path, triton, settings=settings, deadline_seconds=60.0)
+        with patient as stage, ThreadPoolExecutor(3) as pool:
             stage.triton.gate.clear()
             first = pool.submit(stage.predict, ONE, headers=parent(flags="00"))
             wait_for(lambda: len(stage.triton.calls) == 1)
