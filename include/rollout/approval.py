@@ -124,8 +124,10 @@ def is_approved(ledger: Ledger, release_id: str) -> bool:
         return True
     if release.stage in {ReleaseStage.REJECTED, ReleaseStage.OUTDATED}:
         return False
+    why = ledger.why_ended(release_id)
     raise LedgerError(
-        f"release {release_id} is {release.stage.value}: without an approval in the ledger it cannot go on"
+        f"release {release_id} is {release.stage.value}{f' ({why})' if why else ''}: without an approval in "
+        "the ledger it cannot go on"
     )
 
 

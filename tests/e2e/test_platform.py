@@ -261,10 +261,12 @@ def test_an_altered_artefact_is_refused_while_the_old_version_serves(platform, c
     content = path.read_bytes()
     middle = len(content) // 2
     path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
-    platform.life_cycle().approve(release, platform.airflow("approver"))
-    with pytest.raises(PlatformError, match=r"model\.onnx was altered"):
-        platform.life_cycle().await_release(release)
-    path.write_bytes(content)
+    try:
+        platform.life_cycle().approve(release, platform.airflow("approver"))
+        with pytest.raises(PlatformError, match=r"model\.onnx was altered"):
+            platform.life_cycle().await_release(release)
+    finally:
+        path.write_bytes(content)
     assert ReleaseStage.ABANDONED is ledger.releases("churn")[-1].stage
     assert "1.0.0" == post(platform, customer, days=21).json()["version"]
 

@@ -1,5 +1,6 @@
 """Releases and the lease that lets only one change of a model be open at a time."""
 
+import json
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -8,7 +9,7 @@ from include.adapters.ledger.approvals import approvals_of_release
 from include.adapters.ledger.chain import Transaction
 from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.routes import RouteUpdate, read_route, write_route
-from include.adapters.ledger.tables import leases, releases, versions
+from include.adapters.ledger.tables import events, leases, releases, versions
 from include.contracts.errors import ConflictError, LeaseError, LedgerError
 from include.contracts.events import EventKind
 from include.contracts.releases import Decision, Release, ReleaseStage, RolloutPlan
@@ -89,6 +90,16 @@ class ReleaseLedger(Journal):
         query = select(releases).where(releases.c.model == model).order_by(releases.c.opened_at)
         with self._reading() as connection:
             return tuple(Release.model_validate(dict(row)) for row in connection.execute(query).mappings())
+
+    def why_ended(self, release_id: str) -> str | None:
+        """Return the reason a release ended with; None while it is open, or where none was given."""
+        query = select(events.c.payload).where(
+            events.c.subject == release_id, events.c.kind == EventKind.RELEASE_ENDED.value
+        )
+        with self._reading() as connection:
+            payload = connection.execute(query).scalar_one_or_none()
+        reason: str | None = None if payload is None else json.loads(payload)["reason"]
+        return reason
 
     def open_release_of(self, model: str) -> Release | None:
         """Return the model's open release; None where none is open."""
