@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DatabaseError, DisconnectionError, IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from include.contracts.errors import ConflictError, LedgerError
 
 BUSY_SECONDS = 60
 """How long a SQLite writer waits for the one before it."""
@@ -45,6 +47,26 @@ def writing(engine: Engine) -> Iterator[Connection]:
         connection.execution_options(sqlite_begin="BEGIN IMMEDIATE")
         with connection.begin():
             yield connection
+
+
+@contextmanager
+def translating(engine: Engine) -> Iterator[None]:
+    """Turn what the database refuses into the ledger's own errors.
+
+    Raises:
+        ConflictError: a constraint forbids the change.
+        LedgerError: the database is away or its tables are not there.
+    """
+    name = engine.url.render_as_string(hide_password=True)
+    try:
+        yield
+    except IntegrityError as error:
+        raise ConflictError(f"ledger {name} refused the change: {error.orig}") from error
+    except DatabaseError as error:
+        raise LedgerError(
+            f"ledger {name} cannot be used: {error.orig}; is it there, and migrated to its "
+            "latest version (include.adapters.ledger.migrate.upgrade)?"
+        ) from error
 
 
 def _connect(path: Path) -> sqlite3.Connection:

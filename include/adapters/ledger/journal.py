@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy import Connection
 
 from include.adapters.ledger.chain import Transaction, stored_events, stored_head, verify_chain
-from include.adapters.ledger.engine import open_engine, reading, writing
+from include.adapters.ledger.engine import open_engine, reading, translating, writing
 from include.adapters.ledger.state import verify_state
-from include.contracts.errors import ConflictError, LedgerError
 
 
 def utc_now() -> datetime:
@@ -22,7 +20,6 @@ class Journal:
     """A database with a chain in it. Nothing is connected before the first call."""
 
     def __init__(self, url: str, clock: Callable[[], datetime] = utc_now) -> None:
-        self._name = make_url(url).render_as_string(hide_password=True)
         self._engine = open_engine(url)
         self._clock = clock
 
@@ -44,22 +41,10 @@ class Journal:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with self._translating(), reading(self._engine) as connection:
+        with translating(self._engine), reading(self._engine) as connection:
             yield connection
 
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
-        with self._translating(), writing(self._engine) as connection:
+        with translating(self._engine), writing(self._engine) as connection:
             yield Transaction(connection, self._clock())
-
-    @contextmanager
-    def _translating(self) -> Iterator[None]:
-        try:
-            yield
-        except IntegrityError as error:
-            raise ConflictError(f"ledger {self._name} refused the change: {error.orig}") from error
-        except DatabaseError as error:
-            raise LedgerError(
-                f"ledger {self._name} cannot be used: {error.orig}; is it there, and migrated to its "
-                "latest version (include.adapters.ledger.migrate.upgrade)?"
-            ) from error

@@ -1,10 +1,11 @@
-"""Tables of the ledger: the chain of events and the state it speaks about."""
+"""Tables of the ledger: the chain of events, the state it speaks about, and what monitors measured."""
 
 import json
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Dialect,
@@ -247,4 +248,47 @@ api_keys = Table(
     Column("revoked_at", Moment),
     Column("rate_per_second", Float),
     Column("burst", Integer),
+)
+
+# What monitors measured is no state: no event tells of it.
+monitor_runs = Table(
+    "monitor_runs",
+    metadata,
+    Column("model", String(80), primary_key=True),
+    Column("monitor", String(40), primary_key=True),
+    Column("as_of", Moment, primary_key=True),
+    Column("recorded_at", Moment, nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("report_uri", Text),
+)
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("model", String(80), primary_key=True),
+    Column("monitor", String(40), primary_key=True),
+    Column("as_of", Moment, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("version", String(40)),
+    Column("variant", String(40)),
+    Column("slice", String(200)),
+    Column("subject", String(200), nullable=False),
+    Column("metric", String(80), nullable=False),
+    Column("window_start", Moment, nullable=False),
+    Column("window_end", Moment, nullable=False),
+    Column("value", Float),
+    Column("low", Float),
+    Column("high", Float),
+    Column("n", BigInteger, nullable=False),
+    Column("verdict", String(20), nullable=False),
+    Column("reason", String(80), nullable=False),
+    Column("details", Document, nullable=False),
+    ForeignKeyConstraint(
+        ["model", "monitor", "as_of"],
+        ["monitor_runs.model", "monitor_runs.monitor", "monitor_runs.as_of"],
+        name="fk_measurements",
+    ),
+    Index("ix_measurements_trend", "model", "monitor", "metric", "subject", "window_end"),
+    Index("ix_measurements_window", "model", "monitor", "window_end"),
 )

@@ -4,12 +4,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 
-from include.adapters.ledger.engine import open_engine
+from include.adapters.ledger.engine import open_engine, writing
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.ledger.migrate import upgrade
+from include.adapters.ledger.migrate import MIGRATIONS, upgrade
 from include.adapters.ledger.tables import metadata
 from include.contracts.errors import LedgerError
 
@@ -46,3 +48,18 @@ def test_absent_ledger_is_told_of(tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match=r"ledger\.sqlite3 cannot be used.*migrated"):
         ledger.snapshot_id()
     ledger.close()
+
+
+def test_migrations_lead_back(url: str) -> None:
+    """Every migration can be undone, and done again, down to the first."""
+    engine = open_engine(url)
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with writing(engine) as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0001")
+        command.upgrade(config, "head")
+    with engine.connect() as connection:
+        differences = compare_metadata(MigrationContext.configure(connection), metadata)
+    engine.dispose()
+    assert [] == differences

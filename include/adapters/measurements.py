@@ -1,0 +1,134 @@
+"""The store of measurements, in the ledger's database: what every monitor saw, run by run."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Table, and_, delete, select
+
+from include.adapters.ledger import tables
+from include.adapters.ledger.engine import open_engine, reading, translating, writing
+from include.contracts.measurements import Measurement, Monitor, MonitorRun
+
+_MEASURED = tuple(Measurement.model_fields)
+_TOLD = tuple(MonitorRun.model_fields)
+
+
+class MeasurementStore:
+    """Writer and reader of monitors' runs. Nothing is connected before the first call.
+
+    Args:
+        url: SQLAlchemy URL of the ledger, migrated by `migrate.upgrade`.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine: Engine = open_engine(url)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def record(self, run: MonitorRun, measurements: Sequence[Measurement]) -> None:
+        """Store a run whole; one of the same model, monitor and moment is replaced.
+
+        Raises:
+            ValueError: a measurement is of another model or monitor than the run.
+            LedgerError: the database cannot be written.
+        """
+        for each in measurements:
+            if (each.model, each.monitor) != (run.model, run.monitor):
+                raise ValueError(
+                    f"a measurement of {each.model}/{each.monitor.value} is not of the run "
+                    f"{run.model}/{run.monitor.value}"
+                )
+        rows = [_row(each) | {"as_of": run.as_of, "position": at} for at, each in enumerate(measurements)]
+        with translating(self._engine), writing(self._engine) as connection:
+            for table in (tables.measurements, tables.monitor_runs):
+                connection.execute(delete(table).where(_same(table, run)))
+            connection.execute(tables.monitor_runs.insert().values(_row(run)))
+            if rows:
+                connection.execute(tables.measurements.insert(), rows)
+
+    def measurements(
+        self,
+        model: str,
+        *,
+        monitor: Monitor | None = None,
+        metric: str | None = None,
+        subject: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> tuple[Measurement, ...]:
+        """Return what was measured over windows that end in (start, end], oldest first.
+
+        The bounds are those of windows that lie one after the other: a window that ends where a span
+        starts belongs to the span before.
+        """
+        table = tables.measurements
+        query = select(*(table.c[name] for name in _MEASURED)).where(table.c.model == model)
+        # Named one by one where all are asked for: an index on (model, monitor, …) serves no open monitor.
+        query = query.where(table.c.monitor.in_([each.value for each in ([monitor] if monitor else Monitor)]))
+        for column, wanted in ((table.c.metric, metric), (table.c.subject, subject)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if start is not None:
+            query = query.where(table.c.window_end > start)
+        if end is not None:
+            query = query.where(table.c.window_end <= end)
+        query = query.order_by(table.c.window_end, table.c.as_of, table.c.monitor, table.c.position)
+        with translating(self._engine), reading(self._engine) as connection:
+            return tuple(
+                Measurement.model_validate(dict(row)) for row in connection.execute(query).mappings()
+            )
+
+    def measured(self, run: MonitorRun) -> tuple[Measurement, ...]:
+        """Return the measurements of one run, in the order they were stored."""
+        table = tables.measurements
+        query = select(*(table.c[name] for name in _MEASURED)).where(_same(table, run))
+        query = query.order_by(table.c.position)
+        with translating(self._engine), reading(self._engine) as connection:
+            return tuple(
+                Measurement.model_validate(dict(row)) for row in connection.execute(query).mappings()
+            )
+
+    def runs(
+        self,
+        model: str,
+        *,
+        monitor: Monitor | None = None,
+        before: datetime | None = None,
+        limit: int = 100,
+    ) -> tuple[MonitorRun, ...]:
+        """Return a model's runs, the latest moment first, at most `limit`.
+
+        Args:
+            model: whose.
+            monitor: which; None for all.
+            before: only runs that looked from an earlier moment.
+            limit: most runs.
+        """
+        table = tables.monitor_runs
+        query = select(*(table.c[name] for name in _TOLD)).where(table.c.model == model)
+        if monitor is not None:
+            query = query.where(table.c.monitor == monitor.value)
+        if before is not None:
+            query = query.where(table.c.as_of < before)
+        query = query.order_by(table.c.as_of.desc(), table.c.monitor).limit(limit)
+        with translating(self._engine), reading(self._engine) as connection:
+            return tuple(MonitorRun.model_validate(dict(row)) for row in connection.execute(query).mappings())
+
+    def last_run(self, model: str, monitor: Monitor) -> MonitorRun | None:
+        """Return a monitor's run of the latest moment; None before the first."""
+        found = self.runs(model, monitor=monitor, limit=1)
+        return found[0] if found else None
+
+
+def _row(stored: Measurement | MonitorRun) -> dict[str, Any]:
+    # Enumerations go in as their values; moments and documents as the columns' own types write them.
+    texts = {"monitor": stored.monitor.value, "verdict": stored.verdict.value}
+    return stored.model_dump() | texts
+
+
+def _same(table: Table, run: MonitorRun) -> ColumnElement[bool]:
+    named = {"model": run.model, "monitor": run.monitor.value, "as_of": run.as_of}
+    return and_(*(table.c[name] == value for name, value in named.items()))
