@@ -1,5 +1,6 @@
 """Servers that benchmarks and tests run beside the platform, from Debian's packages, on free ports."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ _START_SECONDS = 20.0
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _LAST_CHARACTERS = 2000
+_LOCK_SECONDS = 120
 
 
 def find_server(name: str, package: str, *, install: bool) -> str:
@@ -30,14 +32,30 @@ def find_server(name: str, package: str, *, install: bool) -> str:
     """
     found = shutil.which(name)
     if found is None and install:
-        command = ["apt-get", "install", "--yes", "--no-install-recommends", package]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - own arguments
-        if done.returncode != 0:
-            raise PlatformError(f"`{' '.join(command)}` failed: {done.stderr[-_LAST_CHARACTERS:]}")
+        _install(package)
         found = shutil.which(name)
     if found is None:
         raise PlatformError(f"{name} is not installed (Debian and Ubuntu: apt install {package})")
     return found
+
+
+def _install(package: str) -> None:
+    """Install a Debian package; a machine that never asked for the lists of packages asks for them first."""
+    wanted = ["install", "--yes", "--no-install-recommends", package]
+    if _apt_get(*wanted) is None:
+        return
+    _apt_get("update")
+    failure = _apt_get(*wanted)
+    if failure is not None:
+        raise PlatformError(f"`apt-get {' '.join(wanted)}` failed: {failure}")
+
+
+def _apt_get(*arguments: str) -> str | None:
+    """Run apt-get, waiting for another that runs already; return what it said if it failed."""
+    command = ["apt-get", "-o", f"DPkg::Lock::Timeout={_LOCK_SECONDS}", *arguments]
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - own arguments
+    return None if done.returncode == 0 else done.stderr[-_LAST_CHARACTERS:]
 
 
 def free_port() -> int:

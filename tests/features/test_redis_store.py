@@ -1,24 +1,21 @@
-import shutil
-
 import pytest
 
 from include.adapters.online_features import OnlineFeatures
-from include.commands.services import redis_server
 from include.contracts.errors import PlatformError, ServingError
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
 from include.features.store import configuration, open_store
+from tests.servers import running_redis
 from tests.shop import CUSTOMER, SPENDING, Shop, at, half_a_year, on
 
 redis = pytest.importorskip("redis")
-pytestmark = pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
 AS_OF = at("2017-07-01")
 
 
 @pytest.fixture(scope="module")
 def server():
     """A Redis of this module's own."""
-    with redis_server() as url:
+    with running_redis() as url:
         yield url
 
 

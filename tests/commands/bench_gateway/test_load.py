@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from shutil import which
 from threading import Event, Thread
 
 import pytest
@@ -19,11 +18,15 @@ from include.commands.bench_gateway.closed_loop import (
 )
 from include.commands.bench_gateway.open_loop import compiled, open_loop
 from include.contracts.errors import PlatformError
+from tests.servers import needed
 
 Handler = Callable[[bytes], tuple[int, bytes]]
 
-needs_wrk = pytest.mark.skipif(which("wrk") is None, reason="wrk is not installed (apt install wrk)")
-needs_gcc = pytest.mark.skipif(which("gcc") is None, reason="gcc is not installed (apt install gcc)")
+
+@pytest.fixture
+def gcc() -> str:
+    """The compiler that the open loop's program needs."""
+    return needed("gcc", "gcc")
 
 
 @contextmanager
@@ -65,9 +68,9 @@ def target(url: str, folder: Path, count: int = 50) -> Target:
     return Target(url, write_requests(folder / "requests", bodies), '"score":', {"Authorization": "Bearer k"})
 
 
-@needs_wrk
 def test_the_closed_loop_counts_right_answers_only(tmp_path: Path) -> None:
     """Refusals and answers without a score are answers, but not right ones."""
+    needed("wrk", "wrk")
     seen: list[bytes] = []
 
     def handler(body: bytes) -> tuple[int, bytes]:
@@ -81,7 +84,7 @@ def test_the_closed_loop_counts_right_answers_only(tmp_path: Path) -> None:
     assert len(set(seen)) == 50
 
 
-@needs_gcc
+@pytest.mark.usefixtures("gcc")
 def test_the_open_loop_sends_at_its_rate_and_counts_right_answers_only(tmp_path: Path) -> None:
     """As many requests as rate and length say are sent, from all there are; refusals are not right."""
     seen: list[bytes] = []
@@ -98,7 +101,7 @@ def test_the_open_loop_sends_at_its_rate_and_counts_right_answers_only(tmp_path:
     assert len(set(seen)) == 50
 
 
-@needs_gcc
+@pytest.mark.usefixtures("gcc")
 def test_an_answer_in_chunks_is_read_to_its_end(tmp_path: Path) -> None:
     """Some servers tell no length."""
     with http_server(lambda _: (200, b'{"score":1}'), chunked=True) as url:
@@ -107,7 +110,7 @@ def test_an_answer_in_chunks_is_read_to_its_end(tmp_path: Path) -> None:
     assert found.lost == 0
 
 
-@needs_gcc
+@pytest.mark.usefixtures("gcc")
 def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(tmp_path: Path) -> None:
     """With one connection and a stall of half the run, half of the requests waited, on average a quarter."""
     with http_server(lambda _: (200, b'{"score":1}'), stall_seconds=0.5) as url:
@@ -117,7 +120,7 @@ def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(tmp_path: Pa
     assert found.p99_ms >= 450
 
 
-@needs_gcc
+@pytest.mark.usefixtures("gcc")
 def test_a_request_that_gets_no_answer_is_lost_and_counts_with_its_wait(tmp_path: Path) -> None:
     """Nobody listens: all is lost."""
     program = compiled(tmp_path)

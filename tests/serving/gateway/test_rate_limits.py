@@ -6,9 +6,9 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from include.commands.services import redis_server
 from include.contracts.keys import ApiKey
 from serving.gateway.rate_limits import FAILURES
+from tests.servers import running_redis
 from tests.serving.gateway.conftest import Stage, api_key, serving
 
 ONE = {"entity": {"customer_id": 1}}
@@ -89,7 +89,7 @@ def test_many_without_a_valid_key_are_turned_away(stage, caplog):
 @pytest.fixture
 def together(tmp_path, triton):
     """Start gateways that share a Redis; each call starts one more."""
-    with ExitStack() as stack, redis_server() as url:
+    with ExitStack() as stack, running_redis() as url:
         settings = {"coordination_url": url}
         homes = iter(range(10))
         yield lambda **changes: stack.enter_context(
@@ -110,7 +110,7 @@ def test_two_gateways_admit_together_what_one_would(together):
 
 def test_without_redis_each_gateway_counts_for_itself(tmp_path, triton, caplog):
     """Told of once and counted; nobody is refused for it, and the limit still holds."""
-    with redis_server() as url:
+    with running_redis() as url:
         options = {"settings": {"coordination_url": url}, "more_keys": [slow_key()]}
         with serving(tmp_path / "home", triton, **options) as stage:
             assert [*[200] * 10, 429] == [asked(stage).status_code for _ in range(11)]

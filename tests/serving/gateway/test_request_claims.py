@@ -10,16 +10,16 @@ import msgspec
 import pytest
 
 from include.adapters.coordination import ClaimState, Coordination
-from include.commands.services import redis_server
 from serving.gateway.request_claims import name_of
 from serving.gateway.request_window import Identity
+from tests.servers import running_redis
 from tests.serving.gateway.conftest import FRESH, Stage, serving, wait_for
 
 
 @pytest.fixture(scope="module")
 def redis() -> Iterator[str]:
     """A Redis of this module's own; where none is installed, the tests fail and say so."""
-    with redis_server() as url:
+    with running_redis() as url:
         yield url
 
 
@@ -111,7 +111,7 @@ def test_the_claim_of_a_gateway_that_died_lapses(gateway, redis):
 
 def test_without_redis_each_gateway_remembers_by_itself(tmp_path, triton, caplog):
     """Told of once and counted; repeats at the same gateway are still recognised."""
-    with redis_server() as url:
+    with running_redis() as url:
         pass
     options = {"settings": {"coordination_url": url}}
     with serving(tmp_path / "alone", triton, **options) as stage:
