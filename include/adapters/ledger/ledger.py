@@ -14,6 +14,8 @@
 | tables, migrations | tables.py, migrate.py |
 """
 
+from datetime import datetime
+
 from sqlalchemy import select
 
 from include.adapters.ledger.alerts import AlertLedger
@@ -59,6 +61,11 @@ class Ledger(
         """Return the semantic version that serves as champion; None before the first release."""
         route = self.route(model)
         return None if route is None else route.champion.version
+
+    def served_since(self, model: str) -> datetime | None:
+        """Return when a model was first given a route, wall time; None where it never was."""
+        changes = self.events(model, EventKind.ROUTE_CHANGED, limit=1)
+        return changes[0].recorded_at if changes else None
 
     def events(
         self, model: str | None = None, kind: EventKind | None = None, after: int = 0, limit: int = 1_000
