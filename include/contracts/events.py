@@ -35,6 +35,7 @@ class EventKind(StrEnum):
     RETRAIN_RETURNED = "retrain_returned"
     RETRAIN_ENDED = "retrain_ended"
     ALERT_RAISED = "alert_raised"
+    ALERT_ESCALATED = "alert_escalated"
     ALERT_ACKNOWLEDGED = "alert_acknowledged"
     ALERT_RESOLVED = "alert_resolved"
     KEY_ISSUED = "key_issued"

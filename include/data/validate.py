@@ -33,13 +33,13 @@ from include.adapters.source_definitions import (
 )
 from include.adapters.sources import Sources, examine_sources
 from include.config.settings import Settings
-from include.contracts.alerts import AlertContent
+from include.contracts.alerts import AlertContent, AlertKind
 from include.contracts.events import SYSTEM
 from include.contracts.quality import Batch, Failure, Verdict
 from include.contracts.sources import SOURCES_NAME, SourceDefinition
 from include.data.batch_rows import SourceReport, create_batch, daily_counts, set_aside, whole_batch
 
-ALERT_KIND = "data_quality"
+ALERT_KIND = AlertKind.DATA_QUALITY
 
 
 def validate_sources(

@@ -5,11 +5,11 @@ from typing import Any
 
 from include.adapters.ledger.ledger import Ledger
 from include.config.settings import Settings
-from include.contracts.alerts import AlertContent
+from include.contracts.alerts import AlertContent, AlertKind
 from include.contracts.events import SYSTEM
 from include.features.views import BrokenView, Tell, log_broken, used_views
 
-ALERT_KIND = "data_quality"
+ALERT_KIND = AlertKind.DATA_QUALITY
 _SUBJECT = "view:"
 
 

@@ -12,7 +12,7 @@ from include.adapters.files import write_atomically
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.prediction_log import read
 from include.config.settings import Settings
-from include.contracts.alerts import AlertContent, Severity
+from include.contracts.alerts import AlertContent, AlertKind, Severity
 from include.contracts.errors import DataError
 from include.contracts.events import SYSTEM
 from include.contracts.predictions import PredictionRow, Source
@@ -23,7 +23,7 @@ from include.features.skew_history import recomputed
 from include.features.skew_requests import Audited, judge_requests, resolved
 from include.features.views import View, load_views
 
-ALERT_KIND = "feature_skew"
+ALERT_KIND = AlertKind.FEATURE_SKEW
 SAMPLE = 20_000
 """Predictions audited at most."""
 _DAY = timedelta(days=1)

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, RowMapping, Table, select
 
+from include.adapters.ledger.alert_rows import parsed_alert
 from include.adapters.ledger.chain import StoredEvent
 from include.adapters.ledger.tables import (
     alerts,
@@ -198,27 +199,41 @@ def _request(row: RowMapping) -> tuple[str, object]:
     return row["request_id"], RetrainRequest.model_validate(dict(row))
 
 
-_ALERT_MOMENTS = {
-    EventKind.ALERT_ACKNOWLEDGED: "acknowledged_at",
-    EventKind.ALERT_RESOLVED: "resolved_at",
-}
-
-
 def _alerts(told: Iterable[LedgerEvent]) -> State:
     found: dict[str, tuple[str, Alert]] = {}
-    for event in _of(told, EventKind.ALERT_RAISED, *_ALERT_MOMENTS):
+    kinds = (
+        EventKind.ALERT_RAISED,
+        EventKind.ALERT_ESCALATED,
+        EventKind.ALERT_ACKNOWLEDGED,
+        EventKind.ALERT_RESOLVED,
+    )
+    for event in _of(told, *kinds):
         if event.kind is EventKind.ALERT_RAISED:
             content = AlertContent.model_validate(event.payload)
             raised = Alert(alert_id=event.subject, content=content, raised_at=event.recorded_at)
             found[event.subject] = content.fingerprint, raised
         else:
             fingerprint, alert = found[event.subject]
-            changed = alert.model_copy(update={_ALERT_MOMENTS[event.kind]: event.recorded_at})
-            found[event.subject] = fingerprint, changed
+            found[event.subject] = fingerprint, alert.model_copy(update=_alert_change(event))
     return found
+
+
+def _alert_change(event: LedgerEvent) -> dict[str, object]:
+    if event.kind is EventKind.ALERT_ESCALATED:
+        return {"content": AlertContent.model_validate(event.payload), "escalated_at": event.recorded_at}
+    if event.kind is EventKind.ALERT_ACKNOWLEDGED:
+        return {
+            "acknowledged_at": event.recorded_at,
+            "acknowledged_by": event.actor,
+            "acknowledgement": event.payload.get("note"),
+        }
+    return {
+        "resolved_at": event.recorded_at,
+        "resolved_by": event.actor,
+        "resolution": event.payload.get("reason"),
+    }
 
 
 def _alert(row: RowMapping) -> tuple[str, object]:
     # When an alert was delivered is a courier's note, of which no event tells.
-    moments = {name: row[name] for name in ("alert_id", "raised_at", *_ALERT_MOMENTS.values())}
-    return row["alert_id"], (row["fingerprint"], Alert(content=row["body"], **moments))
+    return row["alert_id"], (row["fingerprint"], parsed_alert(row).model_copy(update={"delivered_at": None}))

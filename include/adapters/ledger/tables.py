@@ -224,6 +224,11 @@ alerts = Table(
     Column("delivered_at", Moment),
     Column("acknowledged_at", Moment),
     Column("resolved_at", Moment),
+    Column("escalated_at", Moment),
+    Column("acknowledged_by", String(200)),
+    Column("acknowledgement", Text),
+    Column("resolved_by", String(200)),
+    Column("resolution", Text),
     Index("ix_alerts_delivered", "delivered_at", "raised_at"),
     Index(
         "uq_alerts_open",
@@ -232,6 +237,20 @@ alerts = Table(
         sqlite_where=text("resolved_at IS NULL"),
         postgresql_where=text("resolved_at IS NULL"),
     ),
+)
+
+alert_deliveries = Table(
+    "alert_deliveries",
+    metadata,
+    Column("alert_id", String(80), ForeignKey("alerts.alert_id", name="fk_deliveries"), primary_key=True),
+    Column("route", String(80), primary_key=True),
+    Column("told_at", Moment),
+    Column("told_severity", String(20)),
+    Column("receipt", Text),
+    Column("attempts", Integer, nullable=False),
+    Column("attempted_at", Moment),
+    Column("next_attempt_at", Moment),
+    Column("error", Text),
 )
 
 api_keys = Table(

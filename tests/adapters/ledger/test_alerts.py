@@ -1,7 +1,7 @@
 import pytest
 
 from include.adapters.ledger.ledger import Ledger
-from include.contracts.alerts import AlertContent
+from include.contracts.alerts import AlertContent, Severity
 from include.contracts.errors import LedgerError
 from include.contracts.events import EventKind
 
@@ -28,6 +28,30 @@ def test_an_alert_goes_its_way(ledger: Ledger) -> None:
     kinds = [event.kind for event in ledger.events()]
     assert [EventKind.ALERT_RAISED, EventKind.ALERT_ACKNOWLEDGED, EventKind.ALERT_RESOLVED] == kinds
     assert alert.alert_id != ledger.raise_alert(CONTENT, "system").alert_id
+
+
+def test_an_acknowledgement_says_who_and_what(ledger: Ledger) -> None:
+    """The first one stands; what was said travels with the alert, and so does why it is over."""
+    alert = ledger.raise_alert(CONTENT, "system")
+    ledger.acknowledge_alert(alert.alert_id, "olga", "the producer sends it again")
+    ledger.acknowledge_alert(alert.alert_id, "uma", "mine")
+    ledger.resolve_alert(alert.alert_id, "system", "passed")
+    (found,) = ledger.alerts()
+    assert ("olga", "the producer sends it again") == (found.acknowledged_by, found.acknowledgement)
+    assert ("system", "passed") == (found.resolved_by, found.resolution)
+    assert found.changed_at == found.resolved_at
+
+
+def test_an_alert_that_gets_worse_takes_on_what_is_said_now(ledger: Ledger) -> None:
+    """It is the same alert with the new words; one that gets better keeps what it said."""
+    warning = CONTENT.model_copy(update={"severity": Severity.WARNING})
+    alert = ledger.raise_alert(warning, "system")
+    worse = CONTENT.model_copy(update={"severity": Severity.CRITICAL, "figures": {"rows": 9}})
+    grown = ledger.raise_alert(worse, "system")
+    assert (alert.alert_id, worse, grown.changed_at) == (grown.alert_id, grown.content, grown.escalated_at)
+    assert grown == ledger.raise_alert(warning, "system")
+    assert (grown,) == ledger.open_alerts()
+    assert ledger.verify() == 2
 
 
 def test_alerts_of_a_model(ledger: Ledger) -> None:

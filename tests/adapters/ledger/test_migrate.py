@@ -13,6 +13,7 @@ from include.adapters.ledger.engine import open_engine, writing
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import MIGRATIONS, upgrade
 from include.adapters.ledger.tables import metadata
+from include.contracts.alerts import AlertContent
 from include.contracts.errors import LedgerError
 
 
@@ -50,16 +51,34 @@ def test_absent_ledger_is_told_of(tmp_path: Path) -> None:
     ledger.close()
 
 
-def test_migrations_lead_back(url: str) -> None:
-    """Every migration can be undone, and done again, down to the first."""
+def lead_back(url: str, revision: str) -> None:
+    """Undo the migrations after a revision, and do them again."""
     engine = open_engine(url)
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     with writing(engine) as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, "0001")
+        command.downgrade(config, revision)
         command.upgrade(config, "head")
+    engine.dispose()
+
+
+def test_migrations_lead_back(url: str) -> None:
+    """Every migration can be undone, and done again, down to the first."""
+    lead_back(url, "0001")
+    engine = open_engine(url)
     with engine.connect() as connection:
         differences = compare_metadata(MigrationContext.configure(connection), metadata)
     engine.dispose()
     assert [] == differences
+
+
+def test_alerts_of_old_are_told_from_their_events(url: str, ledger: Ledger) -> None:
+    """Who answered an alert before there were columns for it stands in them afterwards."""
+    alert = ledger.raise_alert(AlertContent(kind="data_quality", subject="view:a", message="stale"), "system")
+    ledger.acknowledge_alert(alert.alert_id, "olga", "on it")
+    closed = ledger.resolve_alert(alert.alert_id, "uma", "mended")
+    ledger.close()
+    lead_back(url, "0005")
+    assert (closed,) == ledger.alerts()
+    assert ledger.verify() == 3

@@ -6,7 +6,7 @@ from sqlalchemy import make_url
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
-from include.contracts.alerts import AlertContent
+from include.contracts.alerts import AlertContent, Severity
 from include.contracts.errors import ChainError
 from include.contracts.keys import Verb
 from include.contracts.releases import ReleaseStage
@@ -80,6 +80,16 @@ EDITS = {
         "UPDATE alerts SET resolved_at = raised_at WHERE resolved_at IS NULL",
         "alerts: the row of alert-.* was altered",
     ),
+    "alert acknowledged by another": (
+        "UPDATE alerts SET acknowledged_by = 'eve'",
+        "alerts: the row of alert-.* was altered",
+    ),
+    "acknowledgement": (
+        "UPDATE alerts SET acknowledgement = 'not mine'",
+        "alerts: the row of alert-.* was altered",
+    ),
+    "resolution": ("UPDATE alerts SET resolution = 'never'", "alerts: the row of alert-.* was altered"),
+    "escalation": ("UPDATE alerts SET escalated_at = NULL", "alerts: the row of alert-.* was altered"),
     "alert's twin": ("UPDATE alerts SET fingerprint = 'x'", "alerts: the row of alert-.* was altered"),
     "alert removed": ("DELETE FROM alerts", "alerts: the row of alert-.* is gone"),
     "key not json": ("UPDATE api_keys SET verbs = '['", "api_keys: a row cannot be read"),
@@ -111,9 +121,10 @@ def test_edited_state_is_found(ledger: Ledger, url: str, kind: str) -> None:
     ledger.claim_retrain("churn", "run-1", "ada")
     for subject in ("view:kept", "view:mended"):
         alert = ledger.raise_alert(AlertContent(kind="data_quality", subject=subject, message="stale"), "ada")
-        ledger.acknowledge_alert(alert.alert_id, "olga")
+        ledger.acknowledge_alert(alert.alert_id, "olga", "on it")
+    ledger.raise_alert(alert.content.model_copy(update={"severity": Severity.CRITICAL}), "ada")
     ledger.resolve_alert(alert.alert_id, "olga", "mended")
-    assert ledger.verify() == 23
+    assert ledger.verify() == 24
     edit, message = EDITS[kind]
     with sqlite3.connect(str(make_url(url).database)) as raw:
         for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
