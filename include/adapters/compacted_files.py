@@ -3,7 +3,7 @@
 Apart from the records, since Arrow takes a while to import and who finds no file needs none.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from hashlib import sha256
@@ -53,6 +53,11 @@ class CompactedFiles:
         """
         with self._opened(file) as content:
             yield from prediction_parquet.read(content)
+
+    def columns(self, file: CompactedFile, names: Sequence[str]) -> pyarrow.Table:
+        """Return fields of all rows of a file, by id."""
+        with self._opened(file) as content:
+            return prediction_parquet.read_columns(content, names)
 
     def rows_backwards(self, file: CompactedFile) -> Iterator[PredictionRow]:
         """Yield the rows of a file, the largest id first."""

@@ -14,7 +14,7 @@ record it any more; and a name that was deleted is never used again.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -44,6 +44,14 @@ class CompactedFile(BaseModel):
         """Say whether ids of a moment lie within the file's; ids carry whole milliseconds."""
         floor = moment.replace(microsecond=moment.microsecond // 1_000 * 1_000)
         return time_of(self.first) <= floor <= time_of(self.last)
+
+    def overlaps(self, start: datetime, end: datetime) -> bool:
+        """Say whether ids of moments in [start, end) lie within the file's; ids carry whole milliseconds."""
+        return time_of(self.first) < end and start < time_of(self.last) + timedelta(milliseconds=1)
+
+    def is_of(self, model: str) -> bool:
+        """Say whether its rows are a model's."""
+        return self.uri.startswith(f"model={model}/")
 
 
 class CompactedDay(BaseModel):

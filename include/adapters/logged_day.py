@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from include.adapters.compacted_log import CompactedLog
+from include.adapters.compacted_log import CompactedFile, CompactedLog
 from include.adapters.segments import read_payloads, segments_of
 from include.contracts.errors import DataError
 from include.contracts.predictions import PredictionRow
@@ -58,8 +58,16 @@ class LoggedDay:
         """
         for file in self._files:
             yield from self._compacted.rows(file)
+        yield from self.raw_rows()
+
+    def raw_rows(self) -> Iterator[PredictionRow]:
+        """Yield the rows of segments."""
         for path in self._segments:
             yield from map(_decode, read_payloads(path))
+
+    def files_of(self, model: str) -> list[CompactedFile]:
+        """Return the compacted files of a model."""
+        return [file for file in self._files if file.is_of(model)]
 
     def latest_parts(self) -> Iterator[Iterator[PredictionRow]]:
         """Yield the rows of each segment and file, the latest first."""

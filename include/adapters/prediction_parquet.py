@@ -91,6 +91,14 @@ def read(file: BinaryIO) -> Iterator[PredictionRow]:
         yield from from_table(parquet.read_row_group(number))
 
 
+def read_columns(file: BinaryIO, names: Sequence[str]) -> pyarrow.Table:
+    """Return columns of all rows of a file; a field that it does not have yet gets its default."""
+    table = _opened(file).read(columns=list(names), use_threads=False)
+    found = [table[name] if name in table.column_names else _defaults(name, len(table)) for name in names]
+    wanted = pyarrow.schema([schema().field(name) for name in names])
+    return pyarrow.Table.from_arrays(found, names=list(names)).cast(wanted)
+
+
 def read_backwards(file: BinaryIO) -> Iterator[PredictionRow]:
     """Yield all rows of a file, the last id first; what is not asked for is not read."""
     parquet = _opened(file)
@@ -123,6 +131,11 @@ def ids_of_request(file: BinaryIO, request_id: str, moment: datetime) -> list[st
 
 def _opened(file: BinaryIO) -> pyarrow.parquet.ParquetFile:
     return pyarrow.parquet.ParquetFile(file, page_checksum_verification=True, pre_buffer=False)
+
+
+def _defaults(name: str, rows: int) -> pyarrow.Array:
+    [default] = [field.default for field in _fields() if field.name == name]
+    return pyarrow.array([default] * rows, schema().field(name).type)
 
 
 @cache

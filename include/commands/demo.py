@@ -8,12 +8,12 @@ from include.adapters.prediction_log import read
 from include.commands.platform import Platform, Replay, bring_to_production, running
 from include.commands.processes import refuse_second_start
 from include.commands.progress import Progress
-from include.commands.provenance import Provenances
 from include.commands.showing import show_prediction
 from include.commands.terminal import end_on_signals, run_command
 from include.commands.traffic import Traffic, replay
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
+from include.pages.provenance import Provenances
 
 MODEL = "churn"
 APPROVER = "approver"

@@ -11,7 +11,6 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.label_store import read_labels
 from include.adapters.ledger.ledger import Ledger
 from include.commands.champion import known_champion
-from include.commands.provenance import Origin
 from include.commands.readiness_review import Evidence, Finding, review
 from include.commands.terminal import moment_of, run_command
 from include.config.models import ModelFolder, model_folder
@@ -23,6 +22,7 @@ from include.contracts.networks import NetworkSignature
 from include.contracts.packages import Version
 from include.contracts.windows import frozen_moments, training_windows
 from include.features.views import offline_folder
+from include.pages.provenance import Origin
 from include.training.network import load_network
 
 _PARSE = """

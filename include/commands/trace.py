@@ -6,13 +6,13 @@ from datetime import datetime
 
 from include.adapters.ledger.routes import RouteChange
 from include.adapters.prediction_log import find
-from include.commands.provenance import Answered, Origin, Provenance, Provenances
 from include.commands.terminal import run_command
 from include.config.settings import Settings, settings
 from include.contracts.errors import ArtefactError, ModelError
 from include.contracts.packages import PAGE_NAME
 from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.reports import EvaluationReport
+from include.pages.provenance import Answered, Origin, Provenance, Provenances
 from include.registry.model_card import card_uri
 
 _WIDTH = 14

@@ -21,7 +21,6 @@ from include.commands.airflow_api import AirflowApi
 from include.commands.environment import settings_environment
 from include.commands.life_cycle import LifeCycle
 from include.commands.platform import Platform, Replay
-from include.commands.provenance import Provenances
 from include.commands.trace import trace
 from include.commands.traffic import entities_of, replay
 from include.commands.unix_processes import read_processes, send
@@ -32,6 +31,7 @@ from include.contracts.releases import Decision, ReleaseStage
 from include.features.catalogue import freshness
 from include.features.materialize import compute_features
 from include.features.views import offline_folder, used_views
+from include.pages.provenance import Provenances
 
 pytestmark = pytest.mark.e2e
 NOON = datetime.combine(Replay().as_of, datetime.min.time(), UTC) + timedelta(hours=12)

@@ -18,7 +18,6 @@ from include.adapters.packages import load_manifest
 from include.adapters.prediction_log import PredictionLog
 from include.adapters.tracking import Tracking
 from include.commands.production_readiness import trace_problem
-from include.commands.provenance import Provenances
 from include.commands.trace import trace
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
@@ -27,6 +26,7 @@ from include.contracts.identifiers import uuid7
 from include.contracts.packages import CodeState, Version
 from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.releases import Decision, ReleaseStage
+from include.pages.provenance import Provenances
 from include.registry.register import register
 from include.rollout.approval import record_decision
 from include.rollout.switch import full_route
