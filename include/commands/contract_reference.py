@@ -8,6 +8,7 @@ import inspect
 import json
 import textwrap
 from collections.abc import Iterator
+from datetime import timedelta
 from enum import Enum
 from itertools import pairwise
 from typing import Any
@@ -20,6 +21,7 @@ from include.commands.terminal import run_command
 from include.config.problems import model_in
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.model import ModelContract
+from include.contracts.moments import format_duration
 
 SCHEMA = REPOSITORY_ROOT / "docs" / "contract.schema.json"
 PAGE = REPOSITORY_ROOT / "docs" / "contract.md"
@@ -43,6 +45,8 @@ _WORDS = {
     "float": "number",
     "bool": "true or false",
     "timedelta": "duration",
+    "DegradationRule": "phrase",
+    "RetrainTrigger": "phrase",
 }
 
 
@@ -163,6 +167,8 @@ def _default(field: FieldInfo) -> str:
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any default there is
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, timedelta):
+        return format_duration(value)
     return value.value if isinstance(value, Enum) else value
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from include.config.foreign_names import check_foreign_names
 from include.config.problems import problems_of
+from include.config.settings import settings
 from include.config.strict_yaml import read_yaml
 from include.config.transforms import load_transform
 from include.config.views import check_views
@@ -60,6 +62,7 @@ class ModelFolder:
         _check_sense(contract, self.path)
         check_views(contract, self.path)
         _check_transforms(contract, self.path)
+        check_foreign_names(contract, self.path, settings())
         return contract
 
 

@@ -84,6 +84,15 @@ class Settings(BaseSettings):
     sources: dict[str, str] = Field(default_factory=dict)
     """Replaces a data source's URI, as a JSON object `{"source": "uri"}`."""
 
+    reference_datasets: dict[str, str] = Field(default_factory=dict)
+    """Where reference datasets named in contracts lie, by prefix of their URI, as a JSON object.
+
+    `{"s3://ml-artifacts/": "/data/ml-artifacts/"}`; what maps to s3:// is read there.
+    """
+
+    pipelines: dict[str, str] = Field(default_factory=dict)
+    """DAGs that teams' own pipeline names stand for, as a JSON object; `{model}` is the model's name."""
+
     online_store_url: str = ""
     """Online feature store, `redis://host:port/database`; empty means SQLite under `home`."""
 

@@ -12,7 +12,9 @@ from include.contracts.model import Metric, ModelContract, Threshold
 from include.contracts.moments import format_duration
 from include.contracts.monitoring import PredictionMetric
 from include.contracts.routes import Fallback
+from include.contracts.rules import RetrainTrigger
 from include.contracts.signatures import Task
+from include.contracts.watched import metric_named, names_of
 from include.contracts.windows import training_windows
 
 _RANGES = {
@@ -22,8 +24,6 @@ _RANGES = {
     Metric.ROOT_MEAN_SQUARED_ERROR: (0.0, inf),
 }
 _UNIT = (0.0, 1.0)
-_SYNONYMS = {"auc_roc": Metric.ROC_AUC}
-"""Names teams write in `monitoring:` for metrics that gates call otherwise."""
 _WATCHED_BY = {
     "prediction_distribution": "chi_squared",
     "confidence_calibration": "expected_calibration_error",
@@ -208,20 +208,39 @@ def _experiment_metrics(contract: ModelContract) -> Iterator[str]:
 
 
 def _monitoring(contract: ModelContract) -> Iterator[str]:
-    scores, performance = contract.monitoring.prediction_drift, contract.monitoring.performance_monitoring
-    for index, watched in enumerate(scores.metrics if scores else ()):
-        yield from _watched(f"monitoring.prediction_drift.metrics.{index}", watched)
-    known = [metric.value for metric in Metric if contract.task in metric.tasks]
-    known += [name for name, metric in _SYNONYMS.items() if contract.task in metric.tasks]
-    for index, name in enumerate(performance.metrics if performance else ()):
-        if name not in known:
+    monitoring = contract.monitoring
+    scores, performance = monitoring.prediction_drift, monitoring.performance_monitoring
+    watched_scores = scores.metrics if scores else ()
+    for index, watched in enumerate(watched_scores):
+        yield from _watched(f"monitoring.prediction_drift.metrics.{index}", watched, contract.task)
+    yield from _repeated("monitoring.prediction_drift.metrics", [each.name for each in watched_scores])
+    names = performance.metrics if performance else ()
+    for index, name in enumerate(names):
+        if metric_named(name, contract.task) is None:
+            known = ", ".join(names_of(contract.task))
             yield (
                 f"monitoring.performance_monitoring.metrics.{index}: {name!r} is no metric of a "
-                f"{contract.task.value} model; there are: {', '.join(known)}"
+                f"{contract.task.value} model; there are: {known}"
             )
+    yield from _repeated("monitoring.performance_monitoring.metrics", names)
+    if monitoring.auto_retrain is not None:
+        yield from _trigger(monitoring.auto_retrain.trigger, names)
 
 
-def _watched(where: str, watched: PredictionMetric) -> Iterator[str]:
+def _trigger(trigger: RetrainTrigger, watched: tuple[str, ...]) -> Iterator[str]:
+    where = "monitoring.auto_retrain.trigger"
+    if not watched:
+        yield f"{where}: nothing measures performance; it needs 'monitoring.performance_monitoring'"
+    elif trigger.metric is not None and trigger.metric not in watched:
+        yield (
+            f"{where}: {trigger.metric!r} is not among monitoring.performance_monitoring.metrics: "
+            f"{', '.join(watched)}"
+        )
+
+
+def _watched(where: str, watched: PredictionMetric, task: Task) -> Iterator[str]:
+    if watched.name == "confidence_calibration" and task is not Task.BINARY:
+        yield f"{where}: {watched.name!r} is of a binary model's chances, not of a {task.value} model"
     needed = _WATCHED_BY[watched.name]
     if watched.method != needed:
         yield f"{where}.method: {watched.name!r} is measured by {needed!r}, not by {watched.method!r}"

@@ -1,10 +1,12 @@
 """The `monitoring:` block of a contract: the shape teams already write, key by key."""
 
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from include.contracts.moments import Duration
+from include.contracts.rules import Degradation, Trigger
 from include.contracts.schedules import Schedule
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -18,7 +20,10 @@ class ContinuousTest(BaseModel):
     method: Literal["ks_test"] = "ks_test"
     """Kolmogorov-Smirnov."""
     threshold: float = Field(default=0.05, gt=0, lt=1)
-    """p-value below which a feature has drifted."""
+    """p-value below which a feature has drifted; held as the rate of false discoveries over all features and
+    a week of looks."""
+    minimum_effect: float = Field(default=0.1, ge=0, lt=1)
+    """Kolmogorov-Smirnov distance below which no drift counts, however small its p-value is."""
 
 
 class CategoricalTest(BaseModel):
@@ -62,7 +67,12 @@ class FeatureDrift(BaseModel):
     schedule: Schedule
     """When it looks: `every 6 hours`, `daily` or cron."""
     reference_dataset: str | None = None
-    """URI; none means the champion's own training snapshot."""
+    """URI of Parquet with a column a feature, its prefix mapped by the setting `NINETY_REFERENCE_DATASETS`;
+    none means the champion's own training snapshot."""
+    window: Duration = timedelta(hours=24)
+    """How far back it looks; a whole number of days sees each hour of the day as often."""
+    minimum_rows: int = Field(default=200, ge=1)
+    """Fewest rows, counted by the units they speak of, that say anything about a distribution."""
     tests: FeatureTests = FeatureTests()
     """How drift is told."""
     alerts: AlertRoutes = AlertRoutes()
@@ -78,10 +88,11 @@ class PredictionMetric(BaseModel):
     """What is watched."""
     method: Literal["chi_squared", "expected_calibration_error"]
     """How it is measured: chi_squared for the distribution, expected_calibration_error for calibration."""
-    window: Duration | None = None
-    """How far back it looks."""
-    threshold: float | None = Field(default=None, gt=0)
-    """Value above which it alerts."""
+    window: Duration = timedelta(hours=24)
+    """How far back it looks; for calibration, over predictions whose label is known."""
+    threshold: float = Field(default=0.05, gt=0, lt=1)
+    """chi_squared: p-value below which the scores have drifted, over a week of looks;
+    expected_calibration_error: value above which it alerts."""
 
 
 class PredictionDrift(BaseModel):
@@ -93,6 +104,8 @@ class PredictionDrift(BaseModel):
     """When it looks: `every 1 hour`, `daily` or cron."""
     metrics: tuple[PredictionMetric, ...] = Field(min_length=1)
     """What is watched."""
+    minimum_rows: int = Field(default=200, ge=1)
+    """Fewest rows, counted by the units they speak of, that say anything about the scores."""
 
 
 class PerformanceMonitoring(BaseModel):
@@ -103,10 +116,10 @@ class PerformanceMonitoring(BaseModel):
     schedule: Schedule
     """When it looks: `daily` or cron."""
     label_delay: Duration
-    """How long after a prediction its label is waited for."""
+    """Shortest wait for a label after the prediction; where the label's own delay is longer, that."""
     metrics: tuple[str, ...] = Field(min_length=1)
     """Metrics of the task; `auc_roc` is `roc_auc`."""
-    alert_on: str
+    alert_on: Degradation
     """When it alerts, such as `10% degradation vs trailing 30-day average`."""
 
 
@@ -115,10 +128,11 @@ class AutoRetrain(BaseModel):
 
     model_config = _STRICT
 
-    trigger: str
+    trigger: Trigger
     """When a training is asked for, such as `performance degradation > 15% for 3 consecutive days`."""
-    pipeline: str
-    """Name of the pipeline in the team's own words; here it is `<model>_train`."""
+    pipeline: str | None = None
+    """The team's own name for the training, mapped by the setting `NINETY_PIPELINES`; none means
+    `<model>_train`."""
     approval: Literal["manual"] = "manual"
     """A person says yes before the new version serves."""
 

@@ -1,6 +1,9 @@
 """When something runs by itself: cron expressions, and the phrases teams write."""
 
 import re
+from datetime import date, timedelta
+from functools import cache
+from itertools import pairwise
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -17,7 +20,20 @@ _NAMES = {
     "day of week": ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
 }
 _PART = re.compile(r"(\*|[a-z0-9]+(?:-[a-z0-9]+)?)(?:/([1-9]\d*))?")
-_PHRASE = re.compile(r"hourly|daily|weekly|every (?:[1-9]\d* )?(?:minute|hour|day|week)s?")
+_PHRASE = re.compile(
+    r"(?P<word>hourly|daily|weekly)|every\s+(?:(?P<count>\d+)\s+)?(?P<unit>minute|hour|day|week)s?"
+)
+_WORDS = {"hourly": "hour", "daily": "day", "weekly": "week"}
+_CRON = {"minute": "*/{} * * * *", "hour": "0 */{} * * *", "day": "0 0 * * *", "week": "0 0 * * 1"}
+_EVEN = {"minute": 60, "hour": 24, "day": 1, "week": 1}
+"""How many of a unit the next larger one holds that cron can divide; 1 where it can divide none."""
+
+SCHEDULE_GRAMMAR = (
+    "write 'every <number> minutes' or 'every <number> hours' with a number that divides 60 or 24, such as "
+    "'every 6 hours'; 'hourly', 'daily', 'weekly'; or cron, such as '0 5 * * 1'"
+)
+_A_MONDAY = date(2001, 1, 1)
+_EIGHT_YEARS = 8 * 366
 
 
 def check_cron(expression: str) -> str:
@@ -44,14 +60,46 @@ def check_schedule(text: str) -> str:
     """Return a schedule as it is: `every 6 hours`, `hourly`, `daily`, `weekly`, or a cron expression.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: it is none of them; the message has the grammar and examples.
     """
-    if _PHRASE.fullmatch(text.strip().lower()):
-        return text
-    try:
-        return check_cron(text)
-    except ValueError as error:
-        raise ValueError(f"write 'every 6 hours', 'hourly', 'daily', 'weekly' or cron: {error}") from None
+    cron_of(text)
+    return text
+
+
+def cron_of(schedule: str) -> str:
+    """Return the cron expression a schedule stands for, UTC; a day starts at midnight, a week on Monday.
+
+    Raises:
+        ValueError: it is neither cron nor a phrase that cron can say.
+    """
+    match = _PHRASE.fullmatch(schedule.strip().lower())
+    if match is None:
+        try:
+            return check_cron(schedule)
+        except ValueError as error:
+            raise ValueError(f"{SCHEDULE_GRAMMAR}: {error}") from None
+    unit, count = _WORDS.get(match["word"], match["unit"]), int(match["count"] or 1)
+    if not count or _EVEN[unit] % count:
+        raise ValueError(f"{schedule!r} does not divide time evenly; {SCHEDULE_GRAMMAR}")
+    if count == _EVEN[unit] and unit in {"minute", "hour"}:
+        return "0 * * * *" if unit == "minute" else "0 0 * * *"
+    return _CRON[unit].format(count).replace("*/1 ", "* ")
+
+
+def period_of(schedule: str) -> timedelta:
+    """Return the longest time between two runs of a schedule: after it, one is overdue.
+
+    Raises:
+        ValueError: as `cron_of`; or the expression names a day that never comes.
+    """
+    minute, hour, *of_day = cron_of(schedule).lower().split()
+    at = [timedelta(hours=h, minutes=m) for h in _values(hour, 1) for m in _values(minute, 0)]
+    days = [_A_MONDAY + timedelta(days=number) for number in range(_EIGHT_YEARS)]
+    apart = [after - before for before, after in pairwise(day for day in days if _falls_on(day, *of_day))]
+    if not apart:
+        raise ValueError(f"{schedule!r} names a day that never comes twice in eight years")
+    within_a_day = [after - before for before, after in pairwise(at)]
+    return max([*within_a_day, max(apart) - at[-1] + at[0]])
 
 
 Cron = Annotated[str, AfterValidator(check_cron)]
@@ -59,6 +107,28 @@ Cron = Annotated[str, AfterValidator(check_cron)]
 
 Schedule = Annotated[str, AfterValidator(check_schedule)]
 """A cron expression, or a phrase such as `every 6 hours`, UTC."""
+
+
+def _falls_on(day: date, of_month: str, month: str, of_week: str) -> bool:
+    """Say whether cron's last three fields hold on a day."""
+    matches = (day.day in _values(of_month, 2), day.isoweekday() % 7 in {n % 7 for n in _values(of_week, 4)})
+    # Cron runs on either day where both are named, and on the one that is named otherwise.
+    both_named = "*" not in (of_month[0], of_week[0])
+    return day.month in _values(month, 3) and (any(matches) if both_named else all(matches))
+
+
+@cache
+def _values(text: str, field: int) -> tuple[int, ...]:
+    """Return the numbers a field of a checked expression stands for, ascending."""
+    name, lowest, highest = _FIELDS[field]
+    found: set[int] = set()
+    for part in text.split(","):
+        bounds, _, step = part.partition("/")
+        ends = [_number(end, name) for end in bounds.split("-")] if bounds != "*" else [lowest, highest]
+        if step and len(ends) == 1:
+            ends.append(highest)
+        found.update(range(ends[0], ends[-1] + 1, int(step or 1)))
+    return tuple(sorted(found))
 
 
 def _fits(part: str, name: str, lowest: int, highest: int) -> bool:

@@ -20,6 +20,10 @@ CONTRACT = yaml.safe_load((CHURN / "contract.yaml").read_text(encoding="utf-8"))
 MATURING = {"name": "kept", "source": "label", "direction": "increase", "matures_in": "1d"}
 RAMP = [{"share": 0.5, "hold": "0s"}, {"share": 1.0, "hold": "0s"}]
 DOUBLE = [{"metric": "roc_auc", "minimum": 0.7}, {"metric": "roc_auc", "minimum": 0.8}]
+ALERT_ON = "10% degradation vs trailing 30-day average"
+SCORES = {"name": "prediction_distribution", "method": "chi_squared"}
+TRIGGER = "performance degradation > 15% for 3 consecutive days"
+RETRAIN = {"trigger": "roc_auc degradation > 15% for 3 consecutive days"}
 NEVER = [{"metric": "roc_auc", "minimum": 0.9}, {"metric": "roc_auc", "maximum": 0.8}]
 
 
@@ -30,7 +34,7 @@ def drift(**keys: Any) -> dict[str, Any]:
 
 def performance(**keys: Any) -> dict[str, Any]:
     """Return a monitoring block that watches performance."""
-    block = {"schedule": "daily", "label_delay": "14d", "metrics": ["recall"], "alert_on": "any"}
+    block = {"schedule": "daily", "label_delay": "14d", "metrics": ["recall"], "alert_on": ALERT_ON}
     return {"performance_monitoring": block | keys}
 
 
@@ -120,7 +124,41 @@ REFUSALS = [
         r"metrics\.0\.method: 'confidence_calibration' is measured by 'expected_calibration_error'",
     ),
     ("monitoring", performance(metrics=["r2"]), r"metrics\.0: 'r2' is no metric of a binary model"),
-    ("monitoring", performance(schedule="often"), r"schedule: write 'every 6 hours', 'hourly'"),
+    ("monitoring", performance(schedule="often"), r"schedule: write 'every <number> minutes' or 'every"),
+    ("monitoring", performance(schedule="every 5 hours"), r"schedule: 'every 5 hours' does not divide time"),
+    ("monitoring", performance(label_delay="soon"), r"label_delay: 'soon' is not a duration"),
+    ("monitoring", performance(metrics=["recall"] * 2), r"metrics: named more than once: recall"),
+    ("monitoring", performance(alert_on="any"), r"alert_on: 'any' cannot be read; write '<number>% degrad"),
+    (
+        "monitoring",
+        {"prediction_drift": {"schedule": "daily", "metrics": [SCORES, SCORES]}},
+        r"prediction_drift\.metrics: named more than once: prediction_distribution",
+    ),
+    (
+        "monitoring",
+        performance() | {"auto_retrain": RETRAIN | {"trigger": "when bad"}},
+        r"auto_retrain\.trigger: 'when bad' cannot be read; write '<performance, or a metric> degradation",
+    ),
+    (
+        "monitoring",
+        performance() | {"auto_retrain": RETRAIN},
+        r"auto_retrain\.trigger: 'roc_auc' is not among monitoring\.performance_monitoring\.metrics: recall",
+    ),
+    (
+        "monitoring",
+        {"auto_retrain": RETRAIN},
+        r"auto_retrain\.trigger: nothing measures performance; it needs 'monitoring\.performance_monit",
+    ),
+    (
+        "monitoring",
+        performance() | {"auto_retrain": RETRAIN | {"pipeline": "ours/v2", "trigger": TRIGGER}},
+        r"auto_retrain\.pipeline: nothing says what 'ours/v2' stands for; leave the key out for",
+    ),
+    (
+        "monitoring",
+        {"feature_drift": {"schedule": "daily", "reference_dataset": "s3://a/b.parquet"}},
+        r"feature_drift\.reference_dataset: nothing says where 's3://a/b\.parquet' lies; map its prefix",
+    ),
     ("owner.email", "the team", r"owner\.email: 'the team' is no e-mail address"),
     ("owner.on_call", " ", r"owner\.on_call: is empty"),
 ]
