@@ -30,6 +30,8 @@ TRAINING_CODE = (
 """Code outside the model folder that decides what any training run yields: its labels, the join, the loop."""
 PROSE = ".md"
 """Suffix of what is written for people: a runbook's edit changes no model."""
+EXPERIMENTS = "experiments"
+"""Folder of a model folder that decides who gets which version, and nothing of what a version is."""
 DECIDING = frozenset({".py", ".sql", ".yaml"})
 """Suffixes of what is code whatever a source's URI matches."""
 VIEWS = "include/features/views"
@@ -67,8 +69,8 @@ def code_state(settings: Settings, folder: ModelFolder, root: Path = REPOSITORY_
 def fingerprint(folder: ModelFolder, root: Path = REPOSITORY_ROOT) -> str:
     """Return the SHA-256 over names and bytes of the model folder, its feature SQL and the training code.
 
-    Training code is what labels, joins and trains; prose in Markdown is left out, and so is data that lies in
-    the model folder, which the URIs of its source definitions name.
+    Training code is what labels, joins and trains; prose in Markdown is left out, and so are experiments
+    and data that lies in the model folder, which the URIs of its source definitions name.
     Of the shared views and transforms only those count that the model reads: another's change is not its own.
 
     Raises:
@@ -90,6 +92,8 @@ def _fingerprinted(folder: ModelFolder, root: Path) -> Iterator[tuple[str, Path]
         for path in [place] if place.is_file() else place.rglob("*"):
             relative = path.relative_to(place)
             if not path.is_file() or any(map(_is_scratch, relative.parts)):
+                continue
+            if label == "model" and relative.parts[0] == EXPERIMENTS:
                 continue
             if path.suffix != PROSE and path.resolve() not in data:
                 yield f"{label}/{relative.as_posix()}", path

@@ -49,4 +49,4 @@ def _model_at(kind: type[BaseModel], location: tuple[int | str, ...]) -> type[Ba
 
 
 def _key_path(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "(contract)"
+    return ".".join(str(part) for part in location) or "(file)"

@@ -7,6 +7,7 @@ NinetyError
 ├── GateError               a model missed its gates and is not registered
 ├── ArtefactError           a package is incomplete, altered or unreadable
 ├── RegistryError           a version is unknown, or its metadata incomplete
+├── ExperimentError         an experiment cannot be started, analysed or read as asked
 ├── LedgerError             the ledger refused a change
 │   ├── ConflictError       somebody else changed it first (compare-and-set lost)
 │   ├── LeaseError          the model already has an open release or experiment
@@ -48,6 +49,10 @@ class ArtefactError(NinetyError):
 
 class RegistryError(NinetyError):
     """A version is unknown, or what it must carry is missing."""
+
+
+class ExperimentError(NinetyError):
+    """An experiment cannot be started, analysed or read as asked; nothing was changed."""
 
 
 class LedgerError(NinetyError):

@@ -28,6 +28,7 @@ class EventKind(StrEnum):
     RELEASE_ENDED = "release_ended"
     ROUTE_CHANGED = "route_changed"
     EXPERIMENT_STARTED = "experiment_started"
+    EXPERIMENT_ADVANCED = "experiment_advanced"
     EXPERIMENT_ANALYSED = "experiment_analysed"
     EXPERIMENT_ENDED = "experiment_ended"
     RETRAIN_REQUESTED = "retrain_requested"

@@ -51,6 +51,11 @@ class SemanticVersion:
 FIRST_VERSION = SemanticVersion(1, 0, 0)
 
 
+def is_semantic_version(text: str) -> bool:
+    """Say whether a text is a semantic version such as 1.2.3."""
+    return _PATTERN.fullmatch(text) is not None
+
+
 def triton_name(model: str, version: str) -> str:
     """Return the Triton model name of a version, `<model>__1_2_3`.
 

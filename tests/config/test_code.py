@@ -93,6 +93,7 @@ def test_only_what_runs_makes_the_tree_dirty(root, name, dirty):
         ("include/models/toy/new.sql", True),
         ("include/models/toy/runbook.md", False),
         ("include/models/toy/experiments/notes.md", False),
+        ("include/models/toy/experiments/offers.yaml", False),
         ("include/data/labels.py", True),
         ("include/adapters/label_store.py", True),
         ("include/features/training_set.py", True),

@@ -3,7 +3,9 @@
 | subject | module |
 |---|---|
 | versions | versions.py |
-| releases, leases | releases.py |
+| releases | releases.py |
+| experiments | experiments.py |
+| leases of both | leases.py |
 | approvals | approvals.py |
 | routes and their snapshots | routes.py |
 | retired models and versions | retirement.py |
@@ -21,6 +23,7 @@ from sqlalchemy import select
 from include.adapters.ledger.alerts import AlertLedger
 from include.adapters.ledger.approvals import ApprovalLedger
 from include.adapters.ledger.chain import StoredEvent
+from include.adapters.ledger.experiments import ExperimentLedger
 from include.adapters.ledger.keys import KeyLedger
 from include.adapters.ledger.releases import ReleaseLedger
 from include.adapters.ledger.retirement import RetirementLedger
@@ -41,6 +44,7 @@ class Ledger(
     KeyLedger,
     RetrainLedger,
     AlertLedger,
+    ExperimentLedger,
 ):
     """Writer and reader of the whole ledger.
 

@@ -8,9 +8,10 @@ from sqlalchemy import Connection, select, update
 from include.adapters.ledger.approvals import approvals_of_release
 from include.adapters.ledger.chain import Transaction
 from include.adapters.ledger.journal import Journal
+from include.adapters.ledger.leases import RELEASE, close_lease, open_holder, take_lease
 from include.adapters.ledger.routes import RouteUpdate, read_route, write_route
-from include.adapters.ledger.tables import events, leases, releases, versions
-from include.contracts.errors import ConflictError, LeaseError, LedgerError
+from include.adapters.ledger.tables import events, releases, versions
+from include.contracts.errors import ConflictError, LedgerError
 from include.contracts.events import EventKind
 from include.contracts.releases import Decision, Release, ReleaseStage, RolloutPlan
 
@@ -75,7 +76,7 @@ class ReleaseLedger(Journal):
             if known is not None:
                 return _same_release(known, new)
             _check_not_retired(transaction.connection, new)
-            _take_lease(transaction, new)
+            take_lease(transaction, new.model, new.release_id, RELEASE)
             transaction.connection.execute(releases.insert().values(**_columns(new)))
             _append(transaction, EventKind.RELEASE_OPENED, new, actor=triggered_by, reason=None)
             return new
@@ -168,10 +169,7 @@ def read_release(connection: Connection, release_id: str) -> Release | None:
 
 
 def _open_release(connection: Connection, model: str) -> Release | None:
-    query = select(leases.c.holder_id).where(
-        leases.c.model == model, leases.c.closed_at.is_(None), leases.c.kind == "release"
-    )
-    holder = connection.execute(query).scalar_one_or_none()
+    holder = open_holder(connection, model, RELEASE)
     return None if holder is None else read_release(connection, holder)
 
 
@@ -195,30 +193,6 @@ def _check_not_retired(connection: Connection, new: Release) -> None:
     )
     if connection.execute(query).scalar_one_or_none() is not None:
         raise LedgerError(f"{new.model} {new.version} is retired; release another version")
-
-
-def _take_lease(transaction: Transaction, new: Release) -> None:
-    query = select(leases).where(leases.c.model == new.model, leases.c.closed_at.is_(None))
-    held = transaction.connection.execute(query).one_or_none()
-    if held is not None:
-        raise LeaseError(_holder(transaction.connection, held.holder_id, held.kind, new.model))
-    transaction.connection.execute(
-        leases.insert().values(
-            holder_id=new.release_id, model=new.model, kind="release", opened_at=transaction.now
-        )
-    )
-
-
-def _holder(connection: Connection, holder_id: str, kind: str, model: str) -> str:
-    holder = read_release(connection, holder_id)
-    detail = ""
-    if holder is not None:
-        opened = f"opened by {holder.triggered_by} at {holder.opened_at:%Y-%m-%d %H:%M} UTC"
-        detail = f" of {holder.version}, {holder.stage.value}, {opened},"
-    return (
-        f"{model}: {kind} {holder_id!r}{detail} is still open; wait for its end, or abandon it: "
-        f"make abandon MODEL={model} REASON=<why>"
-    )
 
 
 def _expected(connection: Connection, release_id: str, expected_revision: int) -> Release:
@@ -268,9 +242,7 @@ def _move(
         update(releases).where(releases.c.release_id == new.release_id).values(**_columns(new))
     )
     if stage.is_terminal:
-        transaction.connection.execute(
-            update(leases).where(leases.c.holder_id == new.release_id).values(closed_at=transaction.now)
-        )
+        close_lease(transaction, new.release_id)
     kind = EventKind.RELEASE_ENDED if stage.is_terminal else EventKind.RELEASE_ADVANCED
     _append(transaction, kind, new, actor=actor, reason=reason)
     return new

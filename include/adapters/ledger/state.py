@@ -12,6 +12,7 @@ from include.adapters.ledger.tables import (
     api_keys,
     approvals,
     events,
+    experiments,
     leases,
     releases,
     retrain_requests,
@@ -22,6 +23,7 @@ from include.adapters.ledger.tables import (
 from include.contracts.alerts import Alert, AlertContent
 from include.contracts.errors import ChainError
 from include.contracts.events import EventKind, LedgerEvent
+from include.contracts.experiments import Experiment
 from include.contracts.keys import ApiKey
 from include.contracts.packages import Version
 from include.contracts.releases import Approval, Release
@@ -50,6 +52,7 @@ def verify_state(connection: Connection) -> None:
         (routes, _routes(told), _route),
         (route_snapshots, _snapshots(told), _snapshot),
         (api_keys, _keys(told), _key),
+        (experiments, _experiments(told), _experiment),
         (retrain_requests, _requests(told), _request),
         (alerts, _alerts(told), _alert),
     ):
@@ -105,11 +108,28 @@ def _release(row: RowMapping) -> tuple[str, object]:
     return row["release_id"], Release.model_validate(dict(row))
 
 
+def _experiments(told: Iterable[LedgerEvent]) -> State:
+    kinds = (EventKind.EXPERIMENT_STARTED, EventKind.EXPERIMENT_ADVANCED, EventKind.EXPERIMENT_ENDED)
+    return {e.subject: Experiment.model_validate(e.payload["experiment"]) for e in _of(told, *kinds)}
+
+
+def _experiment(row: RowMapping) -> tuple[str, object]:
+    return row["experiment_id"], Experiment.model_validate(dict(row))
+
+
 def _leases(told: Iterable[LedgerEvent]) -> State:
     found: dict[str, object] = {}
     for event in _of(told, EventKind.RELEASE_OPENED, EventKind.RELEASE_ENDED):
         release = Release.model_validate(event.payload["release"])
         found[event.subject] = (release.model, "release", release.opened_at, release.ended_at)
+    for event in _of(told, EventKind.EXPERIMENT_STARTED, EventKind.EXPERIMENT_ENDED):
+        experiment = Experiment.model_validate(event.payload["experiment"])
+        found[event.subject] = (
+            experiment.model,
+            "experiment",
+            experiment.started_at,
+            experiment.ended_at,
+        )
     return found
 
 

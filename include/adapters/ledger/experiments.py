@@ -1,0 +1,211 @@
+"""Experiments: what was promised at the start, where they stand, and every analysis there was."""
+
+from typing import Any
+
+from sqlalchemy import Connection, select, update
+
+from include.adapters.ledger.chain import StoredEvent, Transaction
+from include.adapters.ledger.journal import Journal
+from include.adapters.ledger.leases import EXPERIMENT, close_lease, open_holder, take_lease
+from include.adapters.ledger.routes import RouteUpdate, write_route
+from include.adapters.ledger.tables import events, experiments
+from include.contracts.errors import ConflictError, LedgerError
+from include.contracts.events import EventKind
+from include.contracts.experiment_results import Analysis
+from include.contracts.experiments import Experiment, ExperimentState
+from include.contracts.moments import UtcDatetime
+
+_DOCUMENTS = frozenset({"plan", "size", "approved_by", "state"})
+
+
+class ExperimentLedger(Journal):
+    """Reads and writes experiments."""
+
+    def start_experiment(self, new: Experiment, route: RouteUpdate) -> Experiment:
+        """Start an experiment: its row, the model's lease and the route change in one transaction.
+
+        Started again under the same id with the same plan, it is returned as it is.
+
+        Args:
+            new: as it starts; wall times are those of the transaction.
+            route: the route with the treatment as challenger and the experiment's id as salt.
+
+        Raises:
+            LeaseError: another release or experiment of the model is open; the message says which.
+            ConflictError: the id was used before, or the route was changed meanwhile.
+        """
+        with self._writing() as transaction:
+            known = _read(transaction.connection, new.experiment_id)
+            if known is not None:
+                return _same(known, new)
+            started = new.model_copy(update={"started_at": transaction.now, "revision": 1})
+            take_lease(transaction, started.model, started.experiment_id, EXPERIMENT)
+            transaction.connection.execute(experiments.insert().values(**_columns(started)))
+            _append(transaction, EventKind.EXPERIMENT_STARTED, started, started.started_by)
+            write_route(
+                transaction, route, actor=started.started_by, reason=f"experiment {started.experiment_id}"
+            )
+            return started
+
+    def experiment(self, experiment_id: str) -> Experiment | None:
+        """Return an experiment; None where there is none."""
+        with self._reading() as connection:
+            return _read(connection, experiment_id)
+
+    def experiments(self, model: str, name: str | None = None) -> tuple[Experiment, ...]:
+        """Return a model's experiments, oldest first; of one name, or all."""
+        query = select(experiments).where(experiments.c.model == model).order_by(experiments.c.started_at)
+        if name is not None:
+            query = query.where(experiments.c.name == name)
+        with self._reading() as connection:
+            return tuple(Experiment.model_validate(dict(row)) for row in connection.execute(query).mappings())
+
+    def open_experiment_of(self, model: str) -> Experiment | None:
+        """Return the model's running experiment; None where none runs."""
+        with self._reading() as connection:
+            holder = open_holder(connection, model, EXPERIMENT)
+            return None if holder is None else _read(connection, holder)
+
+    def advance_experiment(
+        self, experiment_id: str, expected_revision: int, share: float, *, actor: str, route: RouteUpdate
+    ) -> Experiment:
+        """Raise the treatment's share; experiment and route change in one transaction or not at all.
+
+        Raises:
+            LedgerError: there is no such experiment, it has ended, or the share does not rise.
+            ConflictError: the experiment or the route was changed meanwhile.
+        """
+        with self._writing() as transaction:
+            current = _running(transaction.connection, experiment_id, expected_revision)
+            if share <= current.share:
+                raise LedgerError(
+                    f"experiment {experiment_id} is at {current.share:g}; its share only ever rises"
+                )
+            write_route(transaction, route, actor=actor, reason=f"experiment {experiment_id} at {share:g}")
+            return _changed(transaction, current, EventKind.EXPERIMENT_ADVANCED, actor, share=share)
+
+    def end_experiment(
+        self,
+        experiment_id: str,
+        expected_revision: int,
+        state: ExperimentState,
+        *,
+        actor: str,
+        reason: str,
+        route: RouteUpdate | None,
+    ) -> Experiment:
+        """End an experiment and give its lease back; with a route, both change in one transaction or neither.
+
+        Raises:
+            LedgerError: there is no such experiment, it has ended, or no reason is given.
+            ConflictError: the experiment or the route was changed meanwhile.
+        """
+        if not reason.strip():
+            raise LedgerError("ending an experiment needs a written reason")
+        with self._writing() as transaction:
+            current = _running(transaction.connection, experiment_id, expected_revision)
+            if route is not None:
+                write_route(transaction, route, actor=actor, reason=reason)
+            close_lease(transaction, experiment_id)
+            changes = {"state": state, "reason": reason, "ended_at": transaction.now}
+            return _changed(transaction, current, EventKind.EXPERIMENT_ENDED, actor, **changes)
+
+    def record_analysis(self, model: str, analysis: Analysis, actor: str) -> Analysis:
+        """Record an analysis; the first one as of a moment stays, and is returned.
+
+        Raises:
+            LedgerError: there is no such experiment.
+        """
+        with self._writing() as transaction:
+            if _read(transaction.connection, analysis.experiment_id) is None:
+                raise LedgerError(f"no experiment {analysis.experiment_id!r}")
+            for known in _analyses(transaction.connection, model, analysis.experiment_id):
+                if known.as_of == analysis.as_of:
+                    return known
+            transaction.append(
+                EventKind.EXPERIMENT_ANALYSED,
+                model=model,
+                subject=analysis.experiment_id,
+                actor=actor,
+                payload=analysis.model_dump(mode="json"),
+            )
+            return analysis
+
+    def analyses(self, model: str, experiment_id: str) -> tuple[Analysis, ...]:
+        """Return an experiment's analyses in the order they were recorded."""
+        with self._reading() as connection:
+            return _analyses(connection, model, experiment_id)
+
+    def analysis_as_of(self, model: str, experiment_id: str, as_of: UtcDatetime) -> Analysis | None:
+        """Return the analysis as of a moment; None where there was none."""
+        return next((each for each in self.analyses(model, experiment_id) if each.as_of == as_of), None)
+
+
+def _read(connection: Connection, experiment_id: str) -> Experiment | None:
+    query = select(experiments).where(experiments.c.experiment_id == experiment_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else Experiment.model_validate(dict(row))
+
+
+def _analyses(connection: Connection, model: str, experiment_id: str) -> tuple[Analysis, ...]:
+    query = (
+        select(events)
+        .where(events.c.model == model, events.c.kind == EventKind.EXPERIMENT_ANALYSED.value)
+        .where(events.c.subject == experiment_id)
+        .order_by(events.c.sequence)
+    )
+    rows = connection.execute(query).mappings()
+    return tuple(Analysis.model_validate(StoredEvent(**row).parsed().payload) for row in rows)
+
+
+def _columns(experiment: Experiment) -> dict[str, Any]:
+    return {**experiment.model_dump(), **experiment.model_dump(mode="json", include=set(_DOCUMENTS))}
+
+
+def _same(known: Experiment, new: Experiment) -> Experiment:
+    same = (known.model, known.name, known.plan_sha256, known.treatment_sha256)
+    if not known.state.is_terminal and same == (new.model, new.name, new.plan_sha256, new.treatment_sha256):
+        return known
+    raise ConflictError(
+        f"experiment {known.experiment_id!r} is {known.state.value}, started by {known.started_by} at "
+        f"{known.started_at:%Y-%m-%d %H:%M} UTC: its units were assigned by that salt; write another salt"
+    )
+
+
+def _running(connection: Connection, experiment_id: str, expected_revision: int) -> Experiment:
+    current = _read(connection, experiment_id)
+    if current is None:
+        raise LedgerError(f"no experiment {experiment_id!r}")
+    if current.state.is_terminal:
+        raise LedgerError(f"experiment {experiment_id} is {current.state.value}: it has ended")
+    if current.revision != expected_revision:
+        raise ConflictError(
+            f"experiment {experiment_id} is at revision {current.revision}, not {expected_revision}; "
+            "somebody changed it meanwhile: look again and decide anew"
+        )
+    return current
+
+
+def _changed(
+    transaction: Transaction,
+    current: Experiment,
+    kind: EventKind,
+    actor: str,
+    **changes: Any,  # noqa: ANN401 - fields of an experiment
+) -> Experiment:
+    new = current.model_copy(update={**changes, "revision": current.revision + 1})
+    transaction.connection.execute(
+        update(experiments).where(experiments.c.experiment_id == new.experiment_id).values(**_columns(new))
+    )
+    _append(transaction, kind, new, actor)
+    return new
+
+
+def _append(transaction: Transaction, kind: EventKind, experiment: Experiment, actor: str) -> None:
+    transaction.append(
+        kind,
+        model=experiment.model,
+        subject=experiment.experiment_id,
+        actor=actor,
+        payload={"experiment": experiment.model_dump(mode="json")},
+    )

@@ -1,0 +1,228 @@
+"""What an analysis of an experiment says: the verdict, its reasons, and every figure behind them."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from include.contracts.moments import UtcDatetime
+
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExperimentVerdict(StrEnum):
+    """What is to be done."""
+
+    SHIP = "ship"
+    """Better, and nothing it must not harm is harmed: stop it and release the treatment."""
+    ROLLBACK = "rollback"
+    """Worse: the treatment's traffic is taken away."""
+    CONTINUE = "continue"
+    """Too early to say."""
+    HOLD = "hold"
+    """It is over, or blind, and does not say: a person decides."""
+    INVALID = "invalid"
+    """It is broken: nothing it says may be used."""
+
+
+class ExperimentReason(StrEnum):
+    """Why."""
+
+    PLAN_CHANGED = "plan_changed"
+    """The file differs from what was hashed into the ledger at the start."""
+    PLAN_MISSING = "plan_missing"
+    """The file is gone, or cannot be read."""
+    SAMPLE_RATIO_MISMATCH = "sample_ratio_mismatch"
+    """Units did not fall to the arms in the planned shares."""
+    ASSIGNMENT_INCONSISTENT = "assignment_inconsistent"
+    """Rows contradict the hash of their unit, or a unit was in both arms at one share."""
+    GUARDRAIL_BREACHED = "guardrail_breached"
+    """Harm beyond a margin is shown."""
+    PRIMARY_WORSE = "primary_worse"
+    """The primary metric crossed its bound in the wrong direction."""
+    PRIMARY_BETTER = "primary_better"
+    """The primary metric crossed its bound, and no guardrail stands against it."""
+    GUARDRAIL_INCONCLUSIVE = "guardrail_inconclusive"
+    """The primary metric crossed its bound, but harm within the margins is not ruled out yet."""
+    FUTILE = "futile"
+    """The planned effect is unlikely to be found any more."""
+    INCONCLUSIVE = "inconclusive"
+    """The last look was taken without an answer."""
+    MISSING_DATA = "missing_data"
+    """Too many matured units lack a label."""
+    MISSING_DIFFERS = "missing_differs"
+    """Labels are missing more often in one arm."""
+    NO_EXPOSURES = "no_exposures"
+    """Nobody was exposed yet."""
+    LOOK_NOT_DUE = "look_not_due"
+    """The next planned look has not been reached, and none was asked for."""
+    NO_NEW_INFORMATION = "no_new_information"
+    """Hardly a unit matured since the last look: looking again would be the same look."""
+    TOO_FEW_EVENTS = "too_few_events"
+    """Too few events for a statistic."""
+    NOT_SIGNIFICANT = "not_significant"
+    """A look was taken, and no bound was crossed."""
+
+
+class GuardrailState(StrEnum):
+    """What is known of a guardrail."""
+
+    NON_INFERIOR = "non_inferior"
+    INFERIOR = "inferior"
+    INCONCLUSIVE = "inconclusive"
+    TOO_FEW = "too_few"
+    """Fewer units than it needs, or too few requests beyond the quantile."""
+
+
+class ArmFigures(BaseModel):
+    """One metric in one arm, over all stages."""
+
+    model_config = _STRICT
+
+    units: int
+    value: float | None
+
+
+class SampleRatioFigures(BaseModel):
+    """Units of one stage of the ramp, against its shares."""
+
+    model_config = _STRICT
+
+    share: float
+    """Treatment's share in the stage."""
+    control: int
+    treatment: int
+    expected_treatment: float
+    p_value: float
+    mismatch: bool
+
+
+class Look(BaseModel):
+    """One look at the primary metric. It is spent once it is in the ledger."""
+
+    model_config = _STRICT
+
+    as_of: UtcDatetime
+    number: int
+    planned: bool
+    """Whether the plan had it; one more costs alpha like any other."""
+    final: bool
+    fraction: float
+    """Spending time: information over the plan's, 1 at the last look."""
+    information: float
+    """Effective size of matured units."""
+    z: float
+    """Positive is better."""
+    upper: float
+    """Critical z."""
+    lower: float | None
+    """Critical z on the other side: worse, or futile; None: there is none."""
+    alpha_spent: float
+    """Of the plan's alpha, up to and including this look."""
+    estimate: float
+    """Treatment less control."""
+    standard_error: float
+    low: float
+    """Repeated confidence limits: they hold at all looks at once."""
+    high: float
+    p_value: float
+    """Repeated p-value: comparable with alpha at any look."""
+
+
+class GuardrailFigures(BaseModel):
+    """A guardrail, judged."""
+
+    model_config = _STRICT
+
+    name: str
+    part: str | None = None
+    """Part of a slice."""
+    state: GuardrailState
+    control: ArmFigures
+    treatment: ArmFigures
+    harm: float | None
+    """Positive is worse, between limits that hold at all times at once."""
+    harm_low: float | None
+    harm_high: float | None
+    margin: float
+
+
+class HealthFigures(BaseModel):
+    """A property of the models, arm by arm."""
+
+    model_config = _STRICT
+
+    name: str
+    control: float | None
+    treatment: float | None
+    difference_low: float | None
+    """Always-valid limits of treatment less control."""
+    difference_high: float | None
+    differs: bool
+
+
+class SliceFigures(BaseModel):
+    """The primary metric in a part of the units; shown, not tested."""
+
+    model_config = _STRICT
+
+    slice: str
+    part: str
+    control: ArmFigures
+    treatment: ArmFigures
+    difference: float | None
+    low: float | None
+    """Limits at the level of one look; several parts are shown, so one in twenty lies outside."""
+    high: float | None
+
+
+class Counts(BaseModel):
+    """What was read, and what became of it."""
+
+    model_config = _STRICT
+
+    requests: int
+    units: int
+    """Units that were exposed."""
+    outside_population: int
+    """Units exposed and not asked about."""
+    reserved: int
+    """Units of control that a later stage of the ramp moves to treatment: left out from the beginning."""
+    matured: int
+    """Units whose primary metric is final."""
+    missing: int
+    """Matured units without a label."""
+    outcomes: int
+    """Outcomes of the plan's metrics that count."""
+    set_aside: dict[str, int]
+    """Outcomes that do not count, by reason."""
+
+
+class Analysis(BaseModel):
+    """An analysis as of a moment."""
+
+    model_config = _STRICT
+
+    experiment_id: str
+    as_of: UtcDatetime
+    verdict: ExperimentVerdict
+    reasons: tuple[ExperimentReason, ...]
+    detail: str
+    """For people: what the verdict rests on."""
+    counts: Counts | None = None
+    sample_ratio: tuple[SampleRatioFigures, ...] = ()
+    control: ArmFigures | None = None
+    treatment: ArmFigures | None = None
+    look: Look | None = None
+    """The look that was taken; None: none was due, or the experiment is invalid."""
+    next_look: float | None = None
+    """Planned fraction of the next look."""
+    fraction: float | None = None
+    """Information reached, as a share of the plan's."""
+    unbiased_estimate: float | None = None
+    """Median-unbiased effect of a test that has stopped: an early stop exaggerates the plain one."""
+    guardrails: tuple[GuardrailFigures, ...] = ()
+    health: tuple[HealthFigures, ...] = ()
+    slices: tuple[SliceFigures, ...] = ()
+    report_uri: str | None = None
+    quarantine: str | None = None
+    """Name of the batch that holds the outcomes set aside as wrong."""

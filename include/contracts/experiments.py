@@ -1,0 +1,365 @@
+"""Experiments: what is promised before the first unit is exposed, and what the ledger holds of it.
+
+The plan is a file of the model's folder, `experiments/<name>.yaml`. Starting copies it into the ledger with
+the hash of its content; every later step reads that copy, and a file that says otherwise by then makes the
+analysis invalid.
+"""
+
+from enum import StrEnum
+from itertools import pairwise
+from math import isclose, isfinite
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from include.contracts.canonical import content_hash
+from include.contracts.moments import Duration, UtcDatetime
+
+_STRICT = ConfigDict(frozen=True, extra="forbid")
+
+CHAMPION = "champion"
+"""Names the version that serves when the experiment starts."""
+CANDIDATE = "candidate"
+"""Names the newest registered version that does not serve."""
+ARMS = 2
+"""A route splits traffic between two versions."""
+
+
+class MetricKind(StrEnum):
+    """What becomes of the values of one unit."""
+
+    PROPORTION = "proportion"
+    """Share of the units with a value above 0."""
+    MEAN = "mean"
+    """Sum of the values, averaged over units."""
+    RATIO = "ratio"
+    """Sum of the values over the unit's requests, its error clustered on the unit."""
+
+
+class GuardrailKind(StrEnum):
+    """What a guardrail watches."""
+
+    LATENCY_P99 = "latency_p99"
+    """Milliseconds within which 99 of 100 requests are answered."""
+    ERROR_RATIO = "error_ratio"
+    """Requests that failed, of all."""
+    FALLBACK_RATIO = "fallback_ratio"
+    """Requests answered by something other than the assigned version with fresh features, of all."""
+    METRIC = "metric"
+    """A metric of the contract, such as a ratio of complaints."""
+    FAIRNESS = "fairness"
+    """The primary metric in each part of a slice: nobody may be made worse off."""
+
+
+class HealthMetric(StrEnum):
+    """What tells whether the two versions behave alike as models."""
+
+    PREDICTION_DISTRIBUTION = "prediction_distribution"
+    CONFIDENCE_DISTRIBUTION = "confidence_distribution"
+    FEATURE_COVERAGE = "feature_coverage"
+    LATENCY = "latency"
+
+
+class Variant(BaseModel):
+    """One arm."""
+
+    model_config = _STRICT
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Name in analyses."""
+    version: str
+    """`champion`, `candidate` or a semantic version."""
+    share: float = Field(gt=0.0, lt=1.0)
+    """Share of the units at the end of the ramp."""
+
+
+class Condition(BaseModel):
+    """What a unit must be like at its first exposure to be analysed; it is assigned in any case."""
+
+    model_config = _STRICT
+
+    feature: str
+    """Input of the model, as logged."""
+    minimum: float | None = None
+    """Smallest value."""
+    maximum: float | None = None
+    """Largest value."""
+    values: tuple[str, ...] | None = None
+    """Categories."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        numeric = self.minimum is not None or self.maximum is not None
+        if numeric == (self.values is not None):
+            raise ValueError("give 'minimum' and 'maximum', or 'values'")
+        if self.minimum is not None and self.maximum is not None and self.maximum < self.minimum:
+            raise ValueError(f"nothing lies between minimum {self.minimum:g} and maximum {self.maximum:g}")
+        return self
+
+
+class PrimaryMetric(BaseModel):
+    """The one metric that decides, and how surely."""
+
+    model_config = _STRICT
+
+    metric: str
+    """A name out of the contract's `experiment_metrics`."""
+    kind: MetricKind
+    """What becomes of the values of one unit."""
+    direction: Literal["increase", "decrease"]
+    """Which way is better; it must be the contract's."""
+    mde: float = Field(gt=0.0)
+    """Smallest absolute difference worth finding."""
+    baseline: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """A proportion's expected value in control; without it, it is measured in the log before the start."""
+    standard_deviation: float | None = Field(default=None, gt=0.0)
+    """Of a mean or ratio over units; without it, it is measured in the log before the start."""
+    alpha: float = Field(default=0.05, gt=0.0, lt=1.0)
+    """Type I error over all looks."""
+    power: float = Field(default=0.8, gt=0.0, lt=1.0)
+    """Chance to find the smallest difference worth finding."""
+    sides: Literal[1, 2] = 2
+    """Whether a change for the worse is tested for, too."""
+    spending: Literal["obrien_fleming", "pocock", "power", "hwang_shih_decani", "linear"] = "obrien_fleming"
+    """How alpha is spent over the looks."""
+    parameter: float | None = None
+    """Of the spendings `power` and `hwang_shih_decani`."""
+    futility: Literal["obrien_fleming", "pocock", "power", "hwang_shih_decani", "linear"] | None = None
+    """How the type II error is spent on non-binding futility bounds; they need `sides: 1`."""
+    looks: tuple[float, ...] = Field(default=(0.25, 0.5, 0.75, 1.0), min_length=1, max_length=50)
+    """Planned looks, as shares of the final information; the last is 1."""
+
+    @model_validator(mode="after")
+    def _testable(self) -> Self:
+        for name, value in (("mde", self.mde), ("standard_deviation", self.standard_deviation)):
+            if value is not None and not isfinite(value):
+                raise ValueError(f"{name} must be finite")
+        if self.looks[0] <= 0.0 or any(b <= a for a, b in pairwise(self.looks)) or self.looks[-1] != 1.0:
+            raise ValueError(f"looks must rise from above 0 and end at 1.0; these are {list(self.looks)}")
+        if not self.alpha / self.sides < self.power:
+            raise ValueError(
+                f"power {self.power:g} must exceed the alpha of a side, {self.alpha / self.sides:g}"
+            )
+        if self.parameter is not None and self.spending not in {"power", "hwang_shih_decani"}:
+            raise ValueError(f"parameter: spending {self.spending!r} has none")
+        if self.futility is not None and self.sides != 1:
+            raise ValueError("futility has a direction: it needs 'sides: 1', with half of alpha")
+        return self
+
+    @model_validator(mode="after")
+    def _assumptions_fit_the_kind(self) -> Self:
+        if self.kind is MetricKind.PROPORTION:
+            if self.standard_deviation is not None:
+                raise ValueError("standard_deviation: a proportion's follows from its baseline")
+            if self.baseline is not None and not 0.0 < self.expected < 1.0:
+                raise ValueError(f"baseline and mde lead to a proportion of {self.expected:g}")
+        elif self.baseline is not None:
+            raise ValueError(f"baseline: a {self.kind.value} is planned by its standard_deviation")
+        return self
+
+    @property
+    def expected(self) -> float:
+        """A proportion's value in treatment, if it is better by just the MDE."""
+        return (self.baseline or 0.0) + (self.mde if self.direction == "increase" else -self.mde)
+
+
+class GuardrailPlan(BaseModel):
+    """What must not get worse by as much as a margin."""
+
+    model_config = _STRICT
+
+    kind: GuardrailKind
+    """What is watched."""
+    margin: float = Field(gt=0.0)
+    """Harm that must be ruled out, in the metric's unit."""
+    metric: str | None = None
+    """Of kind `metric`: a name out of the contract's `experiment_metrics`."""
+    aggregate: MetricKind = MetricKind.PROPORTION
+    """Of kind `metric`: what becomes of the values of one unit."""
+    slice: str | None = None
+    """Of kind `fairness`: `<view>.<column>` of the contract's `slices`."""
+    minimum_units: int = Field(default=100, ge=2)
+    """Units an arm needs, in each part of a slice, before anything is said."""
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if not isfinite(self.margin):
+            raise ValueError("margin must be finite")
+        if (self.kind is GuardrailKind.METRIC) != (self.metric is not None):
+            raise ValueError("'metric' goes with kind 'metric', and only with it")
+        if (self.kind is GuardrailKind.FAIRNESS) != (self.slice is not None):
+            raise ValueError("'slice' goes with kind 'fairness', and only with it")
+        return self
+
+    @property
+    def name(self) -> str:
+        """Name in analyses: the metric, or what is watched."""
+        if self.kind is GuardrailKind.FAIRNESS:
+            return f"fairness: {self.slice}"
+        return self.metric or self.kind.value
+
+
+class ExperimentPlan(BaseModel):
+    """experiments/<name>.yaml."""
+
+    model_config = _STRICT
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)
+    """Name of the file and of the experiment's DAGs."""
+    description: str
+    """What is asked, in a sentence."""
+    salt: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]*$", max_length=200)
+    """Id of the experiment and salt of its assignment; never used twice, so that no units are reused."""
+    unit: str
+    """What is assigned: the contract's entity."""
+    variants: tuple[Variant, ...]
+    """Control, which serves today, then treatment."""
+    ramp: tuple[float, ...] = ()
+    """Shares of treatment before its final one, rising."""
+    population: tuple[Condition, ...] = ()
+    """Who is analysed; without conditions, everybody."""
+    primary: PrimaryMetric
+    """What decides."""
+    within: Duration
+    """Longest time from the start to the last exposure that counts; a plan that cannot reach its power by
+    then is refused."""
+    guardrails: tuple[GuardrailPlan, ...] = Field(min_length=1)
+    """What must not get worse."""
+    guardrail_alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
+    """One-sided error of all guardrails together, at all times together."""
+    health: tuple[HealthMetric, ...] = tuple(HealthMetric)
+    """What is watched of the models themselves."""
+    maximum_missing_ratio: float = Field(default=0.2, ge=0.0, lt=1.0)
+    """Largest share of matured units that may lack a label."""
+
+    @model_validator(mode="after")
+    def _arms(self) -> Self:
+        if len(self.variants) != ARMS:
+            raise ValueError(
+                f"variants: an experiment compares {ARMS} versions; there are {len(self.variants)}"
+            )
+        control, treatment = self.variants
+        total = control.share + treatment.share
+        if not isclose(total, 1.0, abs_tol=1e-9):
+            raise ValueError(f"variants: the shares add up to {total:g}, not to 1")
+        if control.name == treatment.name or control.version == treatment.version:
+            raise ValueError("variants: they must differ in name and version")
+        shares = (*self.ramp, treatment.share)
+        if shares[0] <= 0.0 or any(later <= earlier for earlier, later in pairwise(shares)):
+            raise ValueError(
+                f"ramp: shares must rise from above 0 to the treatment's; these are {list(shares)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [guardrail.name for guardrail in self.guardrails]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"guardrails: named more than once: {', '.join(twice)}")
+        if self.within.total_seconds() <= 0:
+            raise ValueError("within: must be longer than 0s")
+        return self
+
+    @property
+    def control(self) -> Variant:
+        """The arm that keeps what serves."""
+        return self.variants[0]
+
+    @property
+    def treatment(self) -> Variant:
+        """The arm that gets the other version."""
+        return self.variants[1]
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Shares of treatment, stage by stage."""
+        return (*self.ramp, self.treatment.share)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Every metric of the contract that the plan names, the primary one first."""
+        named = (guardrail.metric for guardrail in self.guardrails if guardrail.metric is not None)
+        return tuple(dict.fromkeys((self.primary.metric, *named)))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the plan's content; formatting and comments do not enter."""
+        return content_hash(self.model_dump(mode="json"))
+
+
+class ExperimentState(StrEnum):
+    """Where an experiment stands; all but the first end it."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+    """A person ended it."""
+    ROLLED_BACK = "rolled_back"
+    """Its analysis, or a rollback of the model, took the treatment's traffic away."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the experiment is over and its lease given back."""
+        return self is not ExperimentState.RUNNING
+
+
+class PlannedSize(BaseModel):
+    """What the plan costs, worked out before the start."""
+
+    model_config = _STRICT
+
+    control: int
+    """Units of control at the last look."""
+    treatment: int
+    """Units of treatment at the last look."""
+    information: float
+    """Effective size, 1 / (1/control + 1/treatment), at the last look."""
+    baseline: float | None
+    """Assumed, or measured in the log."""
+    standard_deviation: float | None
+    """Assumed, or measured in the log."""
+    inflation_factor: float
+    """What the looks cost in units, over one look at the end."""
+    expected_fraction_null: float
+    """Expected information at the end where nothing differs, as a share of the largest."""
+    expected_fraction_alternative: float
+    """The same where treatment is better by the MDE."""
+    units_per_day: float
+    """New units a day that the log promises at the end of its window."""
+    expected_seconds: float | None
+    """From the start until the last unit has matured; None: never, at the traffic seen."""
+
+
+class Experiment(BaseModel):
+    """State of an experiment. `revision` counts its changes and is what compare-and-set compares."""
+
+    model_config = _STRICT
+
+    experiment_id: str
+    name: str
+    model: str
+    plan: ExperimentPlan
+    plan_sha256: str
+    size: PlannedSize
+    control_version: str
+    treatment_version: str
+    treatment_sha256: str
+    """Artefact of the treatment."""
+    share: float = Field(gt=0.0, lt=1.0)
+    """Present share of treatment."""
+    state: ExperimentState
+    began_at: UtcDatetime
+    """Event time from which exposures count."""
+    started_by: str
+    approved_by: tuple[str, ...]
+    """Who said yes to giving the treatment traffic."""
+    reason: str | None = None
+    """Why it ended."""
+    revision: int = Field(ge=1)
+    started_at: UtcDatetime
+    ended_at: UtcDatetime | None = None
+
+    @property
+    def last_exposure_at(self) -> UtcDatetime:
+        """Event time after which no exposure counts any more."""
+        return self.began_at + self.plan.within
