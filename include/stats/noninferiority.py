@@ -1,33 +1,15 @@
 """Guardrails: not whether a change differs, but whether worse than allowed can be ruled out."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from math import inf
 
+from include.contracts.guardrails import GuardrailVerdict, Harm
 from include.stats.intervals import Estimate, Interval
 from include.stats.spending import probability
 
 
-class Harm(StrEnum):
-    """The direction in which a guardrail metric gets worse."""
-
-    INCREASE = "increase"
-    DECREASE = "decrease"
-
-
-class GuardrailVerdict(StrEnum):
-    """What the data say about a margin."""
-
-    NON_INFERIOR = "non_inferior"
-    """Harm as large as the margin is ruled out."""
-    INFERIOR = "inferior"
-    """Harm larger than the margin is shown."""
-    INCONCLUSIVE = "inconclusive"
-    """Neither: more data are needed. It never counts as a pass."""
-
-
 @dataclass(frozen=True)
-class Guardrail:
+class NonInferiority:
     """A verdict with the figures behind it."""
 
     verdict: GuardrailVerdict
@@ -40,7 +22,7 @@ class Guardrail:
 
 def judge_guardrail(
     effect: Estimate, margin: float, harmful: Harm = Harm.INCREASE, alpha: float = 0.025
-) -> Guardrail:
+) -> NonInferiority:
     """Judge whether treatment less control stays within the margin of harm.
 
     Args:
@@ -57,7 +39,7 @@ def judge_guardrail(
     estimate = Estimate(signed, error, effect.freedom)
     limits = estimate.interval(harm)
     p_value = float(signed >= margin) if error == 0.0 else estimate.lower_tail((signed - margin) / error)
-    return Guardrail(guardrail_verdict(limits, margin), limits, margin, p_value)
+    return NonInferiority(guardrail_verdict(limits, margin), limits, margin, p_value)
 
 
 def guardrail_verdict(harm: Interval, margin: float) -> GuardrailVerdict:

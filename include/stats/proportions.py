@@ -3,7 +3,7 @@
 from math import sqrt
 
 from scipy.special import ndtri
-from scipy.stats import binomtest, hypergeom
+from scipy.stats import hypergeom
 
 from include.stats.intervals import Estimate, Interval, difference_of_intervals
 from include.stats.spending import probability
@@ -14,15 +14,33 @@ MINIMUM_EVENTS = 10
 
 
 def wilson_interval(sample: Proportion, confidence: float = 0.95) -> Interval:
-    """Return Wilson's score interval of a proportion (1927, JASA 22:209).
+    """Return Wilson's score interval of a proportion.
 
     Raises:
         ValueError: no trials, or a confidence outside (0, 1).
     """
-    probability(confidence, "confidence")
-    share = sample.share
-    limits = binomtest(sample.successes, sample.trials).proportion_ci(confidence, method="wilson")
-    return Interval(min(float(limits.low), share), share, max(float(limits.high), share))
+    error = (1.0 - probability(confidence, "confidence")) / 2.0
+    return wilson_limits(sample.share, sample.trials, error)
+
+
+def wilson_limits(share: float, trials: float, error: float) -> Interval:
+    """Return the score limits of a proportion (Wilson 1927, JASA 22:209); trials need not be whole.
+
+    Args:
+        share: the proportion seen, in [0, 1].
+        trials: how many trials it rests on, above 0; an effective number where they cluster.
+        error: one-sided error of each limit.
+
+    Raises:
+        ValueError: a share outside [0, 1], no trials, or an error outside (0, 1).
+    """
+    if not (0.0 <= share <= 1.0 and trials > 0.0):
+        raise ValueError(f"a share of {share} of {trials} trials cannot be")
+    z = -float(ndtri(probability(error, "error")))
+    weight = 1.0 + z * z / trials
+    centre = (share + z * z / (2.0 * trials)) / weight
+    half = z / weight * sqrt(share * (1.0 - share) / trials + (z / (2.0 * trials)) ** 2)
+    return Interval(max(0.0, min(centre - half, share)), share, min(1.0, max(centre + half, share)))
 
 
 def newcombe_interval(control: Proportion, treatment: Proportion, confidence: float = 0.95) -> Interval:

@@ -3,9 +3,10 @@
 import pytest
 from scipy.stats import norm, ttest_ind_from_stats
 
+from include.contracts.guardrails import GuardrailVerdict, Harm
 from include.stats.intervals import Estimate, Interval
 from include.stats.means import difference_of_means
-from include.stats.noninferiority import GuardrailVerdict, Harm, guardrail_verdict, judge_guardrail
+from include.stats.noninferiority import guardrail_verdict, judge_guardrail
 from include.stats.sufficient_statistics import Moments
 
 
