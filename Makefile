@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo test test-slow test-faults features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback bench-log bench-gateway bench-peers verify-ledger
+.PHONY: help setup run start demo test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: key-issue key-rotate key-revoke keys
 
@@ -35,6 +35,9 @@ test-slow: setup ## Tests that take longer than every run can bear; recorded in 
 
 test-faults: setup ## Kill every stage at every moment that matters, and rerun it; recorded in docs/test-runs.json
 	@$(PYTHON) -m pytest -m faults -p tests.recorder --record $@ $(ARGS)
+
+test-services: setup ## The same tests on PostgreSQL, Redis, Celery, S3 and nginx, installed where root misses them; recorded, too
+	@$(PYTHON) -m pytest -m services -p tests.recorder --record $@ $(ARGS)
 
 check: setup ## Lint, formatting, types, import rules, locks: what CI and the hooks run
 	@.venv/bin/ruff check .

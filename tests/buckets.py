@@ -42,6 +42,12 @@ def new_bucket() -> str:
     return name
 
 
+def keys_of(bucket: str) -> list[str]:
+    """Return the keys of a bucket's objects, in order."""
+    pages = boto3.session.Session().client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket)
+    return [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+
 def _wait(process: subprocess.Popen[bytes], endpoint: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:

@@ -7,7 +7,6 @@ from sqlalchemy import text
 
 from include.adapters.ledger.engine import open_engine, reading
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.ledger.migrate import upgrade
 from include.adapters.measurements import MeasurementStore
 from include.contracts.errors import LedgerError
 from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict, worst
@@ -17,11 +16,9 @@ START = datetime(2017, 10, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Give the URL of a fresh, migrated ledger."""
-    address = f"sqlite:///{tmp_path / 'ledger.sqlite3'}"
-    upgrade(address)
-    return address
+def url(ledger_url: str) -> str:
+    """Give the URL of a fresh, migrated ledger, in each database there is code for."""
+    return ledger_url
 
 
 @pytest.fixture
@@ -128,6 +125,7 @@ def test_measurements_are_no_part_of_the_chain(url: str, store: MeasurementStore
     ledger.close()
 
 
+@pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
 def test_a_trend_is_found_by_its_index(url: str) -> None:
     """One feature's figure over a span of time is no scan: twenty models a year stay quick."""
     engine = open_engine(url)

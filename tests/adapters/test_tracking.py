@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,16 +9,34 @@ from include.adapters.tracking import Tracking
 from include.config.settings import Settings
 from include.contracts.errors import RegistryError
 from include.contracts.packages import Version
+from tests.buckets import keys_of, new_bucket
+from tests.databases import new_database
+from tests.servers import running_mlflow
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:The ``noload`` loader strategy"  # SQLAlchemy's word to MLflow
 )
 
 
-@pytest.fixture(scope="module")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give the URI of a fresh MLflow store."""
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("server", marks=pytest.mark.services)])
+def uri(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the URI of a fresh MLflow: in a file, and as a server on PostgreSQL and a bucket."""
+    if request.param == "server":
+        return str(request.getfixturevalue("mlflow_server"))
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow') / 'mlflow.sqlite3'}"
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(
+    postgres: str, s3: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Run the server as `Procfile` does; give its URL."""
+    bucket = new_bucket()
+    with running_mlflow(
+        new_database(postgres), f"s3://{bucket}/runs", tmp_path_factory.mktemp("server")
+    ) as url:
+        yield url
+        assert any(key.endswith("package/model.onnx") for key in keys_of(bucket))
 
 
 @pytest.fixture
@@ -109,6 +128,7 @@ def test_unknown_version_gets_no_alias(tracking: Tracking) -> None:
         tracking.set_alias("churn", "champion", "9.9.9")
 
 
+@pytest.mark.parametrize("uri", ["sqlite"], indirect=True)
 def test_artefacts_lie_beside_the_database(tracking: Tracking, uri: str, tmp_path: Path) -> None:
     """A store in SQLite leaves nothing where the process happens to stand."""
     (tmp_path / "note.txt").write_text("kept")

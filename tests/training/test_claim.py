@@ -4,12 +4,10 @@ import multiprocessing
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.ledger.migrate import upgrade
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.retraining import RetrainReason, Training
@@ -40,11 +38,9 @@ LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """A migrated ledger's URL."""
-    address = f"sqlite:///{tmp_path / 'ledger' / 'ledger.sqlite3'}"
-    upgrade(address)
-    return address
+def url(ledger_url: str) -> str:
+    """A migrated ledger's URL, in each database there is code for."""
+    return ledger_url
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The hash chain: events appended in the transaction of the state they change, and its proof."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,10 +72,11 @@ class Transaction:
         return self._head.count
 
 
-def stored_events(connection: Connection) -> Iterable[StoredEvent]:
-    """Yield the chain's rows in the order of their sequence numbers."""
-    rows = connection.execution_options(yield_per=1_000).execute(select(events).order_by(events.c.sequence))
-    return (StoredEvent(**row) for row in rows.mappings())
+def stored_events(connection: Connection) -> Generator[StoredEvent]:
+    """Yield the chain's rows in the order of their sequence numbers; who stops before the end closes it."""
+    query = select(events).order_by(events.c.sequence).execution_options(yield_per=1_000)
+    with connection.execute(query) as rows:
+        yield from (StoredEvent(**row) for row in rows.mappings())
 
 
 def stored_head(connection: Connection) -> Head:

@@ -31,8 +31,10 @@ def open_engine(url: str) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """Yield a connection that sees one consistent state."""
+    """Yield a connection that sees one consistent state, whatever is written meanwhile."""
     with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":  # there each statement would see a state of its own
+            connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         yield connection
 
 

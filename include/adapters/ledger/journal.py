@@ -1,7 +1,7 @@
 """Transactions on the ledger: what every subject of it is built on."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -35,7 +35,8 @@ class Journal:
                 the first bad one.
         """
         with self._reading() as connection:
-            count = verify_chain(stored_events(connection), stored_head(connection))
+            with closing(stored_events(connection)) as rows:
+                count = verify_chain(rows, stored_head(connection))
             verify_state(connection)
             return count
 

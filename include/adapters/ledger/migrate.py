@@ -1,7 +1,7 @@
-"""Brings a ledger's tables to the latest version."""
+"""Brings a ledger's tables to the latest version, or back to an earlier one."""
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,15 @@ _LOCK_NUMBER = 907_317
 
 def upgrade(url: str) -> None:
     """Create or migrate the ledger; safe when several processes do it at once, and when repeated."""
+    _migrate(url, lambda config: command.upgrade(config, "head"))
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the tables back to an earlier revision, `base` for none; what came with later ones is lost."""
+    _migrate(url, lambda config: command.downgrade(config, revision))
+
+
+def _migrate(url: str, change: Callable[[Config], None]) -> None:
     with _alone(url):
         engine = open_engine(url)
         try:
@@ -29,7 +38,7 @@ def upgrade(url: str) -> None:
                 config = Config()
                 config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
                 config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+                change(config)
         finally:
             engine.dispose()
 

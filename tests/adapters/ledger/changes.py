@@ -1,5 +1,7 @@
 """Changes of a ledger that several tests make."""
 
+from sqlalchemy import create_engine
+
 from include.adapters.ledger.ledger import Ledger
 from include.contracts.packages import Version
 from include.contracts.releases import Approval, Decision, RampStage, Release, ReleaseStage, RolloutPlan
@@ -86,3 +88,18 @@ def route_to(version: str, model: str = "churn") -> ModelRoute:
             endpoints=("127.0.0.1:8001",),
         ),
     )
+
+
+def tamper(url: str, script: str) -> None:
+    """Run SQL behind the ledger's back, as one who may switch its triggers off."""
+    engine = create_engine(url)
+    raw = engine.raw_connection()
+    cursor = raw.cursor()
+    if engine.dialect.name == "sqlite":
+        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+        cursor.executescript("".join(f"DROP TRIGGER {name};" for (name,) in cursor.fetchall()) + script)
+    else:
+        cursor.execute(f"SET session_replication_role = replica; {script}")
+    raw.commit()
+    raw.close()
+    engine.dispose()

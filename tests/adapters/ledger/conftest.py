@@ -1,22 +1,18 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 
 import pytest
 
 from include.adapters.ledger.ledger import Ledger
-from include.adapters.ledger.migrate import upgrade
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    """Give the URL of a fresh, migrated ledger."""
-    address = f"sqlite:///{tmp_path / 'ledger' / 'ledger.sqlite3'}"
-    upgrade(address)
-    return address
+def url(ledger_url: str) -> str:
+    """Give the URL of a fresh, migrated ledger, in each database there is code for."""
+    return ledger_url
 
 
 @pytest.fixture

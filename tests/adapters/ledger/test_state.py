@@ -1,8 +1,6 @@
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import make_url
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
@@ -11,7 +9,7 @@ from include.contracts.errors import ChainError
 from include.contracts.keys import Verb
 from include.contracts.releases import ReleaseStage
 from include.contracts.retraining import RetrainReason
-from tests.adapters.ledger.changes import advance_to_loaded, open_release, register, route_to
+from tests.adapters.ledger.changes import advance_to_loaded, open_release, register, route_to, tamper
 
 NOW = datetime(2017, 10, 1, tzinfo=UTC)
 
@@ -47,7 +45,7 @@ EDITS = {
         r"versions: the row of churn 1\.0\.0 was altered",
     ),
     "key": (
-        "UPDATE api_keys SET sha256 = lower(hex(randomblob(32))) WHERE name = 'kept'",
+        "UPDATE api_keys SET sha256 = replace(sha256, substr(sha256, 1, 1), 'x') WHERE name = 'kept'",
         "api_keys: .* was altered",
     ),
     "key's scope": ("UPDATE api_keys SET models = '[\"*\"]' WHERE name = 'kept'", "api_keys: .* was altered"),
@@ -126,10 +124,6 @@ def test_edited_state_is_found(ledger: Ledger, url: str, kind: str) -> None:
     ledger.resolve_alert(alert.alert_id, "olga", "mended")
     assert ledger.verify() == 24
     edit, message = EDITS[kind]
-    with sqlite3.connect(str(make_url(url).database)) as raw:
-        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
-            raw.execute(f"DROP TRIGGER {trigger}")
-        raw.execute(edit)
-    raw.close()
+    tamper(url, edit)
     with pytest.raises(ChainError, match=message):
         ledger.verify()

@@ -8,6 +8,21 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+_TABLES = (
+    "events",
+    "chain_head",
+    "versions",
+    "releases",
+    "leases",
+    "approvals",
+    "routes",
+    "route_snapshots",
+    "api_keys",
+    "experiments",
+    "retrain_requests",
+    "alerts",
+)
+"""In an order in which each refers only to those before it."""
 _APPEND_ONLY = ("events", "approvals", "route_snapshots")
 
 
@@ -23,6 +38,15 @@ def upgrade() -> None:
     )
     for table in _APPEND_ONLY:
         _protect(table)
+
+
+def downgrade() -> None:
+    """Drop every table; PostgreSQL's functions outlive the triggers that called them."""
+    for table in reversed(_TABLES):
+        op.drop_table(table)
+    if op.get_bind().dialect.name == "postgresql":
+        for table in _APPEND_ONLY:
+            op.execute(f"DROP FUNCTION {table}_refuse()")
 
 
 def _protect(table: str) -> None:
