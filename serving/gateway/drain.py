@@ -20,6 +20,8 @@ import uvicorn
 
 LAST_SECONDS = 0.5
 """How long those who connected last have to send their request."""
+ACCEPTED_A_TURN = 16
+"""Most connections that are accepted in one turn of the event loop."""
 _ACCEPT_SECONDS = 0.05
 _ATTACH_FILTER = 26
 """SO_ATTACH_FILTER, which Python does not name."""
@@ -52,7 +54,7 @@ class DrainingServer(uvicorn.Server):  # type: ignore[misc] # uvicorn's is not t
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say so: from here on requests are answered."""
-        await super().startup(sockets)
+        await super().startup(sockets and [copy for listener in sockets for copy in copies_of(listener)])
         _log.info("gateway listens", extra={"fields": {"host": self.config.host, "port": self.config.port}})
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -80,6 +82,15 @@ class DrainingServer(uvicorn.Server):  # type: ignore[misc] # uvicorn's is not t
             while self.server_state.connections and monotonic() < last:
                 await asyncio.sleep(_ACCEPT_SECONDS)
         await super().shutdown(sockets)
+
+
+def copies_of(listener: socket.socket) -> list[socket.socket]:
+    """Return a listening socket several times; all wait for the same callers.
+
+    The event loop's library accepts one connection of each socket in a turn. A turn under load takes
+    milliseconds: of a thousand who connect at once the last, such as a health check, would wait for seconds.
+    """
+    return [listener, *(listener.dup() for _ in range(ACCEPTED_A_TURN - 1))]
 
 
 def refuse_connections(listener: socket.socket) -> None:

@@ -1,13 +1,16 @@
 """How a gateway ends, through a real socket; signals reach a main thread only, and are handed over here."""
 
+import asyncio
 import signal
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
+import uvloop
 
-from serving.gateway.drain import bound_socket, refuse_connections
+from serving.gateway.drain import ACCEPTED_A_TURN, bound_socket, copies_of, refuse_connections
 from tests.serving.gateway.conftest import serving, wait_for
 
 ONE = {"entity": {"customer_id": 1}}
@@ -69,3 +72,32 @@ def test_a_port_is_shared_only_where_both_say_so(caplog):
         with pytest.raises(SystemExit):
             bound_socket("127.0.0.1", port, shared=False)
     assert "Address already in use" == caplog.records[-1].fields["error"]
+
+
+def test_all_who_connect_at_once_are_soon_accepted(stage):
+    """Not one a turn of the event loop, however long its turns are."""
+    assert ACCEPTED_A_TURN == len(stage.server.servers)
+    callers = 64
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert uvloop.run(turns_until_accepted(listener, callers)) < callers / 2
+
+
+async def turns_until_accepted(listener, callers):
+    """Connect so often, and count the turns of the loop until all are accepted."""
+    loop, accepted = asyncio.get_running_loop(), []
+
+    class Accepted(asyncio.Protocol):
+        def connection_made(self, transport):
+            accepted.append(transport)
+
+    servers = [await loop.create_server(Accepted, sock=copy) for copy in copies_of(listener)]
+    turns = 0
+    with ExitStack() as stack:
+        for _ in range(callers):
+            stack.enter_context(socket.create_connection(listener.getsockname()))
+        while len(accepted) < callers and turns < 10 * callers:
+            await asyncio.sleep(0)
+            turns += 1
+    for transport in (*accepted, *servers):
+        transport.close()
+    return turns
