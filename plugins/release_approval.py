@@ -1,7 +1,6 @@
 """The human's turn in a release."""
 
 from datetime import timedelta
-from hashlib import sha256
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
@@ -25,7 +24,8 @@ class ReleaseApproval(HITLOperator):
 
     What is asked, who may answer and what they see come from the ledger and the artefact store; the
     answer and its author come from Airflow's own record of the response. Nothing passes through XCom,
-    which whoever may edit a DAG can write, and a task marked as successful by hand records nothing.
+    which whoever may edit a DAG can write, and a task marked as successful by hand records nothing. What was
+    shown stays in the artefact store under the hash that the answer carries.
 
     When time runs out the answer is no. An answer that Airflow loses is asked for again, never assumed;
     one that is in the ledger already is not asked for again.
@@ -58,6 +58,7 @@ class ReleaseApproval(HITLOperator):
             ValueError: nobody is named; without assigned users Airflow would let anybody answer.
         """
         from include.adapters.artefacts import ArtefactStore
+        from include.adapters.evidence import publish_evidence
         from include.adapters.ledger.ledger import Ledger
         from include.contracts.releases import ReleaseStage
         from include.rollout.approval import existing_release, follow_answers
@@ -71,11 +72,12 @@ class ReleaseApproval(HITLOperator):
         if not release.approvers:
             raise ValueError("a release needs at least one approver")
         self.subject = f"Release {release.model} {release.version}?"
-        self.body = evidence_of(ledger, ArtefactStore(settings().artefacts_folder), release)
+        store = ArtefactStore(settings().artefacts_folder)
+        self.body = evidence_of(ledger, store, release)
         answered = {answer.decided_by for answer in ledger.approvals(release.release_id)}
         asked = [user for user in release.approvers if user not in answered]
         self.assigned_users = [{"id": user, "name": user} for user in asked]
-        shown = sha256(self.body.encode()).hexdigest()
+        shown = publish_evidence(store, release.model, self.body)
         try:
             super().execute(context)
         except TaskAwaitingInput as parked:

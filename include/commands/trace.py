@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 
+from include.adapters.evidence import evidence_uri
 from include.adapters.ledger.routes import RouteChange
 from include.adapters.prediction_log import find
 from include.commands.terminal import run_command
@@ -48,7 +49,7 @@ def _lines(settings: Settings, found: Provenance) -> Iterator[str]:
         yield from _explanation(found.row, found.origin)
         yield from _version(settings, found.origin)
         yield from _evaluation(found.origin.report)
-        yield from _approvals(found.origin)
+        yield from _approvals(settings, found.origin)
     yield from _traffic(found)
     if found.gaps:
         yield "the chain is not complete"
@@ -128,10 +129,13 @@ def _evaluation(report: EvaluationReport) -> Iterator[str]:
         yield _line(gate.verdict.value, gate.detail)
 
 
-def _approvals(origin: Origin) -> Iterator[str]:
+def _approvals(settings: Settings, origin: Origin) -> Iterator[str]:
     yield "approval"
     for answer in origin.answers:
-        yield _line(answer.approval.decision.value, _answer(answer))
+        given = answer.approval
+        yield _line(given.decision.value, _answer(answer))
+        shown = settings.artefacts_folder / evidence_uri(given.model, given.evidence_sha256)
+        yield _line("", answer.gap or f"was shown {shown}, read again, the hash is right")
     if not origin.answers:
         yield _line("none", "no release of this version was ever answered")
 
@@ -140,11 +144,9 @@ def _answer(answer: Answered) -> str:
     given = answer.approval
     reason = f", {given.reason!r}" if given.reason else ""
     who = given.decided_by or "nobody: time ran out"
-    against = (
-        f"champion {answer.report.champion_version}" if answer.report.champion_version else "no champion"
-    )
-    shown = f"was shown {given.evidence_sha256[:12]}, compared with {against}"
-    return f"by {who} at {_moment(given.decided_at)}{reason}; {shown}"
+    champion = answer.report.champion_version
+    against = f"champion {champion}" if champion else "no champion"
+    return f"by {who} at {_moment(given.decided_at)}{reason}; compared with {against}"
 
 
 def _traffic(found: Provenance) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Releases: one version on its way to all traffic, and the plan it copied when it opened."""
 
+from collections.abc import Collection
 from enum import StrEnum
 from itertools import pairwise
 
@@ -123,3 +124,9 @@ class Approval(BaseModel):
     evidence_sha256: str
     """Hash of the text that was shown."""
     reason: str | None = None
+
+
+def is_granted(quorum: int, answers: Collection[Approval]) -> bool:
+    """Say whether a release's answers let it go on: as many yeses as it needs, and no no."""
+    decisions = [answer.decision for answer in answers]
+    return Decision.REJECTED not in decisions and len(decisions) >= quorum

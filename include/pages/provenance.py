@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.evidence import load_evidence
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteChange
 from include.adapters.packages import load_evaluation, load_manifest, load_report
@@ -15,7 +16,7 @@ from include.contracts.assignment import bucket
 from include.contracts.errors import ArtefactError
 from include.contracts.packages import Manifest, Version
 from include.contracts.predictions import PredictionRow, Source
-from include.contracts.releases import Approval, Decision, Release
+from include.contracts.releases import Approval, Release, is_granted
 from include.contracts.reports import EvaluationReport
 from include.evaluation.attribution import Explainer
 
@@ -27,6 +28,8 @@ class Answered:
     release: Release
     approval: Approval
     report: EvaluationReport
+    gap: str | None
+    """Why the text that was shown cannot be read again by its hash; None where it can."""
 
 
 class Origin:
@@ -74,15 +77,23 @@ class Origin:
             yield self.data_gap
         if not self.manifest.code.commit:
             yield "the commit is unknown"
-        if moment is not None and not self.approved_before(moment):
-            yield f"nobody had approved {self.version.version} by then"
+        if moment is None:
+            return
+        granted = self.granted_by(moment)
+        if not granted:
+            yield f"{self.version.version} was not approved by then"
+        yield from (answer.gap for answer in granted if answer.gap)
 
-    def approved_before(self, moment: datetime) -> bool:
-        """Say whether somebody had approved the version by a moment of wall time."""
-        return any(
-            answer.approval.decision is Decision.APPROVED and answer.approval.decided_at <= moment
-            for answer in self.answers
-        )
+    def granted_by(self, moment: datetime) -> tuple[Answered, ...]:
+        """Return the answers of the first release that had all it needs by a moment of wall time."""
+        given: dict[str, list[Answered]] = {}
+        for answer in self.answers:
+            if answer.approval.decided_at <= moment:
+                given.setdefault(answer.release.release_id, []).append(answer)
+        for answers in given.values():
+            if is_granted(answers[0].release.quorum, [answer.approval for answer in answers]):
+                return tuple(answers)
+        return ()
 
 
 @dataclass(frozen=True)
@@ -146,7 +157,15 @@ def _answers(
         if release.version == version.version:
             report = load_evaluation(store, release.evaluation_uri) if release.evaluation_uri else own
             for approval in ledger.approvals(release.release_id):
-                yield Answered(release, approval, report)
+                yield Answered(release, approval, report, _evidence_gap(store, approval))
+
+
+def _evidence_gap(store: ArtefactStore, approval: Approval) -> str | None:
+    try:
+        load_evidence(store, approval.model, approval.evidence_sha256)
+    except ArtefactError as error:
+        return f"what {approval.decided_by or 'nobody'} was shown cannot be read again: {error}"
+    return None
 
 
 def _routed_by(row: PredictionRow, changes: tuple[RouteChange, ...]) -> RouteChange | None:

@@ -25,7 +25,7 @@ def plan_batch(
     served is scored by its contract.
 
     Raises:
-        RegistryError: there is no such version, it was retired, or nobody approved it.
+        RegistryError: there is no such version, it was retired, or it was never approved.
         ArtefactError: its package is damaged.
     """
     chosen = _chosen(ledger, contract.name, version)
@@ -59,7 +59,7 @@ def _chosen(ledger: Ledger, model: str, version: str) -> Version | None:
         raise RegistryError(f"{model} {version} {state}; there are: {', '.join(living) or 'none'}")
     if not ledger.approved(model, version):
         # Scores go to the prediction log, where monitors and people take them for the platform's word.
-        raise RegistryError(f"nobody has approved {model} {version}; release it first")
+        raise RegistryError(f"{model} {version} was never approved; release it first")
     return living[version]
 
 

@@ -1,15 +1,19 @@
 """The chain behind a prediction, whole and with each of its links broken."""
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 import pandas as pd
 import pytest
+from sqlalchemy import make_url
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.evidence import evidence_uri, publish_evidence
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
@@ -34,6 +38,7 @@ from tests.registry.candidates import DAY, ROWS, model_folder, opened, write_can
 from tests.synthetic import frozen
 
 RELEASE = "churn-release-1"
+EVIDENCE = "# churn 1.0.0\n\nwhat there is to know before saying yes"
 
 
 @dataclass
@@ -76,7 +81,7 @@ def _released(settings: Settings, root: Path, shown: str | None = None, **change
         Decision.APPROVED,
         decided_by="approver",
         decided_at=release.opened_at,
-        evidence_sha256="e" * 64,
+        evidence_sha256=publish_evidence(store, "churn", EVIDENCE),
     )
     release = ledger.advance_release(RELEASE, release.revision, ReleaseStage.LOADED, actor="system")
     manifest = load_manifest(store, version)
@@ -163,6 +168,7 @@ def test_trace_tells_the_chain_and_takes_the_score_apart(made: Made) -> None:
         "adds up to the score",
         "read again, the hash is right",
         "by approver at",
+        "was shown",
         "the chain is complete",
         "the unit lies at 0.",
         "1.0.0 100% by system, release churn-release-1",
@@ -196,7 +202,31 @@ def test_broken_link_is_named(made: Made, changes: dict[str, object], message: s
 def test_answer_before_the_approval_is_a_gap(made: Made) -> None:
     """An approval that came later approved nothing."""
     early = made.row.recorded_at - timedelta(days=1)
-    assert ("nobody had approved 1.0.0 by then",) == made.gaps(recorded_at=early)
+    assert ("1.0.0 was not approved by then",) == made.gaps(recorded_at=early)
+
+
+@pytest.mark.parametrize(("change", "message"), [("lost", "no artefact at"), ("altered", "was altered")])
+def test_what_approvers_saw_is_read_again(made: Made, change: str, message: str) -> None:
+    """The text is kept under the hash that the answer carries; lost or altered, the trace says so."""
+    store, digest = ArtefactStore(made.settings.artefacts_folder), sha256(EVIDENCE.encode()).hexdigest()
+    uri = evidence_uri("churn", digest)
+    assert EVIDENCE == store.read(uri).decode()
+    if change == "lost":
+        store.delete(uri)
+    else:
+        store.write(uri, b"nothing to see here")
+    (gap,) = made.gaps()
+    assert "what approver was shown cannot be read again" in gap
+    assert message in gap
+    assert gap in trace(made.settings, made.row.prediction_id)
+
+
+def test_half_a_quorum_approves_nothing(made: Made) -> None:
+    """A version two must agree to was answered by one of them: the chain lacks its approval."""
+    with sqlite3.connect(make_url(made.settings.ledger_uri).database) as raw:
+        raw.execute("UPDATE releases SET quorum = 2")
+    raw.close()
+    assert ("1.0.0 was not approved by then",) == made.gaps()
 
 
 def test_a_shadows_row_needs_a_shadow_and_no_approval(made: Made) -> None:

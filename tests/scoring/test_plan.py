@@ -31,7 +31,7 @@ def test_a_version_that_never_served_can_be_named(stage):
 def test_a_version_nobody_approved_is_not_scored(stage):
     """What nobody has said yes to does not come into the log."""
     version = stage.registered()
-    with pytest.raises(RegistryError, match=r"nobody has approved churn 1\.0\.0; release it first"):
+    with pytest.raises(RegistryError, match=r"churn 1\.0\.0 was never approved; release it first"):
         stage.plan(version=version.version)
 
 

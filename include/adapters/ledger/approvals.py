@@ -1,6 +1,6 @@
 """Approvals: who answered, when, and to exactly what."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, RowMapping, select
 
@@ -8,7 +8,9 @@ from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.tables import approvals, releases
 from include.contracts.errors import ConflictError, LedgerError
 from include.contracts.events import SYSTEM, EventKind
-from include.contracts.releases import Approval, Decision, ReleaseStage
+from include.contracts.releases import Approval, ReleaseStage, is_granted
+
+_AT_ANY_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 class ApprovalLedger(Journal):
@@ -43,14 +45,9 @@ class ApprovalLedger(Journal):
             return approvals_of_release(connection, release_id)
 
     def approved(self, model: str, version: str) -> bool:
-        """Say whether somebody has approved a release of a version."""
-        query = select(approvals.c.sequence).where(
-            approvals.c.model == model,
-            approvals.c.version == version,
-            approvals.c.decision == Decision.APPROVED.value,
-        )
+        """Say whether a release of a version ever had all the approvals it needs."""
         with self._reading() as connection:
-            return connection.execute(query.limit(1)).first() is not None
+            return bool(approvals_of_version(connection, model, version, _AT_ANY_TIME))
 
 
 def approvals_of_release(connection: Connection, release_id: str) -> tuple[Approval, ...]:
@@ -62,14 +59,21 @@ def approvals_of_release(connection: Connection, release_id: str) -> tuple[Appro
 def approvals_of_version(
     connection: Connection, model: str, version: str, until: datetime
 ) -> tuple[Approval, ...]:
-    """Return the yeses to any release of a version, given no later than a moment of wall time."""
+    """Return the answers that had approved a version by a moment of wall time, in the order they were given.
+
+    They are those of each release that had as many yeses as it needs, and no no.
+    """
     query = (
-        select(approvals)
-        .where(approvals.c.model == model, approvals.c.version == version)
-        .where(approvals.c.decision == Decision.APPROVED.value, approvals.c.decided_at <= until)
-        .order_by(approvals.c.sequence)
+        select(releases.c.release_id, releases.c.quorum)
+        .where(releases.c.model == model, releases.c.version == version)
+        .order_by(releases.c.opened_at)
     )
-    return tuple(_approval(row) for row in connection.execute(query).mappings())
+    granted: list[Approval] = []
+    for release in connection.execute(query).all():
+        answers = approvals_of_release(connection, release.release_id)
+        given = [answer for answer in answers if answer.decided_at <= until]
+        granted += given if is_granted(release.quorum, given) else []
+    return tuple(granted)
 
 
 def _approval(row: RowMapping) -> Approval:

@@ -154,12 +154,13 @@ def _routes(told: Iterable[LedgerEvent]) -> State:
             found.pop(str(event.model), None)
         else:
             route = ModelRoute.model_validate(event.payload["route"])
-            found[str(event.model)] = (event.payload["revision"], route)
+            found[str(event.model)] = (event.payload["revision"], route, event.recorded_at)
     return found
 
 
 def _route(row: RowMapping) -> tuple[str, object]:
-    return row["model"], (row["revision"], ModelRoute.model_validate(row["route"]))
+    route = ModelRoute.model_validate(row["route"])
+    return row["model"], (row["revision"], route, row["changed_at"])
 
 
 def _snapshots(told: Iterable[LedgerEvent]) -> State:
@@ -175,14 +176,16 @@ def _snapshots(told: Iterable[LedgerEvent]) -> State:
             retired[model] = event.payload["reason"]
         else:
             current[model] = event.payload["route"]
-        found[f"change {number}"] = RouteSnapshot.model_validate(
+        snapshot = RouteSnapshot.model_validate(
             {"snapshot_id": event.subject, "routes": dict(current), "retired": dict(retired)}
         )
+        found[f"change {number}"] = (event.subject, snapshot, event.recorded_at)
     return found
 
 
 def _snapshot(row: RowMapping) -> tuple[str, object]:
-    return f"change {row['sequence']}", RouteSnapshot.model_validate(row["snapshot"])
+    snapshot = RouteSnapshot.model_validate(row["snapshot"])
+    return f"change {row['sequence']}", (row["snapshot_id"], snapshot, row["recorded_at"])
 
 
 def _keys(told: Iterable[LedgerEvent]) -> State:
@@ -220,7 +223,7 @@ def _request(row: RowMapping) -> tuple[str, object]:
 
 
 def _alerts(told: Iterable[LedgerEvent]) -> State:
-    found: dict[str, tuple[str, Alert]] = {}
+    found: dict[str, Alert] = {}
     kinds = (
         EventKind.ALERT_RAISED,
         EventKind.ALERT_ESCALATED,
@@ -230,12 +233,20 @@ def _alerts(told: Iterable[LedgerEvent]) -> State:
     for event in _of(told, *kinds):
         if event.kind is EventKind.ALERT_RAISED:
             content = AlertContent.model_validate(event.payload)
-            raised = Alert(alert_id=event.subject, content=content, raised_at=event.recorded_at)
-            found[event.subject] = content.fingerprint, raised
+            found[event.subject] = Alert(alert_id=event.subject, content=content, raised_at=event.recorded_at)
         else:
-            fingerprint, alert = found[event.subject]
-            found[event.subject] = fingerprint, alert.model_copy(update=_alert_change(event))
-    return found
+            found[event.subject] = found[event.subject].model_copy(update=_alert_change(event))
+    return {alert_id: (_looked_up_by(alert.content), alert) for alert_id, alert in found.items()}
+
+
+def _looked_up_by(content: AlertContent) -> dict[str, str | None]:
+    """Return the columns that repeat an alert's content for queries."""
+    return {
+        "model": content.model,
+        "kind": content.kind,
+        "severity": content.severity.value,
+        "fingerprint": content.fingerprint,
+    }
 
 
 def _alert_change(event: LedgerEvent) -> dict[str, object]:
@@ -256,4 +267,5 @@ def _alert_change(event: LedgerEvent) -> dict[str, object]:
 
 def _alert(row: RowMapping) -> tuple[str, object]:
     # When an alert was delivered is a courier's note, of which no event tells.
-    return row["alert_id"], (row["fingerprint"], parsed_alert(row).model_copy(update={"delivered_at": None}))
+    alert = parsed_alert(row).model_copy(update={"delivered_at": None})
+    return row["alert_id"], ({name: row[name] for name in _looked_up_by(alert.content)}, alert)

@@ -49,13 +49,18 @@ def open_release(
 
 def approve(ledger: Ledger, release: Release, decided_by: str = "olga") -> Approval:
     """Answer yes."""
+    return answer(ledger, release, decided_by, Decision.APPROVED)
+
+
+def answer(ledger: Ledger, release: Release, decided_by: str, decision: Decision) -> Approval:
+    """Answer a release."""
     return ledger.record_approval(
         Approval(
             release_id=release.release_id,
             model=release.model,
             version=release.version,
             artefact_sha256=release.artefact_sha256,
-            decision=Decision.APPROVED,
+            decision=decision,
             decided_by=decided_by,
             decided_at=release.opened_at,
             evidence_sha256="shown",

@@ -10,7 +10,14 @@ from include.contracts.errors import ConflictError, LeaseError, LedgerError
 from include.contracts.events import EventKind
 from include.contracts.releases import Decision, Release, ReleaseStage
 from include.contracts.routes import ModelRoute
-from tests.adapters.ledger.changes import advance_to_loaded, approve, open_release, register, route_to
+from tests.adapters.ledger.changes import (
+    advance_to_loaded,
+    answer,
+    approve,
+    open_release,
+    register,
+    route_to,
+)
 
 
 def test_second_release_is_refused_with_its_holder(ledger: Ledger) -> None:
@@ -147,6 +154,22 @@ def test_same_answer_counts_once(ledger: Ledger) -> None:
     assert (first,) == ledger.approvals("r1")
     with pytest.raises(ConflictError, match="already answered 'approved'"):
         ledger.record_approval(first.model_copy(update={"decision": Decision.REJECTED}))
+
+
+def test_a_version_is_approved_by_all_it_takes(ledger: Ledger) -> None:
+    """One yes of two approves nothing, nor one beside a no; two of another release do."""
+    register(ledger)
+    for number, answers in enumerate(((Decision.APPROVED,), (Decision.APPROVED, Decision.REJECTED)), 1):
+        release = open_release(ledger, release_id=f"r{number}", quorum=2)
+        for name, decision in zip(("olga", "uma"), answers, strict=False):
+            answer(ledger, release, name, decision)
+        ledger.abandon("churn", actor="ada", reason="it was only asked")
+        assert not ledger.approved("churn", "1.0.0")
+    release = open_release(ledger, release_id="r3", quorum=2)
+    answer(ledger, release, "olga", Decision.APPROVED)
+    assert not ledger.approved("churn", "1.0.0")
+    answer(ledger, release, "uma", Decision.APPROVED)
+    assert ledger.approved("churn", "1.0.0")
 
 
 def test_answer_is_bound_to_the_artefact(ledger: Ledger) -> None:

@@ -1,15 +1,21 @@
+import sqlite3
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from sqlalchemy import Column, Float, Integer, String
 
 from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.ledger.tables import Document, Moment, metadata
 from include.contracts.alerts import AlertContent, Severity
 from include.contracts.errors import ChainError
 from include.contracts.keys import Verb
 from include.contracts.releases import ReleaseStage
 from include.contracts.retraining import RetrainReason
 from tests.adapters.ledger.changes import advance_to_loaded, open_release, register, route_to, tamper
+from tests.adapters.ledger.trials import experiment, split
 
 NOW = datetime(2017, 10, 1, tzinfo=UTC)
 
@@ -94,9 +100,77 @@ EDITS = {
 }
 
 
+# Not held against the chain.
+APART = {"events", "chain_head", "alert_deliveries", "monitor_runs", "measurements"}
+"""The chain itself, which is proven first, couriers' notes, and what monitors measured: no state."""
+COURIERS = {("alerts", "delivered_at")}
+"""A courier's note, of which no event tells."""
+COLUMNS = [
+    (table.name, column)
+    for table in metadata.sorted_tables
+    if table.name not in APART
+    for column in table.columns
+    if (table.name, column.name) not in COURIERS
+]
+OTHER = {String: "'other'", Integer: "4711", Float: "0.4711", Document: "'[4711]'"}
+"""SQL of a value that no row holds, by a column's type."""
+OTHER_MOMENT = "'1999-01-01T00:00:00.000000+00:00'"
+
+
 @pytest.mark.parametrize("kind", EDITS)
 def test_edited_state_is_found(ledger: Ledger, url: str, kind: str) -> None:
     """A row that says otherwise than the chain is named, whichever table it is in."""
+    assert fill(ledger) == 24
+    edit, message = EDITS[kind]
+    tamper(url, edit)
+    with pytest.raises(ChainError, match=message):
+        ledger.verify()
+
+
+def test_every_column_is_held_against_the_chain(tmp_path: Path) -> None:
+    """Each column of each table of state, altered by itself in one row, is found; put back, all is well."""
+    database = tmp_path / "ledger.sqlite3"
+    upgrade(f"sqlite:///{database}")
+    ledger = Ledger(f"sqlite:///{database}")
+    fill(ledger)
+    ledger.start_experiment(experiment(), RouteUpdate(split(), 2))
+    events = ledger.verify()
+    missed = []
+    for table, column in COLUMNS:
+        name, value = column.name, other(column)
+        [(place, before)] = behind_its_back(database, f"SELECT rowid, {name} FROM {table} LIMIT 1")  # noqa: S608 - our own names
+        behind_its_back(database, f"UPDATE {table} SET {name} = {value} WHERE rowid = {place}")  # noqa: S608
+        try:
+            ledger.verify()
+            missed.append(f"{table}.{name}")
+        except ChainError:
+            pass
+        behind_its_back(database, f"UPDATE {table} SET {name} = ? WHERE {name} = {value}", before)  # noqa: S608
+        assert events == ledger.verify()
+    ledger.close()
+    assert [] == missed
+
+
+def other(column: Column) -> str:
+    """Return SQL of a value that a column does not hold."""
+    if isinstance(column.type, Moment):
+        return OTHER_MOMENT
+    return next(value for kind, value in OTHER.items() if isinstance(column.type, kind))
+
+
+def behind_its_back(database: Path, sql: str, *values: object) -> list[tuple]:
+    """Run SQL as somebody who has the file and keeps to none of its rules."""
+    with sqlite3.connect(database) as raw:
+        raw.execute("PRAGMA ignore_check_constraints = ON")
+        for (trigger,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            raw.execute(f"DROP TRIGGER {trigger}")
+        found = raw.execute(sql, values).fetchall()
+    raw.close()
+    return found
+
+
+def fill(ledger: Ledger) -> int:
+    """Write something into the tables of state; return the number of events."""
     register(ledger)
     register(ledger, "1.0.1")
     release = advance_to_loaded(ledger, open_release(ledger))
@@ -122,8 +196,4 @@ def test_edited_state_is_found(ledger: Ledger, url: str, kind: str) -> None:
         ledger.acknowledge_alert(alert.alert_id, "olga", "on it")
     ledger.raise_alert(alert.content.model_copy(update={"severity": Severity.CRITICAL}), "ada")
     ledger.resolve_alert(alert.alert_id, "olga", "mended")
-    assert ledger.verify() == 24
-    edit, message = EDITS[kind]
-    tamper(url, edit)
-    with pytest.raises(ChainError, match=message):
-        ledger.verify()
+    return ledger.verify()
