@@ -1,9 +1,6 @@
 """When something runs by itself: cron expressions, and the phrases teams write."""
 
 import re
-from datetime import date, timedelta
-from functools import cache
-from itertools import pairwise
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -32,8 +29,6 @@ SCHEDULE_GRAMMAR = (
     "write 'every <number> minutes' or 'every <number> hours' with a number that divides 60 or 24, such as "
     "'every 6 hours'; 'hourly', 'daily', 'weekly'; or cron, such as '0 5 * * 1'"
 )
-_A_MONDAY = date(2001, 1, 1)
-_EIGHT_YEARS = 8 * 366
 
 
 def check_cron(expression: str) -> str:
@@ -86,49 +81,11 @@ def cron_of(schedule: str) -> str:
     return _CRON[unit].format(count).replace("*/1 ", "* ")
 
 
-def period_of(schedule: str) -> timedelta:
-    """Return the longest time between two runs of a schedule: after it, one is overdue.
-
-    Raises:
-        ValueError: as `cron_of`; or the expression names a day that never comes.
-    """
-    minute, hour, *of_day = cron_of(schedule).lower().split()
-    at = [timedelta(hours=h, minutes=m) for h in _values(hour, 1) for m in _values(minute, 0)]
-    days = [_A_MONDAY + timedelta(days=number) for number in range(_EIGHT_YEARS)]
-    apart = [after - before for before, after in pairwise(day for day in days if _falls_on(day, *of_day))]
-    if not apart:
-        raise ValueError(f"{schedule!r} names a day that never comes twice in eight years")
-    within_a_day = [after - before for before, after in pairwise(at)]
-    return max([*within_a_day, max(apart) - at[-1] + at[0]])
-
-
 Cron = Annotated[str, AfterValidator(check_cron)]
 """A cron expression of five fields, UTC."""
 
 Schedule = Annotated[str, AfterValidator(check_schedule)]
 """A cron expression, or a phrase such as `every 6 hours`, UTC."""
-
-
-def _falls_on(day: date, of_month: str, month: str, of_week: str) -> bool:
-    """Say whether cron's last three fields hold on a day."""
-    matches = (day.day in _values(of_month, 2), day.isoweekday() % 7 in {n % 7 for n in _values(of_week, 4)})
-    # Cron runs on either day where both are named, and on the one that is named otherwise.
-    both_named = "*" not in (of_month[0], of_week[0])
-    return day.month in _values(month, 3) and (any(matches) if both_named else all(matches))
-
-
-@cache
-def _values(text: str, field: int) -> tuple[int, ...]:
-    """Return the numbers a field of a checked expression stands for, ascending."""
-    name, lowest, highest = _FIELDS[field]
-    found: set[int] = set()
-    for part in text.split(","):
-        bounds, _, step = part.partition("/")
-        ends = [_number(end, name) for end in bounds.split("-")] if bounds != "*" else [lowest, highest]
-        if step and len(ends) == 1:
-            ends.append(highest)
-        found.update(range(ends[0], ends[-1] + 1, int(step or 1)))
-    return tuple(sorted(found))
 
 
 def _fits(part: str, name: str, lowest: int, highest: int) -> bool:
