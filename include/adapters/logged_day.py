@@ -41,7 +41,8 @@ class LoggedDay:
         segments = segments_of(log, day)
         record = CompactedLog(log).day(day)
         self._files = sorted(record.files, key=lambda file: file.last)
-        self._segments = [path for path in segments if path.name not in record.segments]
+        self.segments = [path for path in segments if path.name not in record.segments]
+        """Those that are not compacted, oldest first."""
 
     @cached_property
     def _compacted(self) -> "CompactedFiles":
@@ -62,7 +63,7 @@ class LoggedDay:
 
     def raw_rows(self) -> Iterator[PredictionRow]:
         """Yield the rows of segments."""
-        for path in self._segments:
+        for path in self.segments:
             yield from map(_decode, read_payloads(path))
 
     def files_of(self, model: str) -> list[CompactedFile]:
@@ -71,7 +72,7 @@ class LoggedDay:
 
     def latest_parts(self) -> Iterator[Iterator[PredictionRow]]:
         """Yield the rows of each segment and file, the latest first."""
-        for path in reversed(self._segments):
+        for path in reversed(self.segments):
             yield map(_decode, reversed(list(read_payloads(path))))
         for file in reversed(self._files):
             yield self._compacted.rows_backwards(file)
@@ -81,7 +82,7 @@ class LoggedDay:
         for file in self._files:
             if file.may_hold_moment(moment):
                 yield from self._compacted.ids_of_request(file, request_id, moment)
-        for path in self._segments:
+        for path in self.segments:
             for asked in map(_decode_asked, read_payloads(path)):
                 if (asked.request_id, asked.predicted_at) == (request_id, moment):
                     yield asked.prediction_id
@@ -109,7 +110,7 @@ class LoggedDay:
         for file in self._files:
             if fitting := [each for each in missing if file.may_hold(each)]:
                 yield self._compacted.find(file, fitting)
-        for path in self._segments:
+        for path in self.segments:
             if missing:
                 yield _found(path, missing)
 
