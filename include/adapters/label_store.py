@@ -104,6 +104,24 @@ def read_labels(settings: Settings, model: str, known_by: datetime) -> pyarrow.T
     ).cast(SCHEMA)
 
 
+def label_history(settings: Settings, model: str, day: date) -> pyarrow.Table:
+    """Return every version of the labels whose moment lies on a UTC day.
+
+    Returns:
+        A table of `SCHEMA`; empty if there is none.
+    """
+    return _read_days(_folder(settings, model), [day])
+
+
+def label_days(settings: Settings, model: str) -> dict[date, str]:
+    """Return the days there are labels of, each with a text that changes when its labels do."""
+    found = {}
+    for path in sorted(_folder(settings, model).glob("*.parquet")):
+        state = path.stat()
+        found[date.fromisoformat(path.stem)] = f"{state.st_size}:{state.st_mtime_ns}"
+    return found
+
+
 _ORDER = ("event_at", "unit", "version")
 
 

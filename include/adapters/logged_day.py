@@ -70,6 +70,11 @@ class LoggedDay:
         """Return the compacted files of a model."""
         return [file for file in self._files if file.is_of(model)]
 
+    def state(self, model: str) -> list[str]:
+        """Return names that change when rows of a model are added: its files, and all segments by length."""
+        raw = [f"{path.name}:{path.stat().st_size}" for path in self._segments]
+        return [*(file.uri for file in self.files_of(model)), *raw]
+
     def latest_parts(self) -> Iterator[Iterator[PredictionRow]]:
         """Yield the rows of each segment and file, the latest first."""
         for path in reversed(self.segments):

@@ -233,6 +233,11 @@ class Settings(BaseSettings):
         return self.home / "labels"
 
     @property
+    def labelled_folder(self) -> Path:
+        """Predictions whose truth is in, one folder a model."""
+        return self.home / "labelled"
+
+    @property
     def predictions_folder(self) -> Path:
         """Segments of the prediction log."""
         return self.home / "predictions"
