@@ -4,11 +4,13 @@ A value that comes out differently later is a new row with the next version, kno
 found out; the old row stays, so what was known at any moment can be read again.
 """
 
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow
+import pyarrow.parquet
 from pyarrow import compute
 
 from include.adapters.parquet import write_table
@@ -113,12 +115,25 @@ def label_history(settings: Settings, model: str, day: date) -> pyarrow.Table:
     return _read_days(_folder(settings, model), [day])
 
 
-def label_days(settings: Settings, model: str) -> dict[date, str]:
-    """Return the days there are labels of, each with a text that changes when its labels do."""
+@dataclass(frozen=True)
+class LabelledMoments:
+    """The labels of a day as they lie in the store."""
+
+    state: str
+    """Changes when they do."""
+    known_until: datetime
+    """Moment by which all of them are known."""
+
+
+def label_days(settings: Settings, model: str) -> dict[date, LabelledMoments]:
+    """Return the days there are labels of; no row is read."""
     found = {}
     for path in sorted(_folder(settings, model).glob("*.parquet")):
-        state = path.stat()
-        found[date.fromisoformat(path.stem)] = f"{state.st_size}:{state.st_mtime_ns}"
+        file, metadata = path.stat(), pyarrow.parquet.read_metadata(path)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        known = [group.column(LABEL_COLUMNS.index("known_at")).statistics.max for group in groups]
+        state = f"{file.st_size}:{file.st_mtime_ns}"
+        found[date.fromisoformat(path.stem)] = LabelledMoments(state, max(known))
     return found
 
 
