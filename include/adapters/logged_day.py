@@ -72,7 +72,7 @@ class LoggedDay:
 
     def state(self, model: str) -> list[str]:
         """Return names that change when rows of a model are added: its files, and all segments by length."""
-        raw = [f"{path.name}:{path.stat().st_size}" for path in self._segments]
+        raw = [f"{path.name}:{path.stat().st_size}" for path in self.segments]
         return [*(file.uri for file in self.files_of(model)), *raw]
 
     def latest_parts(self) -> Iterator[Iterator[PredictionRow]]:
