@@ -1,6 +1,7 @@
 """Runs the gateway: one process, stopped with SIGTERM, which lets requests in flight finish."""
 
 import gc
+import resource
 
 from include.adapters.online_features import OnlineFeatures
 from include.config.settings import settings
@@ -16,6 +17,7 @@ _YOUNG_OBJECTS = 20_000
 def main() -> None:
     """Serve until told to stop."""
     configure_logging()
+    allow_connections()
     current = settings()
     app = gateway(current, OnlineFeatures(current), ledger_of(current))
     # What is there now stays: it need not be walked through while requests wait.
@@ -24,6 +26,12 @@ def main() -> None:
     listener = bound_socket(current.host, current.gateway_port, shared=current.gateway_shared_port)
     configured = configuration(app, current.host, current.gateway_port)
     DrainingServer(configured, app.drain, current.drain_seconds).run([listener])
+
+
+def allow_connections() -> None:
+    """Let the process have as many files open as it may: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

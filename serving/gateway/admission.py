@@ -1,4 +1,4 @@
-"""Admission: a bounded queue; what would not fit is refused before anything is done for it."""
+"""Admission: a queue bounded in length and in time; what would not fit is refused before its body is read."""
 
 from collections.abc import Callable
 from logging import getLogger
@@ -16,18 +16,31 @@ _log = getLogger(__name__)
 class Admission:
     """Lets entities of one model in while there is room."""
 
-    def __init__(self, model: str, most: int, waiting: Callable[[], int], telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        model: str,
+        waiting: Callable[[], int],
+        oldest: Callable[[], float],
+        telemetry: Telemetry,
+        *,
+        most: int,
+        longest: float,
+    ) -> None:
         """Make it.
 
         Args:
             model: whose queue it is.
-            most: entities that may wait.
-            waiting: how many do.
+            waiting: how many entities wait.
+            oldest: when the first of them arrived, on the monotonic clock.
             telemetry: counts what is refused.
+            most: entities that may wait.
+            longest: seconds that the first of them may have waited while others are let in.
         """
         self._model = model
         self._most = most
+        self._longest = longest
         self._waiting = waiting
+        self._oldest = oldest
         self._telemetry = telemetry
         self._told_at = -TELL_SECONDS
 
@@ -35,10 +48,10 @@ class Admission:
         """Let so many in; an empty queue takes any number.
 
         Raises:
-            Problem: 503, there is no room.
+            Problem: 503, there is no room, or whoever comes now would be answered too late.
         """
         waiting = self._waiting()
-        if waiting and waiting + entities > self._most:
+        if waiting and (waiting + entities > self._most or monotonic() - self._oldest() > self._longest):
             self._telemetry.shed.add(self._model)
             self._tell(waiting)
             raise Problem(OVERLOADED, "too many requests wait for this model")

@@ -29,6 +29,7 @@ from serving.gateway.problems import (
     REQUEST_TIMEOUT,
     Problem,
 )
+from serving.gateway.refusals import Refusals
 from serving.gateway.schemas import Prediction, Predictions
 from serving.gateway.telemetry import Telemetry
 from serving.gateway.tracing import HEADER, RequestTrace, Tracing
@@ -104,6 +105,7 @@ class Gateway:
         self._lifespan = lifespan
         self.body_limit = body_limit
         self.patience_seconds = patience_seconds
+        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection's request, or follow the server's lifespan."""
@@ -126,6 +128,12 @@ class Gateway:
 
         try:
             self._predicting(request, request.path[len(PREDICT_PREFIX) :])(body, done)
+        except Problem as problem:
+            if problem.kind is OVERLOADED:
+                refused_later = problem.with_traceback(None)
+                self._refusals.add(lambda: done(refused_later))
+            else:
+                done(problem)
         except Exception as error:  # noqa: BLE001 - what is no refusal becomes a 500, see _response
             done(error)
 
@@ -158,6 +166,8 @@ class Gateway:
         except ConnectionResetError:
             return  # the caller went away before its body was whole
         except Problem as problem:
+            if problem.kind is OVERLOADED:
+                await self._refusals.turn()
             response = self._refused(problem, request)
         except Exception as error:  # noqa: BLE001 - every bug becomes a 500 with an id; the log has the traceback
             response = self._failed(request, error)

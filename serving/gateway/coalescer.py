@@ -51,6 +51,11 @@ class Coalescer(Generic[T, R]):
         """Items that wait for the batches in flight."""
         return len(self._queue)
 
+    @property
+    def first(self) -> T | None:
+        """The item that waits the longest; None where none does."""
+        return self._queue[0][0] if self._queue else None
+
     def submit(self, item: T, done: Callable[[R | BaseException], None]) -> None:
         """Queue an item; `done` gets its result, or its own failure only, and must not raise."""
         self._queue.append((item, done))

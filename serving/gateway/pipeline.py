@@ -102,7 +102,12 @@ class Pipeline:
         )
         self._direct = 0
         self.admission = Admission(
-            context.route.model, backends.queue_entities, lambda: self.waiting, backends.telemetry
+            context.route.model,
+            lambda: self.waiting,
+            self._oldest,
+            backends.telemetry,
+            most=backends.queue_entities,
+            longest=self._deadline / 2,
         )
 
     @property
@@ -114,6 +119,11 @@ class Pipeline:
     def waiting(self) -> int:
         """Entities that wait for a batch, and rows asked for directly."""
         return self._coalescer.depth + self._direct
+
+    def _oldest(self) -> float:
+        """Return when the first that waits for a batch arrived; now, where none does."""
+        first = self._coalescer.first
+        return monotonic() if first is None else first.arrived
 
     def submit(self, ask: Ask, done: Callable[[Prediction | BaseException], None]) -> None:
         """Answer an admitted ask: `done` gets the prediction, or the exception that stands for it."""

@@ -41,6 +41,12 @@ class Answers:
     p99_ms: float
     p999_ms: float
     max_ms: float
+    refused: int = 0
+    """Answers with 503; told by the open loop alone, as is what follows."""
+    unsent: int = 0
+    """Of those lost, what was never sent: no connection was free."""
+    served_p99_ms: float = 0.0
+    """Of right answers, from when they were sent, not from when they were due."""
 
     @property
     def rps(self) -> float:
@@ -95,4 +101,7 @@ def read_answers(output: str) -> Answers:
         lost=told["lost"],
         seconds=told["seconds"],
         **{f"{name}_ms": told[name] / 1000 for name in ("p50", "p99", "p999", "max")},
+        refused=told.get("refused", 0),
+        unsent=told.get("unsent", 0),
+        served_p99_ms=told.get("served_p99", 0.0) / 1000,
     )

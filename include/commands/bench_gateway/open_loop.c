@@ -5,7 +5,8 @@
  * A latency counts from the moment at which its request was due, so that a server that stalls is charged for
  * every request that waited meanwhile: no coordinated omission. A request without an answer counts with the
  * time it waited. The file and the printed line are those of draw.lua; the percentiles are of right answers
- * and of requests without one, not of refusals.
+ * and of requests without one, not of refusals. What no connection was free for was never sent ("unsent", which
+ * "lost" includes). "served_p99" is of right answers alone, from when they were sent: what the server owes.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,6 +19,7 @@
 #include <strings.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,7 +31,7 @@ struct text { char *bytes; size_t size; };
 struct connection {
     int fd;               /* -1: not open */
     int busy;
-    double due;           /* seconds after the start */
+    double due, begun;    /* seconds after the start */
     const struct text *request;
     size_t sent, have;
     char answer[LARGEST_ANSWER + 1];
@@ -39,8 +41,8 @@ static struct sockaddr_in server;
 static struct connection *connections, **idle;
 static struct text *requests;
 static const char *right_text;
-static double *latencies, started_at, last_answer;
-static long idle_count, request_count, waited, right, answers, lost, latency_count;
+static double *latencies, *served, started_at, last_answer;
+static long idle_count, request_count, waited, right, refused, answers, lost, latency_count;
 static int poller;
 static uint64_t state;
 
@@ -120,7 +122,7 @@ static void push(struct connection *it)
 
 static void begin(struct connection *it, double due)
 {
-    it->busy = 1, it->due = due, it->request = drawn(), it->sent = it->have = 0;
+    it->busy = 1, it->due = due, it->begun = now() - started_at, it->request = drawn(), it->sent = it->have = 0;
     if (it->fd < 0) open_connection(it);
     push(it);
 }
@@ -146,8 +148,9 @@ static void take(struct connection *it)
     if (!length || (long)it->have < length) return;
     last_answer = now() - started_at;
     answers++;
+    if (!strncmp(it->answer, "HTTP/1.1 503", 12)) refused++;
     if (!strncmp(it->answer, "HTTP/1.1 200", 12) && memmem(it->answer, it->have, right_text, strlen(right_text))) {
-        right++;
+        served[right++] = last_answer - it->begun;
         latencies[latency_count++] = last_answer - it->due;
     }
     finish(it);
@@ -204,9 +207,9 @@ static int ascending(const void *left, const void *other)
     return (difference > 0) - (difference < 0);
 }
 
-static double percentile(double share)
+static double percentile(const double *sorted, long count, double share)
 {
-    return latency_count ? 1e6 * latencies[(long)(share * (double)(latency_count - 1))] : 0;
+    return count ? 1e6 * sorted[(long)(share * (double)(count - 1))] : 0;
 }
 
 int main(int size, char **words)
@@ -227,9 +230,14 @@ int main(int size, char **words)
     right_text = words[9];
     read_requests(words[8], head);
     latencies = malloc(sizeof *latencies * ((size_t)(rate * seconds) + 1));
+    served = malloc(sizeof *served * ((size_t)(rate * seconds) + 1));
     connections = calloc((size_t)count, sizeof *connections);
     idle = calloc((size_t)count, sizeof *idle);
-    if (!latencies || !connections || !idle) fail("memory");
+    if (!latencies || !served || !connections || !idle) fail("memory");
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    files.rlim_cur = files.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &files);
     poller = epoll_create1(0);
     prctl(PR_SET_TIMERSLACK, 1);
     while (idle_count < count) {
@@ -239,9 +247,12 @@ int main(int size, char **words)
     }
     run(rate, seconds, count);
     qsort(latencies, (size_t)latency_count, sizeof *latencies, ascending);
-    printf("RESULT {\"right\": %ld, \"answers\": %ld, \"seconds\": %.6f, \"lost\": %ld, \"p50\": %.1f, "
-           "\"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f}\n",
-           right, answers, last_answer > seconds ? last_answer : seconds, lost + waited, percentile(0.5),
-           percentile(0.99), percentile(0.999), percentile(1));
+    qsort(served, (size_t)right, sizeof *served, ascending);
+    printf("RESULT {\"right\": %ld, \"answers\": %ld, \"refused\": %ld, \"seconds\": %.6f, \"lost\": %ld, "
+           "\"unsent\": %ld, \"p50\": %.1f, \"p99\": %.1f, \"p999\": %.1f, \"max\": %.1f, \"served_p99\": %.1f}\n",
+           right, answers, refused, last_answer > seconds ? last_answer : seconds, lost + waited, waited,
+           percentile(latencies, latency_count, 0.5), percentile(latencies, latency_count, 0.99),
+           percentile(latencies, latency_count, 0.999), percentile(latencies, latency_count, 1),
+           percentile(served, right, 0.99));
     return 0;
 }

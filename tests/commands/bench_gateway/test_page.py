@@ -65,13 +65,17 @@ def test_full_duty_is_held_against_the_peak_of_the_best_peer() -> None:
 
 
 def test_overload_counts_right_answers_over_the_peak() -> None:
-    """Refusals are no goodput; memory is told before, at most and after."""
-    taken = [Answers(right, 1000, 7, 2.0, 1.0, 1.0, 1.0, 1.0) for right in (160, 180, 200)]
+    """Refusals are no goodput, nor is what was never sent lost; memory is told before, at most and after."""
+    taken = [
+        Answers(right, 1000, 7, 2.0, 1.0, 1.0, 1.0, 1.0, refused=700, unsent=4, served_p99_ms=250.0)
+        for right in (160, 180, 200)
+    ]
     checks = [HealthChecks([1.0] * 99 + [50.0], 0, [100.0, 120.0, 105.0]) for _ in taken]
     found = overload_figures(taken, [100.0, 100.0, 100.0], checks, [100.0, 101.0, 102.0])
     assert found["overload_goodput_ratio"] == 0.9
-    assert found["overload_refused"] == 840 + 820 + 800
-    assert found["overload_lost"] == 21
+    assert (found["overload_refused"], found["overload_fallbacks"]) == (2100, 140 + 120 + 100)
+    assert (found["overload_lost"], found["overload_unsent"]) == (9, 12)
+    assert found["overload_served_p99_ms"] == 250.0
     assert found["overload_rss_most_mib"] == 120.0
     assert found["overload_rss_growth_ratio"] == 1.05
 

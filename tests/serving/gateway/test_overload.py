@@ -55,6 +55,35 @@ def test_what_the_queue_cannot_hold_is_refused_before_it_is_read(start, caplog):
     assert "request refused" not in caplog.text
 
 
+def test_who_would_be_answered_too_late_is_refused_though_there_is_room(start):
+    """Once the first of a short queue has waited for half of the deadline, nobody is let in behind it."""
+    stage = start(deadline_seconds=0.6)
+    begun, gate, read = Event(), Event(), stage.features.read
+
+    def slow(*arguments):
+        begun.set()
+        gate.wait(10)
+        return read(*arguments)
+
+    stage.features.read, stage.features.is_local = slow, False
+    with ThreadPoolExecutor(3) as pool:
+        flying = pool.submit(stage.predict, ONE)
+        begun.wait(10)
+        waiting = [pool.submit(stage.predict, ONE)]
+        wait_for(lambda: depth(stage) == 1)
+        Event().wait(0.31)
+        response = stage.predict(ONE)
+        assert (503, "/docs#overloaded", "1") == (
+            response.status_code,
+            response.json()["type"],
+            response.headers["retry-after"],
+        )
+        gate.set()
+        for future in (flying, *waiting):
+            future.result()
+    assert 200 == stage.predict(ONE).status_code
+
+
 def test_a_request_of_more_than_fits_is_taken_by_an_empty_queue(start):
     """Otherwise it could never be answered."""
     stage = start(settings={"queue_entities": 1})
