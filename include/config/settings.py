@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     coordination_url: str = ""
     """What several gateways share, `redis://host:port/database`; empty means there is one gateway."""
 
+    operator_url: str = Field(default="", pattern=r"^(https?://.+)?$")
+    """Base URL by which people reach Airflow, for links in alerts; empty means host and port."""
+
+    runbooks_url: str = Field(default="", pattern=r"^(https?://.+)?$")
+    """Base URL of docs/runbooks, for links in alerts; empty: alerts name the file."""
+
     commit: str = ""
     """Commit recorded with what is built; empty means: ask git."""
 

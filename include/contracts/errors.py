@@ -19,6 +19,7 @@ NinetyError
 │   ├── MemoryBudgetError      Triton has no memory left for a version
 │   ├── LogWriteError          a row could not be appended to a log
 │   └── CoordinationError      what several gateways share cannot be reached
+├── AlertRouteError         a route for alerts did not take a message
 └── PlatformError           processes, ports, set-up
 """
 
@@ -97,6 +98,10 @@ class LogWriteError(ServingError):
 
 class CoordinationError(ServingError):
     """What several gateways share cannot be reached; each goes on by itself."""
+
+
+class AlertRouteError(NinetyError):
+    """A route for alerts did not take a message; it is tried again."""
 
 
 class PlatformError(NinetyError):

@@ -1,6 +1,5 @@
 """Whether monitors look: one that is silent for two of its periods, or cannot judge, is no evidence."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,21 +9,13 @@ from croniter import croniter
 
 from include.contracts.measurements import Monitor, MonitorRun, Verdict
 from include.contracts.monitoring import Monitoring
+from include.contracts.schedules import cron_of
 
 OBJECTIVES_SCHEDULE = "*/5 * * * *"
 """When the objectives of every model are looked at: as often as the shortest window of its alerts."""
 
 PERIODS = 2
 """A monitor that missed so many of its runs is silent."""
-
-_PHRASE = re.compile(r"(?:every )?(?:(\d+) )?(minute|hour|day|week)s?")
-_WORDS = {"hourly": "every 1 hour", "daily": "every 1 day", "weekly": "every 1 week"}
-_UNITS = {
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(weeks=1),
-}
 
 
 class Health(StrEnum):
@@ -120,12 +111,10 @@ def blockers(found: Iterable[MonitorHealth]) -> tuple[MonitorHealth, ...]:
 def periods_after(schedule: str, moment: datetime, periods: int = PERIODS) -> datetime:
     """Return when so many periods of a schedule have gone by since a moment.
 
-    Those of a cron expression are counted along it: what runs on weekdays is not silent on Sunday.
+    They are counted along it: what runs on weekdays is not silent on Sunday.
     """
-    text = _WORDS.get(schedule.strip().lower(), schedule.strip().lower())
-    if match := _PHRASE.fullmatch(text):
-        return moment + periods * int(match[1] or 1) * _UNITS[match[2]]
-    runs = croniter(text, moment)
-    fell_due: datetime = croniter(text, moment + timedelta(seconds=1)).get_prev(datetime)
+    cron = cron_of(schedule)
+    runs = croniter(cron, moment)
+    fell_due: datetime = croniter(cron, moment + timedelta(seconds=1)).get_prev(datetime)
     ahead: datetime = [runs.get_next(datetime) for _ in range(periods)][-1]
     return moment + (ahead - fell_due)

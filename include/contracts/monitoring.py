@@ -106,6 +106,8 @@ class PredictionDrift(BaseModel):
     """What is watched."""
     minimum_rows: int = Field(default=200, ge=1)
     """Fewest rows, counted by the units they speak of, that say anything about the scores."""
+    alerts: AlertRoutes = AlertRoutes()
+    """Who is told."""
 
 
 class PerformanceMonitoring(BaseModel):
@@ -121,6 +123,8 @@ class PerformanceMonitoring(BaseModel):
     """Metrics of the task; `auc_roc` is `roc_auc`."""
     alert_on: Degradation
     """When it alerts, such as `10% degradation vs trailing 30-day average`."""
+    alerts: AlertRoutes = AlertRoutes()
+    """Who is told."""
 
 
 class AutoRetrain(BaseModel):

@@ -37,7 +37,7 @@ def run_at(moment: datetime, verdict: Verdict = Verdict.OK) -> MonitorRun:
         ("hourly", 2 * HOUR),
         ("every hour", 2 * HOUR),
         ("daily", 2 * DAY),
-        ("Every 2 weeks", 28 * DAY),
+        ("weekly", 14 * DAY),
         ("*/5 * * * *", timedelta(minutes=10)),
         ("0 12 * * *", 2 * DAY),
     ],

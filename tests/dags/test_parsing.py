@@ -20,6 +20,7 @@ KNOWN = {
     "batch_score": {"churn_batch_score", "spend_batch_score"},
     "release": {"churn_release", "spend_release"},
     "rollback": {"churn_rollback", "spend_rollback"},
+    "alerts": {"alerts_deliver"},
 }
 
 

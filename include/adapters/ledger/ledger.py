@@ -11,7 +11,7 @@
 | retired models and versions | retirement.py |
 | API keys | keys.py |
 | retrain requests | retraining.py |
-| alerts | alerts.py |
+| alerts, and who was told of them | alerts.py, deliveries.py |
 | transactions, the proof | journal.py, chain.py, state.py |
 | tables, migrations | tables.py, migrate.py |
 """
@@ -23,6 +23,7 @@ from sqlalchemy import select
 from include.adapters.ledger.alerts import AlertLedger
 from include.adapters.ledger.approvals import ApprovalLedger
 from include.adapters.ledger.chain import StoredEvent
+from include.adapters.ledger.deliveries import DeliveryLedger
 from include.adapters.ledger.experiments import ExperimentLedger
 from include.adapters.ledger.keys import KeyLedger
 from include.adapters.ledger.releases import ReleaseLedger
@@ -44,6 +45,7 @@ class Ledger(
     KeyLedger,
     RetrainLedger,
     AlertLedger,
+    DeliveryLedger,
     ExperimentLedger,
 ):
     """Writer and reader of the whole ledger.

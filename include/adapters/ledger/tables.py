@@ -257,7 +257,6 @@ alert_deliveries = Table(
     Column("alert_id", String(80), ForeignKey("alerts.alert_id", name="fk_deliveries"), primary_key=True),
     Column("route", String(80), primary_key=True),
     Column("told_at", Moment),
-    Column("told_severity", String(20)),
     Column("receipt", Text),
     Column("attempts", Integer, nullable=False),
     Column("attempted_at", Moment),

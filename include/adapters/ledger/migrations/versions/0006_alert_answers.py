@@ -34,7 +34,6 @@ def upgrade() -> None:
         sa.Column("alert_id", sa.String(length=80), nullable=False),
         sa.Column("route", sa.String(length=80), nullable=False),
         sa.Column("told_at", sa.String(length=40), nullable=True),
-        sa.Column("told_severity", sa.String(length=20), nullable=True),
         sa.Column("receipt", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("attempted_at", sa.String(length=40), nullable=True),
