@@ -70,7 +70,7 @@ class AlertContent(BaseModel):
     figures: dict[str, Any] = Field(default_factory=dict)
     """The figures behind it, plain JSON."""
     page: str | None = Field(default=None, pattern=r"^/")
-    """Path in Airflow's UI where it can be looked into, such as `/dags/churn_feature_drift`."""
+    """Path in Airflow's UI where it can be looked into, such as `/dags/<model>_feature_drift`."""
     report_uri: str | None = None
     """Where the report behind it lies in the artefact store."""
 
