@@ -8,11 +8,7 @@ import threading
 
 from airflow.executors.local_executor import LocalExecutor
 
-# Imported only, none of them leaves a Python thread behind; the native threads of OpenBLAS and Arrow's
-# allocator have fork handlers. onnxruntime is left out: it starts a native thread without one, and
-# imports in 0.1 s.
-# torch's first optimiser imports torch._dynamo, which takes seconds of its own.
-PRELOADED = ("pandas", "pyarrow", "duckdb", "torch._dynamo", "mlflow", "feast", "great_expectations")
+from include.config.libraries import TASK_LIBRARIES
 
 
 class PreloadedLocalExecutor(LocalExecutor):
@@ -20,7 +16,7 @@ class PreloadedLocalExecutor(LocalExecutor):
 
     def start(self) -> None:
         """Import, say so if a thread would be lost at the fork, then fork the workers."""
-        for name in PRELOADED:
+        for name in TASK_LIBRARIES:
             importlib.import_module(name)
         threads = [thread.name for thread in threading.enumerate()]
         if len(threads) > 1:

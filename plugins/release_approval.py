@@ -57,7 +57,7 @@ class ReleaseApproval(HITLOperator):
             AirflowFailException: the ledger knows no such release, or its package is damaged.
             ValueError: nobody is named; without assigned users Airflow would let anybody answer.
         """
-        from include.adapters.artefacts import ArtefactStore
+        from include.adapters.artefact_home import artefact_store
         from include.adapters.evidence import publish_evidence
         from include.adapters.ledger.ledger import Ledger
         from include.contracts.releases import ReleaseStage
@@ -72,7 +72,7 @@ class ReleaseApproval(HITLOperator):
         if not release.approvers:
             raise ValueError("a release needs at least one approver")
         self.subject = f"Release {release.model} {release.version}?"
-        store = ArtefactStore(settings().artefacts_folder)
+        store = artefact_store(settings())
         self.body = evidence_of(ledger, store, release)
         answered = {answer.decided_by for answer in ledger.approvals(release.release_id)}
         asked = [user for user in release.approvers if user not in answered]
@@ -94,7 +94,7 @@ class ReleaseApproval(HITLOperator):
         Raises:
             AirflowFailException: the ledger refuses it; Airflow's record of the answer stays.
         """
-        from include.adapters.artefacts import ArtefactStore
+        from include.adapters.artefact_home import artefact_store
         from include.adapters.ledger.ledger import Ledger
         from include.contracts.releases import Decision
         from include.rollout.approval import record_decision
@@ -103,7 +103,7 @@ class ReleaseApproval(HITLOperator):
         user = event["responded_by_user"]
         record_decision(
             Ledger(settings().ledger_uri),
-            ArtefactStore(settings().artefacts_folder),
+            artefact_store(settings()),
             release_id(self.model, context),
             Decision.APPROVED if event["chosen_options"] == [APPROVE] else Decision.REJECTED,
             decided_by=user["id"] if user else None,

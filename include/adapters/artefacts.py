@@ -27,6 +27,10 @@ class ArtefactStore:
             raise ArtefactError(f"artefact URI {uri!r} leads out of the artefact store; use a relative path")
         return target
 
+    def place(self, uri: str) -> str:
+        """Return where an artefact lies, for people."""
+        return str(self.path(uri))
+
     def exists(self, uri: str) -> bool:
         """Say whether there is an artefact at a URI."""
         return self.path(uri).exists()

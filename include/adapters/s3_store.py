@@ -95,6 +95,21 @@ class S3Store:
             places = [found for place in places for found in self._folders(place, folder)]
         return sorted(uri for place in places for uri in self._listed(place) if _fits(uri, name))
 
+    def tags(self, uri: str) -> dict[str, str]:
+        """Return the ETag of every file in a folder, at any depth, by its name there.
+
+        Of a file, its own under an empty name; nothing where there is neither.
+        """
+        pages = _client().get_paginator("list_objects_v2")
+        key = self._prefix + uri
+        with self._asking(uri):
+            found = {
+                item["Key"].removeprefix(key): item["ETag"]
+                for page in pages.paginate(Bucket=self._bucket, Prefix=key)
+                for item in page.get("Contents", ())
+            }
+        return {name.removeprefix("/"): tag for name, tag in found.items() if not name or name[0] == "/"}
+
     def delete(self, uri: str) -> None:
         """Delete an artefact that may be gone already."""
         with self._asking(uri):

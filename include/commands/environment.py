@@ -8,6 +8,7 @@ import os
 import shlex
 
 from include.commands.secrets import API_SECRET, FERNET_KEY, JWT_SECRET, PASSWORDS, USERS
+from include.config.libraries import TASK_LIBRARIES
 from include.config.settings import REPOSITORY_ROOT, Settings
 
 NO_TELEMETRY = {
@@ -29,6 +30,8 @@ def process_environment(settings: Settings) -> dict[str, str]:
         "PYTHONPATH": str(REPOSITORY_ROOT),
         "PYTHONUNBUFFERED": "1",
         "TZ": "UTC",
+        "MLFLOW_BACKEND_STORE_URI": settings.mlflow_database_uri,
+        "MLFLOW_ARTIFACTS_DESTINATION": settings.mlflow_artefacts,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # we use none; it costs a third of MLflow's start
     }
     return inherited | settings_environment(settings) | airflow_environment(settings) | NO_TELEMETRY | ours
@@ -44,7 +47,13 @@ def settings_environment(settings: Settings) -> dict[str, str]:
 
 def airflow_environment(settings: Settings) -> dict[str, str]:
     """Return AIRFLOW_HOME and Airflow's configuration as AIRFLOW__… variables."""
-    options = {**_core(settings), **_api(settings), **_scheduling(), **_logging(settings)}
+    options = {
+        **_core(settings),
+        **_executor(settings),
+        **_api(settings),
+        **_scheduling(),
+        **_logging(settings),
+    }
     return {"AIRFLOW_HOME": str(settings.airflow_home)} | {
         f"AIRFLOW__{name}": value for name, value in options.items()
     }
@@ -57,7 +66,6 @@ def _core(settings: Settings) -> dict[str, str]:
         "kwargs": {"path": str(REPOSITORY_ROOT), "refresh_interval": 5},
     }
     return {
-        "CORE__EXECUTOR": "preloaded_executor.PreloadedLocalExecutor",
         "CORE__PARALLELISM": str(settings.parallelism),
         "CORE__FERNET_KEY_CMD": _read(settings, FERNET_KEY),
         "CORE__LOAD_EXAMPLES": "False",
@@ -71,6 +79,22 @@ def _core(settings: Settings) -> dict[str, str]:
         "CORE__DAGBAG_IMPORT_TIMEOUT": "120",
         "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "300",
         "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "600",
+    }
+
+
+def _executor(settings: Settings) -> dict[str, str]:
+    """Where Airflow keeps its state, and who runs its tasks: workers behind a queue, if there is one."""
+    url = settings.airflow_database_url
+    database = {"DATABASE__SQL_ALCHEMY_CONN": url} if url else {}
+    if not settings.celery_broker_url:
+        return {**database, "CORE__EXECUTOR": "preloaded_executor.PreloadedLocalExecutor"}
+    return {
+        **database,
+        "CORE__EXECUTOR": "CeleryExecutor",
+        "CELERY__BROKER_URL": settings.celery_broker_url,
+        "CELERY__WORKER_CONCURRENCY": str(settings.parallelism),
+        # Celery imports them before it forks its processes, as our own executor does.
+        "CELERY__EXTRA_CELERY_CONFIG": json.dumps({"imports": TASK_LIBRARIES}),
     }
 
 

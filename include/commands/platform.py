@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.packages import load_report
@@ -145,7 +145,7 @@ def champion_of(settings: Settings, model: str) -> ModelRoute | None:
 def registered_figures(platform: Platform) -> str:
     """Return the newest version with its figures against the baseline's, for people."""
     version = Ledger(platform.settings.ledger_uri).versions(platform.model)[-1]
-    report = load_report(ArtefactStore(platform.settings.artefacts_folder), version)
+    report = load_report(artefact_store(platform.settings), version)
     metric = platform.contract.gates.baseline.metric.value
     return (
         f"{platform.model} {version.version}: {metric} {report.metrics[metric]:.4f}, baseline "

@@ -35,6 +35,7 @@ PROCFILE = REPOSITORY_ROOT / "Procfile"
 PROCESSES = tuple(re.findall(r"^([a-z-]+):", PROCFILE.read_text("utf-8"), re.MULTILINE))
 """Names in the Procfile, in order."""
 
+_WORKER = "worker"
 DRAIN_SECONDS = 30.0
 READY_SECONDS = 180.0
 _END_SECONDS = 12.0
@@ -47,13 +48,19 @@ _SPAWNED = re.compile(r"system\s+\| (?P<name>[a-z-]+)\.1 started \(pid=(?P<pid>\
 Say = Callable[[str], None]
 
 
-def start(settings: Settings, names: Sequence[str] = PROCESSES) -> Stack:
-    """Start the named processes in the background and return their record.
+def processes_of(settings: Settings) -> tuple[str, ...]:
+    """Return the processes that settings ask for, in order: a worker of Celery only where it has a queue."""
+    return tuple(name for name in PROCESSES if name != _WORKER or settings.celery_broker_url)
+
+
+def start(settings: Settings, names: Sequence[str] = ()) -> Stack:
+    """Start the named processes, or all that settings ask for, in the background; return their record.
 
     Raises:
         PlatformError: they run already, a port is taken, the database cannot be migrated, or a process
             ended at once.
     """
+    names = names or processes_of(settings)
     refuse_second_start(settings)
     check_ports(settings.host, ports_of(settings, names))
     ensure_secrets(settings)
@@ -96,7 +103,7 @@ def is_running(settings: Settings) -> bool:
 
 def wait_until_ready(
     settings: Settings,
-    names: Sequence[str] = PROCESSES,
+    names: Sequence[str] = (),
     timeout_seconds: float = READY_SECONDS,
     say: Say = print,
 ) -> None:
@@ -106,7 +113,7 @@ def wait_until_ready(
         PlatformError: a process ended, or time ran out; the message carries the reason.
     """
     began = time.monotonic()
-    waiting = {name: CHECKS[name] for name in names if name in CHECKS}
+    waiting = {name: CHECKS[name] for name in names or processes_of(settings) if name in CHECKS}
     while waiting:
         _refuse_dead(settings)
         reasons = {name: reason_not_ready(check, settings) for name, (_, check) in waiting.items()}
@@ -137,17 +144,18 @@ def wait_until_stopped(settings: Settings) -> None:
 def stop(settings: Settings, drain_seconds: float = DRAIN_SECONDS, say: Say = print) -> bool:
     """Stop what runs, letting running tasks end first; return whether there was anything.
 
-    The scheduler is asked alone: it drains, while its tasks still reach the API server to report.
+    Who runs the tasks, the scheduler or Celery's worker, is asked alone: it drains, while its tasks still
+    reach the API server to report.
     """
     stack = read_record(settings)
     if stack is None or not survivors(stack):
         record_path(settings).unlink(missing_ok=True)
         return False
-    scheduler = stack.find("scheduler")
-    if scheduler is not None and is_alive(scheduler) and is_alive(stack.supervisor):
+    runner = stack.find(_WORKER) or stack.find("scheduler")
+    if runner is not None and is_alive(runner) and is_alive(stack.supervisor):
         say("letting running tasks end")
-        send(signal.SIGTERM, [scheduler.pid])
-        if not _gone([scheduler], drain_seconds):
+        send(signal.SIGTERM, [runner.pid])
+        if not _gone([runner], drain_seconds):
             say(f"tasks still run after {drain_seconds:.0f} s; they will be run again at the next start")
     _end(stack)
     record_path(settings).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import sys
 from contextlib import closing
 from datetime import UTC, date, datetime
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.label_store import read_labels
 from include.adapters.ledger.ledger import Ledger
 from include.commands.champion import known_champion
@@ -155,7 +155,7 @@ def trace_problem(settings: Settings, champion: Version) -> str:
     """Return what `make trace` would miss of the champion, or that no commit holds its code; else nothing."""
     with closing(Ledger(settings.ledger_uri)) as ledger:
         try:
-            origin = Origin(ledger, ArtefactStore(settings.artefacts_folder), champion)
+            origin = Origin(ledger, artefact_store(settings), champion)
         except NinetyError as error:
             return str(error)
     found = [*origin.gaps(datetime.now(UTC))]

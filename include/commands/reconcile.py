@@ -7,7 +7,7 @@ from contextlib import closing
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.tracking import Tracking
 from include.adapters.triton_candidates import remove_leftovers
@@ -85,7 +85,7 @@ def reconcile(settings: Settings, model: str, may_unload: frozenset[str] = froze
             if not _concerns(ledger, model):
                 return frozenset()
             unwanted = _reconcile_tritons(settings, ledger, model, may_unload)
-            store = ArtefactStore(settings.artefacts_folder)
+            store = artefact_store(settings)
             plan = reconcile_registry(ledger, Tracking(settings), store, model)
             if plan.register or plan.point or plan.remove:
                 LOG.info("%s: MLflow's aliases now are %s", model, plan.point)

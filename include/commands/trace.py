@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.evidence import evidence_uri
 from include.adapters.ledger.routes import RouteChange
 from include.adapters.prediction_log import find
@@ -118,8 +119,8 @@ def _version(settings: Settings, origin: Origin) -> Iterator[str]:
     yield _line("commit", f"{code.commit}{' (with uncommitted changes)' if code.dirty else ''}")
     yield _line("requested by", f"{version.requested_by}, registered {_moment(version.registered_at)}")
     yield _line("MLflow run", f"{settings.mlflow_url}/#/runs/{version.run_id}")
-    yield _line("report", str(settings.artefacts_folder / version.package_uri / PAGE_NAME))
-    yield _line("model card", str(settings.artefacts_folder / card_uri(version.model, version.version)))
+    yield _line("report", artefact_store(settings).place(f"{version.package_uri}/{PAGE_NAME}"))
+    yield _line("model card", artefact_store(settings).place(card_uri(version.model, version.version)))
 
 
 def _evaluation(report: EvaluationReport) -> Iterator[str]:
@@ -134,7 +135,7 @@ def _approvals(settings: Settings, origin: Origin) -> Iterator[str]:
     for answer in origin.answers:
         given = answer.approval
         yield _line(given.decision.value, _answer(answer))
-        shown = settings.artefacts_folder / evidence_uri(given.model, given.evidence_sha256)
+        shown = artefact_store(settings).place(evidence_uri(given.model, given.evidence_sha256))
         yield _line("", answer.gap or f"was shown {shown}, read again, the hash is right")
     if not origin.answers:
         yield _line("none", "no release of this version was ever answered")

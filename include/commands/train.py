@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.sources import open_sources
 from include.commands.champion import known_champion
 from include.commands.terminal import moment_of, run_command, user_name
@@ -46,7 +47,7 @@ def show(model: str, as_of: str) -> None:
     folder = model_folder(settings().model_folders, model)
     candidate, report = train_here(settings(), folder, moment_of(as_of, today))
     print(as_text(report))
-    print(f"\ncandidate {candidate} in {settings().artefacts_folder}; nothing was registered")
+    print(f"\ncandidate {artefact_store(settings()).place(candidate)}; nothing was registered")
     if report.failures:
         sys.exit(1)
 

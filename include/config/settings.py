@@ -16,6 +16,8 @@ REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 Endpoint = Annotated[str, Field(pattern=r"^[^\s/]+:[0-9]{1,5}$")]
 """host:port."""
+_BUCKET = r"^(s3://[a-z0-9][a-z0-9.-]+(/[^/]+)*)?$"
+_POSTGRESQL = r"^(postgresql(\+psycopg)?://.+)?$"
 _ALL_INTERFACES = frozenset({"0.0.0.0", "::"})  # noqa: S104 - recognised, never a default
 
 
@@ -174,11 +176,32 @@ class Settings(BaseSettings):
     log_policy: LogPolicy = LogPolicy.STRICT
     """Where the log cannot be written: `strict` answers 503, `lenient` answers and counts the lost rows."""
 
-    compacted_url: str = Field(default="", pattern=r"^(s3://[a-z0-9][a-z0-9.-]+(/[^/]+)*)?$")
+    compacted_url: str = Field(default="", pattern=_BUCKET)
     """Where compacted predictions lie, `s3://bucket/prefix`; empty means under `home`.
 
     Endpoint and credentials are those of boto3's own environment (`AWS_ENDPOINT_URL_S3` and the like).
     """
+
+    artefacts_url: str = Field(default="", pattern=_BUCKET)
+    """Where packages, training sets and reports lie, `s3://bucket/prefix`; empty means under `home`.
+
+    MLflow's own server keeps the artefacts of runs under `mlflow/` there.
+    """
+
+    airflow_database_url: str = Field(default="", pattern=_POSTGRESQL)
+    """SQLAlchemy URL of Airflow's database, `postgresql+psycopg://…`; empty means SQLite under `home`."""
+
+    celery_broker_url: str = Field(default="", pattern=r"^(rediss?://.+)?$")
+    """Queue that Celery's workers take tasks from, `redis://host:port/database`; empty: no Celery."""
+
+    mlflow_database_url: str = Field(default="", pattern=_POSTGRESQL)
+    """SQLAlchemy URL of the database of the platform's MLflow; empty means SQLite under `home`."""
+
+    @model_validator(mode="after")
+    def _queue_needs_a_server(self) -> "Settings":
+        if self.celery_broker_url and not self.airflow_database_url:
+            raise ValueError("celery_broker_url needs airflow_database_url: workers report through a server")
+        return self
 
     @model_validator(mode="after")
     def _no_unknown_variable(self) -> "Settings":
@@ -209,9 +232,24 @@ class Settings(BaseSettings):
         return self.home / "mlflow"
 
     @property
+    def mlflow_database_uri(self) -> str:
+        """SQLAlchemy URL of the database of the platform's MLflow."""
+        return self.mlflow_database_url or f"sqlite:///{self.mlflow_folder / 'mlflow.sqlite3'}"
+
+    @property
+    def mlflow_artefacts(self) -> str:
+        """Where the platform's MLflow keeps the artefacts of runs."""
+        return f"{self.artefacts_url}/mlflow" if self.artefacts_url else str(self.mlflow_folder / "artefacts")
+
+    @property
     def artefacts_folder(self) -> Path:
         """Root of the artefact store: packages, training snapshots, reports."""
         return self.home / "artefacts"
+
+    @property
+    def artefact_cache_folder(self) -> Path:
+        """What was fetched of an artefact store in a bucket; may be deleted at any time."""
+        return self.home / "cache" / "artefacts"
 
     @property
     def features_folder(self) -> Path:

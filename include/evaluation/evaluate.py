@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.onnx_model import OnnxModel
 from include.adapters.snapshots import read_snapshot, rows_within
@@ -76,7 +77,7 @@ def evaluate(
         ArtefactError: candidate, champion or training set are missing, altered or unreadable.
         DataError: the candidate's scores are not finite, or the prediction log is damaged.
     """
-    store = ArtefactStore(settings.artefacts_folder)
+    store = artefact_store(settings)
     record = TrainingRecord.model_validate_json(store.read(f"{candidate_uri}/{TRAINING_NAME}"))
     candidate = open_candidate(store, folder.contract, candidate_uri, record)
     served = measure_in_triton(settings, candidate.scored, record, candidate.graph)

@@ -4,7 +4,7 @@ import logging
 from datetime import datetime
 from pathlib import PurePosixPath
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.packages import load_manifest, load_report, publish_evaluation
 from include.config.models import ModelFolder
 from include.config.settings import Settings
@@ -42,7 +42,7 @@ def reassess(
         ContractError: what the contract judges by has changed since the version was trained; train again.
         ArtefactError: version, champion or training set are missing, altered or unreadable.
     """
-    store = ArtefactStore(settings.artefacts_folder)
+    store = artefact_store(settings)
     manifest = load_manifest(store, version)
     name = None if champion is None else champion.version
     packaged = load_report(store, version)

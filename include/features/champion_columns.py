@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow
 from feast import FeatureStore
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.packages import read_manifest
 from include.config.models import model_folder
 from include.config.settings import Settings
@@ -48,7 +48,7 @@ def champion_columns(
     Raises:
         ArtefactError: the champion's manifest is missing or altered.
     """
-    manifest = read_manifest(ArtefactStore(settings.artefacts_folder), champion)
+    manifest = read_manifest(artefact_store(settings), champion)
     inputs = _at_hand(settings, contract, manifest.signature.beyond(contract.signature))
     transforms = _transforms(settings, champion, manifest, inputs)
     inputs = [item for item in inputs if item.transform is None or item.transform in transforms]

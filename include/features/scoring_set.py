@@ -14,7 +14,7 @@ import duckdb
 import pyarrow
 import pyarrow.parquet
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.defects import quoted
 from include.adapters.files import sha256_of
 from include.config.settings import Settings
@@ -60,7 +60,7 @@ def freeze_scoring_set(
             )
         digest = sha256_of(folder / FILE_NAME)
         uri = f"scoring_sets/{plan.model}/{digest}"
-        ArtefactStore(settings.artefacts_folder).publish(folder, uri)
+        artefact_store(settings).publish(folder, uri)
     return ScoringSet(sha256=digest, uri=f"{uri}/{FILE_NAME}", rows=rows)
 
 

@@ -7,7 +7,7 @@ import pyarrow
 from feast import FeatureStore
 from pyarrow import compute
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.label_store import read_labels
 from include.adapters.parquet import content_sha256, parquet_bytes
 from include.config.models import model_folder
@@ -59,7 +59,7 @@ def freeze_training_set(
     rows = _table(contract, labels, joined)
     digest = content_sha256(rows)
     uri = f"snapshots/{contract.name}/{digest}.parquet"
-    store = ArtefactStore(settings.artefacts_folder)
+    store = artefact_store(settings)
     if not store.exists(uri):
         store.write(uri, parquet_bytes(rows))
     views = load_views(settings)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.evidence import load_evidence
 from include.adapters.ledger.ledger import Ledger
@@ -120,7 +121,7 @@ class Provenances:
 
     def __init__(self, settings: Settings) -> None:
         self._ledger = Ledger(settings.ledger_uri)
-        self._store = ArtefactStore(settings.artefacts_folder)
+        self._store = artefact_store(settings)
         self._origins: dict[tuple[str, str], Origin | None] = {}
         self._changes: dict[str, tuple[RouteChange, ...]] = {}
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.packages import package_uri, publish_package, read_manifest
@@ -65,7 +66,7 @@ def register(
         RegistryError: something a version must carry is missing, or the tree was dirty.
         ConflictError: another run registered the same version number at this moment; run it again.
     """
-    store = ArtefactStore(settings.artefacts_folder)
+    store = artefact_store(settings)
     candidate = store.path(candidate_uri)
     record = _read(TrainingRecord, candidate / TRAINING_NAME)
     report = _read(EvaluationReport, candidate / EVALUATION_NAME)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.golden import GoldenDeviation, worst_deviation
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.model_repository import stage_version
@@ -33,7 +33,7 @@ def load_version(settings: Settings, triton: TritonControl, version: Version) ->
         ArtefactError: the package is damaged, or the predictions are not what they were.
         ServingError: Triton cannot be reached, has no memory left for it, or refuses to load it.
     """
-    store = ArtefactStore(settings.artefacts_folder)
+    store = artefact_store(settings)
     manifest = load_manifest(store, version)
     golden = load_golden(store, version)
     name = triton_name(version.model, version.version)

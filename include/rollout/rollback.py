@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from logging import getLogger
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.packages import load_manifest
@@ -67,7 +67,7 @@ def roll_back(
     release = _under_way(ledger, model)
     if release is None and (state.route.champion.version, state.route.share) == (version.version, 0.0):
         return state.route
-    manifest = load_manifest(ArtefactStore(settings.artefacts_folder), version)
+    manifest = load_manifest(artefact_store(settings), version)
     route = rolled_back(state.route, manifest, version, settings.serving_endpoints)
     _write(ledger, release, RouteUpdate(route, state.revision), actor, reason)
     return route

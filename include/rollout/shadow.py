@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.packages import load_manifest
@@ -53,7 +53,7 @@ def start_shadow(
     found = _candidate(ledger, state.route, version)
     for triton in tritons:
         load_version(settings, triton, found)
-    manifest = load_manifest(ArtefactStore(settings.artefacts_folder), found)
+    manifest = load_manifest(artefact_store(settings), found)
     route = shadowed(state.route, manifest, found, endpoints=settings.serving_endpoints, share=share)
     if route != state.route:
         reason = f"{version} shadows {share:.1%} of the units"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.packages import load_manifest
@@ -41,7 +41,7 @@ def switch_route(
     version = ledger.version(release.model, release.version)
     if version is None:
         raise ArtefactError(f"release {release.release_id}: {release.version} is not registered any more")
-    manifest = load_manifest(ArtefactStore(settings.artefacts_folder), version)
+    manifest = load_manifest(artefact_store(settings), version)
     state = ledger.route_state(release.model)
     route = full_route(
         contract,

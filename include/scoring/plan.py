@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.packages import load_manifest
 from include.config.settings import Settings
@@ -31,7 +31,7 @@ def plan_batch(
     chosen = _chosen(ledger, contract.name, version)
     if chosen is None:
         return None
-    manifest = load_manifest(ArtefactStore(settings.artefacts_folder), chosen)
+    manifest = load_manifest(artefact_store(settings), chosen)
     route = ledger.route(contract.name)
     fallbacks = route.fallbacks if route else contract.serving.fallbacks
     default_score = route.default_score if route else contract.serving.default_score

@@ -12,6 +12,7 @@ from time import monotonic
 
 import pyarrow.parquet
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.files import sha256_of
 from include.adapters.ledger.ledger import Ledger
@@ -56,7 +57,7 @@ def score_batch(
         DataError: a segment of the log's day is damaged.
         LogWriteError: rows could not be appended.
     """
-    path = _checked(ArtefactStore(settings.artefacts_folder), scoring_set)
+    path = _checked(artefact_store(settings), scoring_set)
     scorer = _scorer(settings, ledger, plan)
     counts: Counter[Status] = Counter()
     known = 0
@@ -91,7 +92,7 @@ def _scorer(settings: Settings, ledger: Ledger, plan: ScoringPlan) -> Scorer:
     version = ledger.version(plan.model, plan.version)
     if version is None:
         raise RegistryError(f"{plan.model} {plan.version} is not registered")
-    store = ArtefactStore(settings.artefacts_folder)
+    store = artefact_store(settings)
     load_manifest(store, version)
     folder = model_folder(settings.model_folders, plan.model).path
     graph = store.path(version.package_uri) / MODEL_NAME

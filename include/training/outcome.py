@@ -1,6 +1,6 @@
 """What became of a training: its requests are over or wait again, and the next one knows what is new."""
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.snapshots import read_snapshot
 from include.config.settings import Settings
@@ -54,7 +54,7 @@ def _put_back(ledger: Ledger, run_id: str, why: str, actor: str) -> str:
 
 def _no_verdict(settings: Settings, uri: str) -> str | None:
     """Return why a candidate that was not registered was not refused either; None where a gate failed."""
-    store = ArtefactStore(settings.artefacts_folder)
+    store = artefact_store(settings)
     report = EvaluationReport.model_validate_json(store.read(f"{uri}/{EVALUATION_NAME}"))
     verdicts = {gate.verdict for gate in report.gates}
     if Verdict.FAIL in verdicts:
@@ -67,7 +67,7 @@ def _no_verdict(settings: Settings, uri: str) -> str | None:
 def _training(
     settings: Settings, run_id: str, uri: str, version: str | None, overrides: tuple[Values, int | None]
 ) -> Training:
-    store = ArtefactStore(settings.artefacts_folder)
+    store = artefact_store(settings)
     record = TrainingRecord.model_validate_json(store.read(f"{uri}/{TRAINING_NAME}"))
     return Training(
         model=record.model,

@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 from pydantic import BaseModel
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.files import write_atomically
 from include.adapters.onnx_model import OnnxModel, feature_arrays
@@ -128,7 +129,7 @@ def train(
         PlatformError: the commit is unknown, or MLflow cannot be reached.
     """
     return train_candidate(
-        ArtefactStore(settings.artefacts_folder),
+        artefact_store(settings),
         Tracking(settings),
         folder,
         Request(

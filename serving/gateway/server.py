@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from logging import ERROR, INFO, getLogger
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.outcome_log import OutcomeLog
 from include.adapters.packages import proven_golden
@@ -143,7 +143,7 @@ def tracing_of(settings: Settings) -> Tracing:
 
 def triton_pool(settings: Settings, telemetry: Telemetry) -> TritonPool:
     """Return the Tritons, whose golden predictions are read from the artefact store."""
-    wire, store = TritonInference(), ArtefactStore(settings.artefacts_folder)
+    wire, store = TritonInference(), artefact_store(settings)
     return TritonPool(wire, GoldenCheck(wire, partial(proven_golden, store)), telemetry)
 
 

@@ -7,7 +7,15 @@ import socket
 import pytest
 
 from include.commands import processes
-from include.commands.processes import PROCESSES, is_running, log_path, start, stop, wait_until_ready
+from include.commands.processes import (
+    PROCESSES,
+    is_running,
+    log_path,
+    processes_of,
+    start,
+    stop,
+    wait_until_ready,
+)
 from include.commands.stack import is_alive, read_record, survivors
 from include.config.settings import Settings
 from include.contracts.errors import PlatformError
@@ -108,7 +116,9 @@ def test_a_recycled_pid_is_not_ours(settings):
 
 
 def test_the_procfile_names_every_process():
-    """Airflow's four, MLflow, Triton, the gateway and the reconciler."""
+    """Airflow's four, MLflow, Triton, the gateway and the reconciler; a worker where tasks are queued."""
     airflow = ("api-server", "scheduler", "dag-processor", "triggerer")
-    expected = (*airflow, "mlflow", "triton", "gateway", "reconciler")
-    assert expected == PROCESSES
+    others = ("mlflow", "triton", "gateway", "reconciler")
+    queued = Settings(airflow_database_url="postgresql://h/airflow", celery_broker_url="redis://h/0")
+    assert (*airflow, *others) == processes_of(Settings())
+    assert (*airflow, "worker", *others) == processes_of(queued) == PROCESSES

@@ -53,3 +53,15 @@ def test_settings_touch_no_disk(monkeypatch, tmp_path):
     """Reading settings creates nothing."""
     monkeypatch.setenv("NINETY_HOME", str(tmp_path / "home"))
     assert not Path(Settings().secrets_folder).parent.exists()
+
+
+def test_a_queue_needs_a_database_on_a_server(monkeypatch):
+    """Workers elsewhere cannot report into a file of this machine."""
+    monkeypatch.setenv("NINETY_CELERY_BROKER_URL", "redis://h/2")
+    with pytest.raises(ValidationError, match="needs airflow_database_url"):
+        Settings()
+    monkeypatch.setenv("NINETY_AIRFLOW_DATABASE_URL", "sqlite:///airflow.db")
+    with pytest.raises(ValidationError, match="airflow_database_url"):
+        Settings()
+    monkeypatch.setenv("NINETY_AIRFLOW_DATABASE_URL", "postgresql+psycopg://u:p@h/airflow")
+    assert "redis://h/2" == Settings().celery_broker_url

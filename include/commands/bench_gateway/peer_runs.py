@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.onnx_model import OnnxModel
 from include.commands.bench_gateway.answers import check_gateway
 from include.commands.bench_gateway.bench import Bench, figures_of, named
@@ -107,9 +107,7 @@ class Turns:
     @cached_property
     def _model(self) -> Path:
         _, version = self.bench.stack.versions[CHAMPION]
-        return (
-            ArtefactStore(self.bench.stack.settings.artefacts_folder).path(version.package_uri) / MODEL_NAME
-        )
+        return artefact_store(self.bench.stack.settings).path(version.package_uri) / MODEL_NAME
 
     @cached_property
     def _expected(self) -> list[float]:

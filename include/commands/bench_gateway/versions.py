@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.onnx_model import OnnxModel, feature_arrays
 from include.adapters.packages import package_uri, publish_package
@@ -50,7 +50,7 @@ def register_untrained(
         files = _files(Path(temporary), folder, rows, seed)
     hashes = {name: sha256(content).hexdigest() for name, content in files.items()}
     manifest = _manifest(settings, folder, hashes, len(rows), seed)
-    digest = publish_package(ArtefactStore(settings.artefacts_folder), manifest, files)
+    digest = publish_package(artefact_store(settings), manifest, files)
     registered = ledger.register_version(
         model=folder.name,
         version=version,
