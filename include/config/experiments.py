@@ -15,15 +15,19 @@ from include.contracts.errors import ContractError
 from include.contracts.experiments import (
     CANDIDATE,
     CHAMPION,
+    FAIRNESS,
     ExperimentPlan,
     MetricKind,
 )
+from include.contracts.guardrails import RequestMetric
 from include.contracts.model import ModelContract
 from include.contracts.signatures import FeatureKind
 from include.contracts.versions import is_semantic_version
 
-LOG_METRICS = ("error_ratio", "fallback_ratio", "latency_ms")
+LOG_METRICS = (RequestMetric.ERROR_RATIO.value, RequestMetric.FALLBACK_RATIO.value)
 """Metrics with source `prediction_log` that the log can answer."""
+_EVERYWHERE = (*(metric.value for metric in RequestMetric), FAIRNESS)
+"""Guardrails that need no metric of the contract."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,10 @@ def _guardrails(plan: ExperimentPlan, contract: ModelContract) -> Iterator[str]:
     slices = [f"{part.view}.{part.column}" for part in contract.slices]
     for index, guardrail in enumerate(plan.guardrails):
         where = f"guardrails.{index}"
-        if guardrail.metric is not None:
-            yield from _metric(f"{where}.metric", guardrail.metric, guardrail.aggregate, contract)
-        if guardrail.slice is not None and guardrail.slice not in slices:
+        if guardrail.metric == FAIRNESS and guardrail.slice not in slices:
             yield f"{where}.slice: {guardrail.slice!r} is no slice; allowed: {', '.join(slices) or 'none'}"
+        elif guardrail.metric != FAIRNESS and not guardrail.is_of_requests:
+            yield from _metric(f"{where}.metric", guardrail.metric, guardrail.kind, contract, _EVERYWHERE)
 
 
 def _versions(plan: ExperimentPlan) -> Iterator[str]:
@@ -133,10 +137,12 @@ def _versions(plan: ExperimentPlan) -> Iterator[str]:
         yield "variants.0.version: the control is what serves: champion, or its version"
 
 
-def _metric(where: str, name: str, kind: MetricKind, contract: ModelContract) -> Iterator[str]:
+def _metric(
+    where: str, name: str, kind: MetricKind, contract: ModelContract, others: tuple[str, ...] = ()
+) -> Iterator[str]:
     sources = {metric.name: metric.source for metric in contract.experiment_metrics}
     if name not in sources:
-        allowed = ", ".join(sources) or "none"
+        allowed = ", ".join((*sources, *others)) or "none"
         yield f"{where}: {name!r} is not among the contract's experiment_metrics; there are: {allowed}"
     elif sources[name] == "prediction_log" and name not in LOG_METRICS:
         yield f"{where}: the prediction log has no {name!r}; it has: {', '.join(LOG_METRICS)}"

@@ -257,6 +257,11 @@ class Settings(BaseSettings):
         return self.home / "features"
 
     @property
+    def offline_folder(self) -> Path:
+        """Rows of the feature views as they were each day, one folder a view."""
+        return self.features_folder / "offline"
+
+    @property
     def feature_registry(self) -> Path:
         """Feast's registry: which views, entities and services there are."""
         return self.features_folder / "registry.db"

@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from include.contracts.guardrails import GuardrailResult
 from include.contracts.moments import UtcDatetime
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -63,16 +64,6 @@ class ExperimentReason(StrEnum):
     """A look was taken, and no bound was crossed."""
 
 
-class GuardrailState(StrEnum):
-    """What is known of a guardrail."""
-
-    NON_INFERIOR = "non_inferior"
-    INFERIOR = "inferior"
-    INCONCLUSIVE = "inconclusive"
-    TOO_FEW = "too_few"
-    """Fewer units than it needs, or too few requests beyond the quantile."""
-
-
 class ArmFigures(BaseModel):
     """One metric in one arm, over all stages."""
 
@@ -128,22 +119,16 @@ class Look(BaseModel):
     """Repeated p-value: comparable with alpha at any look."""
 
 
-class GuardrailFigures(BaseModel):
-    """A guardrail, judged."""
+class JudgedGuardrail(BaseModel):
+    """A guardrail of the plan, judged."""
 
     model_config = _STRICT
 
     name: str
     part: str | None = None
     """Part of a slice."""
-    state: GuardrailState
-    control: ArmFigures
-    treatment: ArmFigures
-    harm: float | None
-    """Positive is worse, between limits that hold at all times at once."""
-    harm_low: float | None
-    harm_high: float | None
-    margin: float
+    result: GuardrailResult
+    """`harm_low` and `harm_high` hold at this look; `p_value` at all times at once."""
 
 
 class HealthFigures(BaseModel):
@@ -220,7 +205,7 @@ class Analysis(BaseModel):
     """Information reached, as a share of the plan's."""
     unbiased_estimate: float | None = None
     """Median-unbiased effect of a test that has stopped: an early stop exaggerates the plain one."""
-    guardrails: tuple[GuardrailFigures, ...] = ()
+    guardrails: tuple[JudgedGuardrail, ...] = ()
     health: tuple[HealthFigures, ...] = ()
     slices: tuple[SliceFigures, ...] = ()
     report_uri: str | None = None

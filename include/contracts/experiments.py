@@ -13,6 +13,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from include.contracts.canonical import content_hash
+from include.contracts.guardrails import RequestMetric
 from include.contracts.moments import Duration, UtcDatetime
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
@@ -21,6 +22,10 @@ CHAMPION = "champion"
 """Names the version that serves when the experiment starts."""
 CANDIDATE = "candidate"
 """Names the newest registered version that does not serve."""
+CHALLENGER = "challenger"
+"""Variant of a route that the treatment is."""
+FAIRNESS = "fairness"
+"""Guardrail on the primary metric in each part of a slice."""
 ARMS = 2
 """A route splits traffic between two versions."""
 
@@ -34,21 +39,6 @@ class MetricKind(StrEnum):
     """Sum of the values, averaged over units."""
     RATIO = "ratio"
     """Sum of the values over the unit's requests, its error clustered on the unit."""
-
-
-class GuardrailKind(StrEnum):
-    """What a guardrail watches."""
-
-    LATENCY_P99 = "latency_p99"
-    """Milliseconds within which 99 of 100 requests are answered."""
-    ERROR_RATIO = "error_ratio"
-    """Requests that failed, of all."""
-    FALLBACK_RATIO = "fallback_ratio"
-    """Requests answered by something other than the assigned version with fresh features, of all."""
-    METRIC = "metric"
-    """A metric of the contract, such as a ratio of complaints."""
-    FAIRNESS = "fairness"
-    """The primary metric in each part of a slice: nobody may be made worse off."""
 
 
 class HealthMetric(StrEnum):
@@ -168,35 +158,34 @@ class GuardrailPlan(BaseModel):
 
     model_config = _STRICT
 
-    kind: GuardrailKind
-    """What is watched."""
-    margin: float = Field(gt=0.0)
+    metric: str
+    """`latency_p99_seconds`, `error_ratio`, `fallback_ratio`, `fairness`, or a name out of the contract's
+    `experiment_metrics`, such as a ratio of complaints."""
+    margin: float = Field(gt=0.0, allow_inf_nan=False)
     """Harm that must be ruled out, in the metric's unit."""
-    metric: str | None = None
-    """Of kind `metric`: a name out of the contract's `experiment_metrics`."""
-    aggregate: MetricKind = MetricKind.PROPORTION
-    """Of kind `metric`: what becomes of the values of one unit."""
+    kind: MetricKind = MetricKind.PROPORTION
+    """Of a metric of the contract: what becomes of the values of one unit."""
     slice: str | None = None
-    """Of kind `fairness`: `<view>.<column>` of the contract's `slices`."""
+    """Of `fairness`: `<view>.<column>` of the contract's `slices`. In none of its parts may the primary
+    metric get worse by as much as the margin."""
     minimum_units: int = Field(default=100, ge=2)
     """Units an arm needs, in each part of a slice, before anything is said."""
 
     @model_validator(mode="after")
-    def _of_its_kind(self) -> Self:
-        if not isfinite(self.margin):
-            raise ValueError("margin must be finite")
-        if (self.kind is GuardrailKind.METRIC) != (self.metric is not None):
-            raise ValueError("'metric' goes with kind 'metric', and only with it")
-        if (self.kind is GuardrailKind.FAIRNESS) != (self.slice is not None):
-            raise ValueError("'slice' goes with kind 'fairness', and only with it")
+    def _fairness_has_a_slice(self) -> Self:
+        if (self.metric == FAIRNESS) != (self.slice is not None):
+            raise ValueError(f"'slice' goes with metric {FAIRNESS!r}, and only with it")
         return self
 
     @property
     def name(self) -> str:
-        """Name in analyses: the metric, or what is watched."""
-        if self.kind is GuardrailKind.FAIRNESS:
-            return f"fairness: {self.slice}"
-        return self.metric or self.kind.value
+        """Name in analyses."""
+        return f"{FAIRNESS} {self.slice}" if self.metric == FAIRNESS else self.metric
+
+    @property
+    def is_of_requests(self) -> bool:
+        """Whether the prediction log alone tells it."""
+        return self.metric in set(RequestMetric)
 
 
 class ExperimentPlan(BaseModel):
@@ -279,7 +268,9 @@ class ExperimentPlan(BaseModel):
     @property
     def metrics(self) -> tuple[str, ...]:
         """Every metric of the contract that the plan names, the primary one first."""
-        named = (guardrail.metric for guardrail in self.guardrails if guardrail.metric is not None)
+        named = (
+            each.metric for each in self.guardrails if each.metric != FAIRNESS and not each.is_of_requests
+        )
         return tuple(dict.fromkeys((self.primary.metric, *named)))
 
     @property

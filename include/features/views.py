@@ -120,7 +120,7 @@ def _check_beside(view: View, path: Path, others: Mapping[str, View]) -> None:
 
 def offline_folder(settings: Settings, view: str) -> Path:
     """Return the folder of a view's offline rows, one Parquet file a day."""
-    return settings.features_folder / "offline" / view
+    return settings.offline_folder / view
 
 
 def _read_view(path: Path, model_folder: Path | None) -> View:

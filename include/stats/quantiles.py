@@ -37,24 +37,45 @@ def quantile_interval(
             or too few requests in the tail to bound the quantile on both sides.
     """
     numbers, codes = _clustered(values, units)
-    probability(quantile, "quantile")
-    z = float(ndtri((1.0 + probability(confidence, "confidence")) / 2.0))
-    tail = min(quantile, 1.0 - quantile) * numbers.size
-    if tail < MINIMUM_TAIL:
-        raise ValueError(
-            f"{numbers.size} requests leave {tail:.1f} beyond quantile {quantile:g}: "
-            f"fewer than {MINIMUM_TAIL}"
-        )
+    check_tail(numbers.size, probability(quantile, "quantile"))
     ordered = np.sort(numbers)
     value = _order_statistic(ordered, quantile)
-    half = z * _share_error(numbers <= value, codes)
-    if half >= min(quantile, 1.0 - quantile):
+    low, high = quantile_levels(_below(numbers <= value, codes), quantile, confidence)
+    return Interval(_order_statistic(ordered, low), value, _order_statistic(ordered, high))
+
+
+def check_tail(requests: int, quantile: float) -> None:
+    """Refuse a quantile with too little beyond it.
+
+    Raises:
+        ValueError: fewer than `MINIMUM_TAIL` requests lie on its thin side.
+    """
+    tail = min(quantile, 1.0 - quantile) * requests
+    if tail < MINIMUM_TAIL:
+        raise ValueError(
+            f"{requests} requests leave {tail:.1f} beyond quantile {quantile:g}: fewer than {MINIMUM_TAIL}"
+        )
+
+
+def quantile_levels(below: JointMoments, quantile: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the two quantiles whose values are a quantile's limits; who keeps the rows looks them up.
+
+    Args:
+        below: per unit, its requests at or below the quantile's value (x) and all of them (y).
+        quantile: 0.99 for p99.
+        confidence: of the two limits together.
+
+    Raises:
+        ValueError: a quantile or confidence outside (0, 1), or too few units to bound it on both sides.
+    """
+    thin = min(probability(quantile, "quantile"), 1.0 - quantile)
+    z = float(ndtri((1.0 + probability(confidence, "confidence")) / 2.0))
+    half = z * ratio(below).standard_error
+    if half >= thin:
         raise ValueError(
             f"too few units to bound quantile {quantile:g}: its limits are {quantile:g} +- {half:.2g}"
         )
-    return Interval(
-        _order_statistic(ordered, quantile - half), value, _order_statistic(ordered, quantile + half)
-    )
+    return quantile - half, quantile + half
 
 
 def difference_of_quantiles(control: Interval, treatment: Interval) -> Interval:
@@ -62,10 +83,10 @@ def difference_of_quantiles(control: Interval, treatment: Interval) -> Interval:
     return difference_of_intervals(control, treatment)
 
 
-def _share_error(below: NDArray[np.bool_], codes: NDArray[np.intp]) -> float:
-    """Return the standard error of the share of requests below, clustered on the unit."""
+def _below(below: NDArray[np.bool_], codes: NDArray[np.intp]) -> JointMoments:
+    """Return requests below (x) and all requests (y) by unit."""
     requests = np.bincount(codes).astype(np.float64)
-    return ratio(JointMoments.of(np.bincount(codes, weights=below), requests)).standard_error
+    return JointMoments.of(np.bincount(codes, weights=below), requests)
 
 
 def _order_statistic(ordered: Floats, quantile: float) -> float:

@@ -27,7 +27,7 @@ PLAN = {
         "mde": 0.05,
     },
     "within": "8w",
-    "guardrails": [{"kind": "error_ratio", "margin": 0.01}],
+    "guardrails": [{"metric": "error_ratio", "margin": 0.01}],
 }
 SIZE = PlannedSize(
     control=1_600,
