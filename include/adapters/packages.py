@@ -20,6 +20,7 @@ from include.contracts.packages import (
     Version,
 )
 from include.contracts.reports import EvaluationReport
+from include.contracts.routes import VersionRoute
 
 EVALUATIONS = "evaluations"
 """Folder of the reports that were made after registration."""
@@ -118,6 +119,18 @@ def load_evaluation(store: ArtefactStore, uri: str) -> EvaluationReport:
     path = store.path(uri)
     _check_file(path, path.stem)
     return _parse(EvaluationReport, path)
+
+
+def version_route(manifest: Manifest, version: Version, endpoints: tuple[str, ...]) -> VersionRoute:
+    """Return how one version is reached."""
+    return VersionRoute(
+        version=version.version,
+        artefact_sha256=version.artefact_sha256,
+        signature=manifest.signature,
+        endpoints=endpoints,
+        transform_sha256=manifest.snapshot.transform_sha256,
+        maximum_batch=manifest.resources.maximum_batch,
+    )
 
 
 def _parse(kind: type[_Parsed], path: Path) -> _Parsed:

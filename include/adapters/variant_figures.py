@@ -25,20 +25,11 @@ from include.adapters.reading_lock import reading
 from include.adapters.segments import days, is_whole, read_payloads
 from include.config.settings import Settings
 from include.contracts.guardrails import RequestMetric
-from include.contracts.predictions import FallbackReason, Source, Status
+from include.contracts.predictions import NOT_ANSWERED, FallbackReason, Source, Status
 from include.stats.guardrails import VariantSample
 
 _CLOCKS_DIFFER = timedelta(minutes=1)
 """By how much a file's time may lie before what was written into it."""
-_NOT_ANSWERED = frozenset(
-    {
-        FallbackReason.MODEL_UNAVAILABLE,
-        FallbackReason.MODEL_ERROR,
-        FallbackReason.DEADLINE,
-        FallbackReason.BREAKER_OPEN,
-    }
-)
-"""Fallbacks that say the assigned version did not answer; the others say what its features lacked."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +151,7 @@ def joined(parts: Iterable[Samples]) -> Samples:
 
 def _sample(rows: pd.DataFrame) -> VariantSample:
     status, reason = rows["status"].astype(str), rows["fallback_reason"]
-    failed = status.isin([Status.FAILED.value, Status.REFUSED.value]) | reason.isin(list(_NOT_ANSWERED))
+    failed = status.isin([Status.FAILED.value, Status.REFUSED.value]) | reason.isin(list(NOT_ANSWERED))
     return VariantSample(
         units=pd.util.hash_array(rows["unit"].to_numpy(dtype=object)).view(np.int64),
         latencies=rows["latency_seconds"].to_numpy(dtype=np.float64),

@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     RELEASE_ADVANCED = "release_advanced"
     RELEASE_ENDED = "release_ended"
     ROUTE_CHANGED = "route_changed"
+    EXPERIMENT_ANSWERED = "experiment_answered"
     EXPERIMENT_STARTED = "experiment_started"
     EXPERIMENT_ADVANCED = "experiment_advanced"
     EXPERIMENT_ANALYSED = "experiment_analysed"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from include.contracts.canonical import content_hash
 from include.contracts.guardrails import RequestMetric
 from include.contracts.moments import Duration, UtcDatetime
+from include.contracts.releases import Decision
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -277,6 +278,26 @@ class ExperimentPlan(BaseModel):
     def sha256(self) -> str:
         """Hash of the plan's content; formatting and comments do not enter."""
         return content_hash(self.model_dump(mode="json"))
+
+
+class ExperimentAnswer(BaseModel):
+    """A human's answer to giving a version the traffic of an experiment, bound to what was shown."""
+
+    model_config = _STRICT
+
+    experiment_id: str
+    model: str
+    plan_sha256: str
+    treatment_version: str
+    treatment_sha256: str
+    """Artefact of the treatment."""
+    decision: Decision
+    decided_by: str | None
+    """None when time ran out, which is only ever a no."""
+    decided_at: UtcDatetime
+    evidence_sha256: str
+    """Hash of the text that was shown."""
+    reason: str | None = None
 
 
 class ExperimentState(StrEnum):

@@ -42,6 +42,17 @@ class FallbackReason(StrEnum):
     BREAKER_OPEN = "breaker_open"
 
 
+NOT_ANSWERED = frozenset(
+    {
+        FallbackReason.MODEL_UNAVAILABLE,
+        FallbackReason.MODEL_ERROR,
+        FallbackReason.DEADLINE,
+        FallbackReason.BREAKER_OPEN,
+    }
+)
+"""Fallbacks that say the assigned version did not answer; the others say what its features lacked."""
+
+
 class PredictionRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One attempt to predict, answered or not.
 

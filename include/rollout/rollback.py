@@ -6,7 +6,7 @@ from logging import getLogger
 from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
-from include.adapters.packages import load_manifest
+from include.adapters.packages import load_manifest, version_route
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import LedgerError, RegistryError, ServingError
@@ -14,7 +14,7 @@ from include.contracts.packages import Manifest, Version
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.routes import ModelRoute
 from include.rollout.load import load_version
-from include.rollout.switch import shadow_beside, ttl_beside, version_route
+from include.rollout.switch import shadow_beside, ttl_beside
 
 PREVIOUS = "previous"
 """Names the champion before the present one."""

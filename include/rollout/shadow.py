@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
-from include.adapters.packages import load_manifest
+from include.adapters.packages import load_manifest, version_route
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import LedgerError, RegistryError
 from include.contracts.packages import Manifest, Version
 from include.contracts.routes import ModelRoute
 from include.rollout.load import load_version
-from include.rollout.switch import version_route
 
 
 def start_shadow(

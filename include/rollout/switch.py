@@ -6,7 +6,7 @@ from typing import Any
 from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
-from include.adapters.packages import load_manifest
+from include.adapters.packages import load_manifest, version_route
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, ConflictError
 from include.contracts.model import ModelContract
@@ -96,18 +96,6 @@ def full_route(
         change_id=change_id,
         previous=previous_of(before, version.version),
         **shadow_beside(before, version.version),
-    )
-
-
-def version_route(manifest: Manifest, version: Version, endpoints: tuple[str, ...]) -> VersionRoute:
-    """Return how one version is reached."""
-    return VersionRoute(
-        version=version.version,
-        artefact_sha256=version.artefact_sha256,
-        signature=manifest.signature,
-        endpoints=endpoints,
-        transform_sha256=manifest.snapshot.transform_sha256,
-        maximum_batch=manifest.resources.maximum_batch,
     )
 
 

@@ -10,10 +10,11 @@ from include.adapters.ledger.leases import EXPERIMENT, close_lease, open_holder,
 from include.adapters.ledger.routes import RouteUpdate, write_route
 from include.adapters.ledger.tables import events, experiments
 from include.contracts.errors import ConflictError, LedgerError
-from include.contracts.events import EventKind
+from include.contracts.events import SYSTEM, EventKind
 from include.contracts.experiment_results import Analysis
-from include.contracts.experiments import Experiment, ExperimentState
+from include.contracts.experiments import Experiment, ExperimentAnswer, ExperimentState
 from include.contracts.moments import UtcDatetime
+from include.contracts.releases import Decision
 
 _DOCUMENTS = frozenset({"plan", "size", "approved_by", "state"})
 
@@ -46,6 +47,34 @@ class ExperimentLedger(Journal):
                 transaction, route, actor=started.started_by, reason=f"experiment {started.experiment_id}"
             )
             return started
+
+    def record_experiment_answer(self, answer: ExperimentAnswer) -> ExperimentAnswer:
+        """Record an answer to the question whether an experiment may start.
+
+        The same person's answer about the same plan and artefact is returned as it was first.
+
+        Raises:
+            LedgerError: a yes of nobody: when time runs out the answer is no.
+        """
+        if answer.decided_by is None and answer.decision is Decision.APPROVED:
+            raise LedgerError(f"experiment {answer.experiment_id}: when time runs out the answer is no")
+        with self._writing() as transaction:
+            for known in _answers(transaction.connection, answer.model, answer.experiment_id):
+                if _asked(known) == _asked(answer) and known.decided_by == answer.decided_by:
+                    return known
+            transaction.append(
+                EventKind.EXPERIMENT_ANSWERED,
+                model=answer.model,
+                subject=answer.experiment_id,
+                actor=answer.decided_by or SYSTEM,
+                payload=answer.model_dump(mode="json"),
+            )
+            return answer
+
+    def experiment_answers(self, model: str, experiment_id: str) -> tuple[ExperimentAnswer, ...]:
+        """Return the answers about an experiment, in the order they were given."""
+        with self._reading() as connection:
+            return _answers(connection, model, experiment_id)
 
     def experiment(self, experiment_id: str) -> Experiment | None:
         """Return an experiment; None where there is none."""
@@ -148,14 +177,29 @@ def _read(connection: Connection, experiment_id: str) -> Experiment | None:
 
 
 def _analyses(connection: Connection, model: str, experiment_id: str) -> tuple[Analysis, ...]:
+    told = _payloads(connection, EventKind.EXPERIMENT_ANALYSED, model, experiment_id)
+    return tuple(Analysis.model_validate(payload) for payload in told)
+
+
+def _answers(connection: Connection, model: str, experiment_id: str) -> tuple[ExperimentAnswer, ...]:
+    told = _payloads(connection, EventKind.EXPERIMENT_ANSWERED, model, experiment_id)
+    return tuple(ExperimentAnswer.model_validate(payload) for payload in told)
+
+
+def _asked(answer: ExperimentAnswer) -> tuple[str, str]:
+    return answer.plan_sha256, answer.treatment_sha256
+
+
+def _payloads(
+    connection: Connection, kind: EventKind, model: str, experiment_id: str
+) -> list[dict[str, Any]]:
     query = (
         select(events)
-        .where(events.c.model == model, events.c.kind == EventKind.EXPERIMENT_ANALYSED.value)
-        .where(events.c.subject == experiment_id)
+        .where(events.c.model == model, events.c.kind == kind.value, events.c.subject == experiment_id)
         .order_by(events.c.sequence)
     )
     rows = connection.execute(query).mappings()
-    return tuple(Analysis.model_validate(StoredEvent(**row).parsed().payload) for row in rows)
+    return [StoredEvent(**row).parsed().payload for row in rows]
 
 
 def _columns(experiment: Experiment) -> dict[str, Any]:

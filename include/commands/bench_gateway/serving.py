@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.packages import version_route
 from include.adapters.triton_control import TritonControl
 from include.commands import processes
 from include.commands.bench_gateway.servers import running_server
@@ -20,7 +21,7 @@ from include.contracts.errors import PlatformError
 from include.contracts.events import SYSTEM
 from include.contracts.routes import ModelRoute
 from include.rollout.load import load_version
-from include.rollout.switch import full_route, version_route
+from include.rollout.switch import full_route
 
 CANARY_SHARE = 0.1
 """Share of the customers on the challenger while traffic is split."""

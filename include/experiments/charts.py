@@ -1,0 +1,137 @@
+"""Pictures of an experiment, as SVG that takes its ink from the page it stands in: one for both themes."""
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from include.contracts.experiment_results import JudgedGuardrail, Look, SliceFigures
+from include.contracts.experiments import Experiment
+from include.stats.sequential import plan_design
+
+SEEN, BOUND = "#2a78d6", "#e2711d"
+_INK = "#010203"
+"""Stands for the page's own ink until the SVG is written."""
+_TALLEST_Z = 6.0
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "experiment",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "legend.frameon": False,
+    "text.parse_math": False,
+}
+
+
+def boundary_chart(experiment: Experiment, looks: Sequence[Look]) -> str:
+    """Draw z against information: the plan's bounds, the bounds and statistics of the looks there were."""
+    primary = experiment.plan.primary
+    design = plan_design(
+        primary.looks,
+        primary.alpha,
+        primary.sides,
+        primary.power,
+        spending=primary.spending,
+        parameter=primary.parameter,
+        futility=primary.futility,
+    )
+
+    def draw(axes: Axes) -> None:
+        for bounds in (design.upper, design.lower):
+            inside = [(t, z) for t, z in zip(design.fractions, bounds, strict=True) if abs(z) < _TALLEST_Z]
+            axes.plot(*zip(*inside, strict=True), color=BOUND, linestyle=":", alpha=0.6) if inside else None
+        if looks:
+            shares = [look.information / experiment.size.information for look in looks]
+            uppers = [min(look.upper, _TALLEST_Z) for look in looks]
+            axes.plot(shares, uppers, color=BOUND, marker="_", linestyle="none", markersize=14, label="bound")
+            lowers = [
+                (x, look.lower) for x, look in zip(shares, looks, strict=True) if look.lower is not None
+            ]
+            for x, lower in lowers:
+                axes.plot([x], [max(lower, -_TALLEST_Z)], color=BOUND, marker="_", markersize=14)
+            axes.plot(shares, [look.z for look in looks], color=SEEN, marker="o", label="z")
+            axes.legend()
+        axes.axhline(0.0, color=_INK, alpha=0.35, linewidth=0.8)
+        axes.set(
+            xlabel="information, as a share of the plan's", ylabel="z (positive is better)", title="Bounds"
+        )
+
+    return _svg(draw, "z of each look against its information, with the bounds")
+
+
+def intervals_chart(looks: Sequence[Look]) -> str:
+    """Draw the difference at each look with its repeated confidence interval."""
+
+    def draw(axes: Axes) -> None:
+        for place, look in enumerate(looks):
+            axes.plot([look.low, look.high], [place, place], color=SEEN, linewidth=2)
+            axes.plot([look.estimate], [place], color=SEEN, marker="o")
+        axes.axvline(0.0, color=_INK, alpha=0.5, linestyle=":")
+        axes.set_yticks(range(len(looks)), [f"look {look.number}" for look in looks])
+        axes.set_ylim(len(looks) - 0.5, -0.5)
+        axes.set(xlabel="treatment less control", title="Difference")
+
+    return _svg(draw, "Difference at each look with limits that hold at all looks at once", len(looks))
+
+
+def guardrails_chart(guardrails: Sequence[JudgedGuardrail]) -> str:
+    """Draw the harm to each guardrail in margins: what lies left of 1 is ruled out."""
+    known = [each for each in guardrails if each.result.harm is not None]
+
+    def draw(axes: Axes) -> None:
+        for place, each in enumerate(known):
+            low, value, high = (
+                (bound or 0.0) / each.result.margin
+                for bound in (each.result.harm_low, each.result.harm, each.result.harm_high)
+            )
+            axes.plot([low, high], [place, place], color=SEEN, linewidth=2)
+            axes.plot([value], [place], color=SEEN, marker="o")
+        axes.axvline(1.0, color=BOUND, linestyle=":")
+        axes.set_yticks(range(len(known)), [f"{each.name} {each.part or ''}".strip() for each in known])
+        axes.set_ylim(len(known) - 0.5, -0.5)
+        axes.set(xlabel="harm, in margins", title="Guardrails")
+
+    return _svg(draw, "Harm to each guardrail with its limits, as a share of its margin", len(known))
+
+
+def slices_chart(slices: Sequence[SliceFigures]) -> str:
+    """Draw the difference in each part of the units."""
+    known = [each for each in slices if each.low is not None and each.high is not None]
+
+    def draw(axes: Axes) -> None:
+        for place, each in enumerate(known):
+            axes.plot([each.low or 0.0, each.high or 0.0], [place, place], color=SEEN, linewidth=2)
+            axes.plot([each.difference or 0.0], [place], color=SEEN, marker="o")
+        axes.axvline(0.0, color=_INK, alpha=0.5, linestyle=":")
+        axes.set_yticks(range(len(known)), [f"{each.slice}={each.part}" for each in known])
+        axes.set_ylim(len(known) - 0.5, -0.5)
+        axes.set(xlabel="treatment less control", title="Parts of the units")
+
+    return _svg(draw, "Difference in each part of the units with its limits", len(known))
+
+
+def _svg(draw: Callable[[Axes], None], label: str, rows: int = 0) -> str:
+    """Return an inline SVG; `rows` makes room for as many lines of text beside the axis."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.6, max(3.2, 1.2 + 0.24 * rows)), layout="constrained")
+        figure.patch.set_alpha(0.0)
+        axes = figure.subplots()
+        axes.patch.set_alpha(0.0)
+        draw(axes)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    inline = text.getvalue()[text.getvalue().index("<svg") :].replace(_INK, "currentColor")
+    tag = f'role="img" aria-label="{escape(label)}"'
+    return re.sub(r'width="[^"]*" height="[^"]*"', tag, inline, count=1)

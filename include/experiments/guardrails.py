@@ -1,0 +1,188 @@
+"""The guardrails of an experiment, judged on its tables.
+
+Harm is shown by tests that hold at any time, adjusted over all guardrails together (Holm); it is ruled out by
+limits of which the k-th look has 6 / (pi k)^2 of the error, so that all looks together err with `ERROR` at
+most.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import pi, sqrt
+from typing import Any
+
+from include.contracts.experiment_results import JudgedGuardrail
+from include.contracts.experiments import FAIRNESS, Experiment, GuardrailPlan, MetricKind
+from include.contracts.guardrails import (
+    Guardrail,
+    GuardrailReason,
+    GuardrailResult,
+    GuardrailVerdict,
+    Harm,
+    RequestMetric,
+)
+from include.experiments.exposures import Exposed
+from include.experiments.samples import UNKNOWN, Sample, arm_figures, proportion
+from include.experiments.tallies import latency_intervals, tallies
+from include.stats.confidence_sequences import always_valid_p_values
+from include.stats.guardrails import ERROR, Tally, adjusted, judge_ratio
+from include.stats.intervals import Estimate
+from include.stats.quantiles import difference_of_quantiles
+
+_LEAST_FRACTION = 1e-6
+_COUNTS = {RequestMetric.ERROR_RATIO: "failed", RequestMetric.FALLBACK_RATIO: "fell_back"}
+
+
+@dataclass(frozen=True)
+class UnitFigures:
+    """What guardrails on units are judged by."""
+
+    metrics: Mapping[str, Sample]
+    """By metric of the contract."""
+    slices: Mapping[str, Mapping[str, Sample]]
+    """The primary metric, by slice and part."""
+    harmful: Mapping[str, Harm]
+    """By metric, the direction that is worse."""
+    fraction: float
+    """Information reached, as a share of the plan's."""
+
+
+def judge(
+    exposed: Exposed, experiment: Experiment, figures: UnitFigures, looks: int
+) -> tuple[JudgedGuardrail, ...]:
+    """Judge every guardrail of the plan; one on fairness is judged in each part of its slice.
+
+    Args:
+        exposed: the experiment's tables.
+        experiment: says what is watched.
+        figures: metrics of units.
+        looks: looks there were before.
+    """
+    error = ERROR * 6.0 / (pi * (looks + 1)) ** 2
+    named = [
+        (guardrail.name, part, result)
+        for guardrail in experiment.plan.guardrails
+        for part, result in _judged(exposed, experiment, guardrail, figures, error)
+    ]
+    results = adjusted([result for _, _, result in named], experiment.plan.guardrail_alpha)
+    return tuple(
+        JudgedGuardrail(name=name, part=part, result=result)
+        for (name, part, _), result in zip(named, results, strict=True)
+    )
+
+
+def _judged(
+    exposed: Exposed, experiment: Experiment, plan: GuardrailPlan, figures: UnitFigures, error: float
+) -> Iterator[tuple[str | None, GuardrailResult]]:
+    if plan.metric == RequestMetric.LATENCY_P99:
+        yield None, judge_latency(exposed, plan, error)
+    elif plan.is_of_requests:
+        arms = tallies(exposed, _COUNTS[RequestMetric(plan.metric)])
+        yield None, judge_ratio(_guardrail(plan), arms.control, arms.treatment, error)
+    elif plan.metric == FAIRNESS:
+        primary = experiment.plan.primary
+        harmful = Harm.DECREASE if primary.direction == "increase" else Harm.INCREASE
+        for part, sample in figures.slices[str(plan.slice)].items():
+            if part != UNKNOWN:
+                yield part, judge_units(plan, sample, harmful, figures.fraction, error)
+    else:
+        harmful = figures.harmful[plan.metric]
+        yield None, judge_units(plan, figures.metrics[plan.metric], harmful, figures.fraction, error)
+
+
+def judge_latency(exposed: Exposed, plan: GuardrailPlan, error: float) -> GuardrailResult:
+    """Judge the latency's quantile; `p_value` is not adjusted yet.
+
+    What is tested at any time is whether treatment has more requests slower than control's quantile and the
+    margin together.
+    """
+    guardrail = _guardrail(plan)
+    found = latency_intervals(exposed, 1.0 - 2.0 * error)
+    if found is None:
+        every = tallies(exposed, "true")
+        return _unjudged(guardrail, every.control.requests, every.treatment.requests)
+    slow = tallies(exposed, f"latency > {found.control.value + plan.margin!r}")
+    tested = judge_ratio(guardrail, slow.control, slow.treatment, error)
+    harm = difference_of_quantiles(found.control, found.treatment)
+    return tested.model_copy(
+        update={
+            **_said(ruled_out=harm.high < plan.margin),
+            "control": found.control.value,
+            "treatment": found.treatment.value,
+            "harm_low": harm.low,
+            "harm": harm.value,
+            "harm_high": harm.high,
+        }
+    )
+
+
+def judge_units(
+    plan: GuardrailPlan, sample: Sample, harmful: Harm, fraction: float, error: float
+) -> GuardrailResult:
+    """Judge a metric of units; `p_value` is not adjusted yet.
+
+    Args:
+        plan: metric, margin and the fewest units.
+        sample: the metric.
+        harmful: the direction that is worse.
+        fraction: information reached, as a share of the plan's; the test that holds at any time is sharpest
+            where the plan ends.
+        error: one-sided error of ruling harm out.
+    """
+    guardrail = _guardrail(plan)
+    units = (sample.control.units, sample.treatment.units)
+    if min(units) < plan.minimum_units:
+        return _unjudged(guardrail, *units)
+    if sample.kind is MetricKind.PROPORTION and len(sample.stages) == 1:
+        return _judge_counts(guardrail, sample, harmful, error)
+    effect = sample.effect
+    if effect is None or effect.standard_error == 0.0:
+        return _unjudged(guardrail, *units)
+    signed = effect.value if harmful is Harm.INCREASE else -effect.value
+    harm = Estimate(signed, effect.standard_error).interval(1.0 - 2.0 * error)
+    sharpest = effect.standard_error * sqrt(min(max(fraction, _LEAST_FRACTION), 1.0))
+    p_value = always_valid_p_values([signed], [effect.standard_error], sharpest)[0]
+    return GuardrailResult(
+        metric=plan.metric,
+        margin=plan.margin,
+        control=arm_figures(sample.kind, sample.control).value,
+        treatment=arm_figures(sample.kind, sample.treatment).value,
+        harm_low=harm.low,
+        harm=harm.value,
+        harm_high=harm.high,
+        p_value=float(p_value) if signed > 0.0 else 1.0,
+        control_requests=units[0],
+        treatment_requests=units[1],
+        **_said(ruled_out=harm.high < plan.margin),
+    )
+
+
+def _judge_counts(guardrail: Guardrail, sample: Sample, harmful: Harm, error: float) -> GuardrailResult:
+    """Judge a share of units by counts, however few: what is worse is what is counted."""
+    arms = proportion(sample.control), proportion(sample.treatment)
+    if harmful is Harm.INCREASE:
+        control, treatment = (Tally(arm.successes, arm.trials) for arm in arms)
+        return judge_ratio(guardrail, control, treatment, error)
+    control, treatment = (Tally(arm.trials - arm.successes, arm.trials) for arm in arms)
+    result = judge_ratio(guardrail, control, treatment, error)
+    return result.model_copy(update={"control": arms[0].share, "treatment": arms[1].share})
+
+
+def _guardrail(plan: GuardrailPlan) -> Guardrail:
+    return Guardrail(metric=plan.metric, margin=plan.margin)
+
+
+def _said(*, ruled_out: bool) -> dict[str, Any]:
+    if ruled_out:
+        return {"verdict": GuardrailVerdict.NON_INFERIOR, "reason": GuardrailReason.HARM_RULED_OUT}
+    return {"verdict": GuardrailVerdict.INCONCLUSIVE, "reason": GuardrailReason.UNDECIDED}
+
+
+def _unjudged(guardrail: Guardrail, control: int, treatment: int) -> GuardrailResult:
+    return GuardrailResult(
+        metric=guardrail.metric,
+        verdict=GuardrailVerdict.INCONCLUSIVE,
+        reason=GuardrailReason.TOO_FEW_REQUESTS,
+        margin=guardrail.margin,
+        control_requests=control,
+        treatment_requests=treatment,
+    )

@@ -1,0 +1,132 @@
+"""The two versions as models: what they predict, how sure they are, what they lack, how long they take.
+
+Watched at any time: the limits hold at all of them at once. They are shown beside the verdict and decide
+nothing.
+"""
+
+from datetime import timedelta
+from math import isfinite
+from typing import Any
+
+from include.adapters.logged_columns import read_columns
+from include.config.settings import Settings
+from include.contracts.experiment_results import HealthFigures
+from include.contracts.experiments import CHALLENGER, HealthMetric
+from include.contracts.signatures import FeatureKind, Task
+from include.experiments.exposures import Exposed
+from include.experiments.samples import MOMENTS, moments_of
+from include.experiments.tallies import Arms
+from include.stats.confidence_sequences import normal_mixture_sequence
+from include.stats.delta_method import difference_of_ratios, ratio
+from include.stats.sufficient_statistics import JointMoments
+
+COVERED_WITHIN = timedelta(hours=1)
+"""The last requests whose features are looked at."""
+MINIMUM_UNITS = 100
+"""Units an arm needs before its errors are well enough known."""
+_SQL = """
+SELECT u.treated, {moments} FROM (
+    SELECT unit, sum({value})::DOUBLE AS x, count({value})::DOUBLE AS y FROM requests GROUP BY unit
+) r JOIN units u USING (unit) WHERE u.analysed AND y > 0 GROUP BY 1
+"""
+_COVERAGE = """
+SELECT treated, {moments} FROM (
+    SELECT unit, assigned_variant = '{challenger}' AS treated, sum({present})::DOUBLE AS x,
+        count(*)::DOUBLE * {features} AS y
+    FROM covered WHERE release_or_experiment_id = $id GROUP BY ALL
+) GROUP BY 1
+"""
+
+
+def health(
+    settings: Settings, exposed: Exposed, metrics: tuple[HealthMetric, ...], fraction: float
+) -> tuple[HealthFigures, ...]:
+    """Return the health metrics that can be told.
+
+    Args:
+        settings: say where the log lies.
+        exposed: the experiment's tables.
+        metrics: which are wanted.
+        fraction: information reached; the limits are tightest where the plan ends.
+    """
+    found = []
+    for metric in metrics:
+        if metric is HealthMetric.CONFIDENCE_DISTRIBUTION and exposed.contract.task is Task.REGRESSION:
+            continue
+        arms = (
+            _coverage(settings, exposed)
+            if metric is HealthMetric.FEATURE_COVERAGE
+            else _of_requests(exposed, _expression(metric, exposed.contract.task))
+        )
+        found.append(_figures(metric, arms, fraction))
+    return tuple(found)
+
+
+def _expression(metric: HealthMetric, task: Task) -> str:
+    """Return a request's value; the score of several classes is that of the likeliest."""
+    if metric is HealthMetric.LATENCY:
+        return "latency"
+    sure = metric is HealthMetric.CONFIDENCE_DISTRIBUTION and task is Task.BINARY
+    return "greatest(score, 1 - score)" if sure else "score"
+
+
+def _of_requests(exposed: Exposed, value: str) -> Arms[JointMoments]:
+    return _arms(exposed.rows(_SQL.format(moments=MOMENTS, value=value)))
+
+
+def _coverage(settings: Settings, exposed: Exposed) -> Arms[JointMoments]:
+    """Return how many of the model's features the last requests had."""
+    source, contract = exposed.source, exposed.contract
+    last = exposed.rows("SELECT max(seen_at) FROM requests")[0][0]
+    if last is None:
+        return Arms(JointMoments(), JointMoments())
+    inputs = [item for item in contract.features.inputs if item.view is not None]
+    names = [f"feature.{item.name}" for item in inputs]
+    start = max(source.start, min(source.end, last) - COVERED_WITHIN)
+    table = read_columns(
+        settings,
+        contract.name,
+        start,
+        source.end,
+        ["unit", "assigned_variant", "release_or_experiment_id", *names],
+        texts=[item.name for item in inputs if item.kind is FeatureKind.CATEGORICAL],
+    )
+    exposed.connection.register("covered", table)
+    present = " + ".join(f'("{name}" IS NOT NULL)::INTEGER' for name in names) or "0"
+    sql = _COVERAGE.format(
+        moments=MOMENTS, challenger=CHALLENGER, present=present, features=max(len(names), 1)
+    )
+    rows = exposed.rows(sql, id=source.experiment_id)
+    exposed.connection.unregister("covered")
+    return _arms(rows)
+
+
+def _arms(rows: list[tuple[Any, ...]]) -> Arms[JointMoments]:
+    found = {bool(treated): moments_of(moments) for treated, *moments in rows}
+    return Arms(found.get(False, JointMoments()), found.get(True, JointMoments()))
+
+
+def _figures(metric: HealthMetric, arms: Arms[JointMoments], fraction: float) -> HealthFigures:
+    values = [
+        ratio(arm).value if arm.units > 1 and arm.mean_y > 0.0 else None
+        for arm in (arms.control, arms.treatment)
+    ]
+    limits = _limits(arms, fraction) if None not in values else None
+    return HealthFigures(
+        name=metric.value,
+        control=values[0],
+        treatment=values[1],
+        difference_low=limits[0] if limits else None,
+        difference_high=limits[1] if limits else None,
+        differs=limits is not None and not limits[0] <= 0.0 <= limits[1],
+    )
+
+
+def _limits(arms: Arms[JointMoments], fraction: float) -> tuple[float, float] | None:
+    effect = difference_of_ratios(arms.control, arms.treatment)
+    if min(arms.control.units, arms.treatment.units) < MINIMUM_UNITS or effect.standard_error == 0.0:
+        return None
+    sharpest = effect.standard_error * min(max(fraction, 1e-6), 1.0) ** 0.5
+    sequence = normal_mixture_sequence([effect.value], [effect.standard_error], sharpest)
+    low, high = float(sequence.low[0]), float(sequence.high[0])
+    return (low, high) if isfinite(low) and isfinite(high) else None
