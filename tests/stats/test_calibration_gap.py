@@ -34,7 +34,7 @@ def test_calibrated_scores_have_no_gap_on_average():
 
 
 def test_a_gap_is_found_as_large_as_it_is():
-    """Scores too high by 0.12 are found so, within the interval about as often as it promises, or more."""
+    """Scores too high by 0.12 are found so, and its lower limit claims too much as rarely as it promises."""
     dice = np.random.default_rng(12)
     true = 0.12
     found = []
@@ -42,7 +42,7 @@ def test_a_gap_is_found_as_large_as_it_is():
         scores = dice.uniform(0.3, 0.9, 2_000)
         found.append(calibration_gap((dice.random(2_000) < scores - true).astype(float), scores))
     assert np.mean([each.debiased for each in found]) == pytest.approx(true, abs=0.008)
-    assert np.mean([each.low <= true <= each.high for each in found]) > 0.93
+    assert np.mean([each.low <= true for each in found]) > 0.96
 
 
 def test_repeated_rows_widen_the_interval():
