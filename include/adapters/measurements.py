@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, delete, select
+from sqlalchemy import ColumnElement, Engine, Table, and_, delete, select, update
 
 from include.adapters.ledger import tables
 from include.adapters.ledger.engine import open_engine, reading, translating, writing
@@ -49,6 +49,21 @@ class MeasurementStore:
             if rows:
                 connection.execute(tables.measurements.insert(), rows)
 
+    def attach_report(self, run: MonitorRun, uri: str) -> None:
+        """Note where a run's report lies, once it is there."""
+        table = tables.monitor_runs
+        with translating(self._engine), writing(self._engine) as connection:
+            connection.execute(update(table).where(_same(table, run)).values(report_uri=uri))
+
+    def run(self, model: str, monitor: Monitor, as_of: datetime) -> MonitorRun | None:
+        """Return the run of a moment; None if there was none."""
+        table = tables.monitor_runs
+        named = table.c.model == model, table.c.monitor == monitor.value, table.c.as_of == as_of
+        query = select(*(table.c[name] for name in _TOLD)).where(*named)
+        with translating(self._engine), reading(self._engine) as connection:
+            row = connection.execute(query).mappings().first()
+            return None if row is None else MonitorRun.model_validate(dict(row))
+
     def measurements(
         self,
         model: str,
@@ -90,6 +105,13 @@ class MeasurementStore:
             return tuple(
                 Measurement.model_validate(dict(row)) for row in connection.execute(query).mappings()
             )
+
+    def last_judged(self, model: str, monitor: Monitor, before: datetime) -> tuple[Measurement, ...]:
+        """Return what a monitor measured when it last judged before a moment; empty if it never did."""
+        for run in self.runs(model, monitor=monitor, before=before):
+            if run.verdict.is_judgement:
+                return self.measured(run)
+        return ()
 
     def runs(
         self,

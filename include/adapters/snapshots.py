@@ -19,6 +19,15 @@ LABEL = "label"
 
 
 def read_snapshot(store: ArtefactStore, snapshot: Snapshot) -> pd.DataFrame:
+    """Return a snapshot's rows as a frame.
+
+    Raises:
+        ArtefactError: as `read_snapshot_table`.
+    """
+    return cast("pd.DataFrame", read_snapshot_table(store, snapshot).to_pandas())
+
+
+def read_snapshot_table(store: ArtefactStore, snapshot: Snapshot) -> pa.Table:
     """Return a snapshot's rows: unit, event_at, known_at, label, one column a feature and one a slice.
 
     What only the champion read when it was frozen has columns, too.
@@ -37,7 +46,7 @@ def read_snapshot(store: ArtefactStore, snapshot: Snapshot) -> pd.DataFrame:
         raise ArtefactError(
             f"training set {snapshot.uri} was altered: its rows hash to {found}, not {snapshot.sha256}"
         )
-    return cast("pd.DataFrame", table.to_pandas())
+    return table
 
 
 def rows_within(frame: pd.DataFrame, window: Window) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def category_shift(
     counts = np.array([reference, current], dtype=np.float64)
     if counts.ndim != 2 or (counts < 0).any() or not counts.sum(axis=1).all():  # noqa: PLR2004 - two samples
         raise ValueError(f"two samples of counts over the same categories are needed; got {counts.tolist()}")
-    rows = np.array(independent or counts.sum(axis=1))
+    rows = np.array(independent or counts.sum(axis=1), np.float64)
     # Rows that repeat one another are weighed down to as many as are independent.
     weighted = counts * (rows / counts.sum(axis=1))[:, None]
     index = stability_index(counts[0], counts[1])
@@ -54,7 +54,7 @@ def category_shift(
     statistic, freedom = _homogeneity(weighted)
     return CategoryShift(
         index=index,
-        excess=index - chance_index(used, rows[0], rows[1]),
+        excess=index - chance_index(used, float(rows[0]), float(rows[1])),
         chi_squared=statistic,
         degrees_of_freedom=freedom,
         p_value=float(chi2.sf(statistic, freedom)) if freedom else 1.0,
