@@ -43,6 +43,7 @@ class EventKind(StrEnum):
     KEY_ISSUED = "key_issued"
     KEY_ROTATED = "key_rotated"
     KEY_REVOKED = "key_revoked"
+    ACTION_ASKED = "action_asked"
 
 
 class LedgerEvent(BaseModel):

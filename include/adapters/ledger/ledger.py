@@ -12,6 +12,8 @@
 | API keys | keys.py |
 | retrain requests | retraining.py |
 | alerts, and who was told of them | alerts.py, deliveries.py |
+| what people asked for on pages | actions.py |
+| what happened, for people | history.py |
 | transactions, the proof | journal.py, chain.py, state.py |
 | tables, migrations | tables.py, migrate.py |
 """
@@ -20,11 +22,13 @@ from datetime import datetime
 
 from sqlalchemy import select
 
+from include.adapters.ledger.actions import ActionLedger
 from include.adapters.ledger.alerts import AlertLedger
 from include.adapters.ledger.approvals import ApprovalLedger
 from include.adapters.ledger.chain import StoredEvent
 from include.adapters.ledger.deliveries import DeliveryLedger
 from include.adapters.ledger.experiments import ExperimentLedger
+from include.adapters.ledger.history import HistoryLedger
 from include.adapters.ledger.keys import KeyLedger
 from include.adapters.ledger.releases import ReleaseLedger
 from include.adapters.ledger.retirement import RetirementLedger
@@ -47,6 +51,8 @@ class Ledger(
     AlertLedger,
     DeliveryLedger,
     ExperimentLedger,
+    ActionLedger,
+    HistoryLedger,
 ):
     """Writer and reader of the whole ledger.
 

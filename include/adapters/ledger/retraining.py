@@ -98,6 +98,12 @@ class RetrainLedger(Journal):
         with self._reading() as connection:
             return _last_training(connection, model)
 
+    def training_of(self, model: str, run_id: str) -> tuple[Training, datetime] | None:
+        """Return what a run trained and when that was recorded; None where it reached no verdict."""
+        with self._reading() as connection:
+            told = _trainings(connection, model)
+            return next((found for found in told if found[0].run_id == run_id), None)
+
     def last_regular_training(self, model: str) -> Training | None:
         """Return a model's last training by its contract alone, without overrides; None before the first."""
         with self._reading() as connection:

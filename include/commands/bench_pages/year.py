@@ -1,0 +1,274 @@
+"""A year in the life of many models, made up: every kind of row that pages read, and as many of them."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import yaml
+from sqlalchemy import insert
+
+from include.adapters.ledger.engine import open_engine, writing
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.ledger.tables import measurements, monitor_runs
+from include.config.models import CONTRACT_NAME, ModelFolder, model_folders
+from include.config.settings import Settings
+from include.contracts.alerts import AlertContent, AlertKind, Severity
+from include.contracts.measurements import Monitor, Verdict
+from include.contracts.model import ModelContract
+from include.contracts.releases import Approval, Decision, RampStage, Release, ReleaseStage, RolloutPlan
+from include.contracts.retraining import RetrainReason
+from include.contracts.routes import ModelRoute, VersionRoute
+
+END = datetime(2026, 1, 1, tzinfo=UTC)
+SHARES = (0.05, 0.25, 1.0)
+_PLAN = RolloutPlan(
+    stages=tuple(RampStage(share=share, hold=timedelta(hours=16)) for share in SHARES),
+    bake=timedelta(hours=24),
+)
+_FEATURES = 20
+_CHUNK = 5_000
+_EVERY = {
+    Monitor.FEATURE_DRIFT: timedelta(hours=6),
+    Monitor.PREDICTION_DRIFT: timedelta(hours=1),
+    Monitor.PERFORMANCE: timedelta(days=1),
+    Monitor.OBJECTIVES: timedelta(hours=1),
+}
+_METRICS = {
+    Monitor.FEATURE_DRIFT: tuple((f"feature_{number:02}", "ks") for number in range(_FEATURES)),
+    Monitor.PREDICTION_DRIFT: (("score", "chi_squared"), ("score", "expected_calibration_error")),
+    Monitor.PERFORMANCE: tuple(("score", name) for name in ("roc_auc", "brier", "log_loss", "accuracy")),
+    Monitor.OBJECTIVES: tuple(
+        ("service", name) for name in ("requests", "error_ratio", "fallback_ratio", "latency_p99_ms")
+    ),
+}
+
+
+class Year:
+    """Writes the year into a platform's home that holds nothing yet.
+
+    Args:
+        settings: of the platform; its model folders lie under its home.
+        template: a model folder that all models are copies of.
+        models: how many.
+        days: how long the year is.
+    """
+
+    def __init__(self, settings: Settings, template: ModelFolder, models: int, days: int = 365) -> None:
+        self._settings, self._template = settings, template
+        self._names = tuple(f"model_{number:02}" for number in range(1, models + 1))
+        self._start = END - timedelta(days=days)
+        self._random = Random(7)  # noqa: S311 - figures, no secrets
+        self._now = self._start
+
+    def write(self) -> None:
+        """Write model folders, the ledger's events and all measurements."""
+        upgrade(self._settings.ledger_uri)
+        for name in self._names:
+            _copy_folder(self._template, self._settings.model_folders[0] / name)
+        ledger = Ledger(self._settings.ledger_uri, clock=lambda: self._now)
+        contracts = {
+            name: folder.written for name, folder in model_folders(self._settings.model_folders).items()
+        }
+        for number in range(1, (END - self._start).days // 30 + 1):
+            for name in self._names:
+                self._month(ledger, contracts[name], number)
+        ledger.close()
+        self._measure()
+
+    def _month(self, ledger: Ledger, contract: ModelContract, number: int) -> None:
+        """A release, and alerts that are raised, looked after and resolved."""
+        self._now = self._start + timedelta(days=30 * (number - 1))
+        version = f"1.{number}.0"
+        self._register(ledger, contract, version)
+        self._ramp(ledger, contract, version)
+        for day in range(0, 28, 4):
+            self._alert(ledger, contract.name, day, still_open=number == 12 and day > 20)  # noqa: PLR2004
+        ledger.request_retrain(contract.name, RetrainReason.DATA, self._now, "system")
+        ledger.claim_retrain(contract.name, f"{contract.name}_train:{number}", "system")
+        ledger.end_retrain(f"{contract.name}_train:{number}", version, "system")
+
+    def _register(self, ledger: Ledger, contract: ModelContract, version: str) -> None:
+        ledger.register_version(
+            model=contract.name,
+            version=version,
+            artefact_sha256=_artefact(contract.name, version),
+            package_uri=f"packages/{contract.name}/{version}",
+            run_id=f"run-{version}",
+            requested_by="operator",
+            actor="system",
+        )
+
+    def _ramp(self, ledger: Ledger, contract: ModelContract, version: str) -> None:
+        before = ledger.route_state(contract.name)
+        release = self._approved(ledger, contract, version)
+        for share in SHARES:
+            self._now += timedelta(hours=16)
+            route = _route(contract, version, before.route, share, release.release_id)
+            state = ledger.route_state(contract.name)
+            release = ledger.advance_release(
+                release.release_id,
+                release.revision,
+                ReleaseStage.BAKING if share == 1.0 or before.route is None else ReleaseStage.RAMPING,
+                actor="system",
+                share=share,
+                route=RouteUpdate(route, state.revision),
+            )
+            if release.stage is ReleaseStage.BAKING:
+                break
+        self._now += timedelta(hours=24)
+        ledger.advance_release(release.release_id, release.revision, ReleaseStage.PROMOTED, actor="system")
+
+    def _approved(self, ledger: Ledger, contract: ModelContract, version: str) -> Release:
+        release = ledger.open_release(
+            release_id=f"{contract.name}-{version}",
+            model=contract.name,
+            version=version,
+            champion_version=ledger.champion_version(contract.name),
+            artefact_sha256=_artefact(contract.name, version),
+            contract_sha256=contract.sha256,
+            plan=_PLAN,
+            thresholds={"roc_auc.minimum": 0.77},
+            approvers=contract.approvers.users,
+            quorum=1,
+            requested_by="operator",
+            triggered_by="operator",
+        )
+        self._now += timedelta(hours=2)
+        answer = Approval(
+            release_id=release.release_id,
+            model=contract.name,
+            version=version,
+            artefact_sha256=release.artefact_sha256,
+            decision=Decision.APPROVED,
+            decided_by=contract.approvers.users[0],
+            decided_at=self._now,
+            evidence_sha256="0" * 64,
+            reason="as good as before, on newer data",
+        )
+        ledger.record_approval(answer)
+        for stage in (ReleaseStage.APPROVED, ReleaseStage.LOADED):
+            release = ledger.advance_release(release.release_id, release.revision, stage, actor="system")
+        return release
+
+    def _alert(self, ledger: Ledger, model: str, day: int, *, still_open: bool) -> None:
+        self._now += timedelta(days=1)
+        feature = f"feature_{self._random.randrange(_FEATURES):02}"
+        content = AlertContent(
+            kind=AlertKind.FEATURE_DRIFT,
+            subject=f"feature:{feature}",
+            model=model,
+            severity=self._random.choice((Severity.WARNING, Severity.ERROR)),
+            message=f"{feature} is not what it was in training",
+            figures={"p_value": self._random.random() / 100, "day": day},
+        )
+        alert = ledger.raise_alert(content, "system")
+        if not still_open:
+            ledger.acknowledge_alert(alert.alert_id, "operator", "a campaign began")
+            ledger.resolve_alert(alert.alert_id, "system", "it came back")
+
+    def _measure(self) -> None:
+        engine = open_engine(self._settings.ledger_uri)
+        with writing(engine) as connection:
+            for name in self._names:
+                for monitor, every in _EVERY.items():
+                    rows = self._rows(name, monitor, every)
+                    while chunk := list(islice(rows, _CHUNK)):
+                        runs = [run for run, _ in chunk]
+                        figures = [figure for _, found in chunk for figure in found]
+                        connection.execute(insert(monitor_runs), runs)
+                        connection.execute(insert(measurements), figures)
+        engine.dispose()
+
+    def _rows(
+        self, model: str, monitor: Monitor, every: timedelta
+    ) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
+        moment = self._start + every
+        while moment <= END:
+            run = {
+                "model": model,
+                "monitor": monitor.value,
+                "as_of": moment,
+                "recorded_at": moment,
+                "verdict": Verdict.OK.value,
+                "summary": "nothing drifted",
+                "report_uri": None,
+            }
+            yield (
+                run,
+                [
+                    self._figure(run, position, *names, every)
+                    for position, names in enumerate(_METRICS[monitor])
+                ],
+            )
+            moment += every
+
+    def _figure(
+        self, run: dict[str, Any], position: int, subject: str, metric: str, every: timedelta
+    ) -> dict[str, Any]:
+        value = self._random.random()
+        bad = value < 0.01  # noqa: PLR2004 - one in a hundred
+        return {
+            "model": run["model"],
+            "monitor": run["monitor"],
+            "as_of": run["as_of"],
+            "position": position,
+            "version": None,
+            "variant": None,
+            "slice": None,
+            "subject": subject,
+            "metric": metric,
+            "window_start": run["as_of"] - every,
+            "window_end": run["as_of"],
+            "value": value,
+            "low": value - 0.02,
+            "high": value + 0.02,
+            "n": 2_000,
+            "verdict": (Verdict.ALARM if bad else Verdict.OK).value,
+            "reason": "beyond_threshold" if bad else "within_threshold",
+            "details": {"threshold": 0.01},
+        }
+
+
+def _artefact(model: str, version: str) -> str:
+    return f"{model}-{version}".ljust(64, "0")
+
+
+def _route(
+    contract: ModelContract, version: str, before: ModelRoute | None, share: float, change_id: str
+) -> ModelRoute:
+    new = VersionRoute(
+        version=version,
+        artefact_sha256=_artefact(contract.name, version),
+        signature=contract.signature,
+        endpoints=("127.0.0.1:8001",),
+    )
+    whole = before is None or share == 1.0
+    return ModelRoute(
+        model=contract.name,
+        entity=contract.entity,
+        feature_ttl_seconds=dict.fromkeys(contract.signature.views, 86_400.0),
+        stale_policy=contract.features.stale_policy,
+        fallbacks=(),
+        deadline_seconds=0.5,
+        champion=new if before is None or whole else before.champion,
+        challenger=None if whole else new,
+        share=0.0 if whole else share,
+        change_id=None if whole else change_id,
+        previous=before.champion if before is not None and whole else None,
+    )
+
+
+def _copy_folder(template: ModelFolder, target: Path) -> None:
+    shutil.copytree(template.path, target, ignore=shutil.ignore_patterns("__pycache__", "experiments"))
+    path = target / CONTRACT_NAME
+    contract = yaml.safe_load(path.read_text(encoding="utf-8"))
+    contract["name"] = target.name
+    contract["features"]["service"] = f"{target.name}_v1"
+    path.write_text(json.dumps(contract), encoding="utf-8")

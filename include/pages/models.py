@@ -1,0 +1,187 @@
+"""Every model at a glance: who serves, what changes, how it fares, what waits for a person."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+
+from pydantic import BaseModel
+
+from include.adapters.ledger.history import EventFilter
+from include.contracts.events import EventKind
+from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict
+from include.contracts.moments import UtcDatetime
+from include.contracts.releases import Release
+from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
+from include.pages.desk import Desk
+from include.pages.progress import Progress, progress
+from include.pages.traffic import VariantShare, shares
+
+SPARK = timedelta(days=90)
+"""How far back the line in a row reaches."""
+
+
+class Look(BaseModel):
+    """A monitor's last look."""
+
+    model_config = STRICT
+
+    verdict: Verdict
+    as_of: UtcDatetime
+    summary: str
+
+
+class Spark(BaseModel):
+    """The small line of a row."""
+
+    model_config = STRICT
+
+    metric: str
+    values: tuple[float | None, ...]
+    last: float | None
+
+
+class ModelRow(BaseModel):
+    """One model."""
+
+    model_config = STRICT
+
+    model: str
+    description: str | None
+    owner: str | None
+    problem: str | None
+    """Why its contract does not load."""
+    retired: str | None
+    """Why it was retired."""
+    champion: str | None
+    shares: tuple[VariantShare, ...]
+    release: Progress | None
+    questions: tuple[WaitingQuestion, ...]
+    objectives: dict[str, float | None]
+    """What its service did in the last window looked at, by metric."""
+    looks: dict[Monitor, Look]
+    """The last look of each monitor."""
+    features_as_of: date | None
+    """Newest day of the oldest view it reads; None where nothing was computed."""
+    performance: Spark | None
+    open_alerts: dict[str, int]
+    """By severity."""
+    dags: tuple[DagFacts, ...]
+
+
+class ModelsPage(BaseModel):
+    """All models a person may see."""
+
+    model_config = STRICT
+
+    now: UtcDatetime
+    rows: tuple[ModelRow, ...]
+
+
+def models_page(
+    desk: Desk,
+    models: Sequence[str],
+    airflow: AirflowFacts,
+    now: datetime,
+    freshest: Mapping[str, date | None],
+) -> ModelsPage:
+    """Return the page.
+
+    Args:
+        desk: what is read.
+        models: those the person may see.
+        airflow: what Airflow knows of them.
+        now: wall time.
+        freshest: newest computed day by view.
+    """
+    alerts = desk.ledger.open_alert_counts()
+    retired = desk.ledger.retired_models()
+    rows = [
+        _row(desk, model, airflow, now, freshest).model_copy(
+            update={"open_alerts": alerts.get(model, {}), "retired": retired.get(model)}
+        )
+        for model in models
+    ]
+    return ModelsPage(now=now, rows=tuple(rows))
+
+
+def release_progress(desk: Desk, release: Release | None, now: datetime) -> Progress | None:
+    """Return how far a release has come; None without one."""
+    if release is None:
+        return None
+    return progress(release, stage_since(desk, release), now)
+
+
+def stage_since(desk: Desk, release: Release) -> datetime:
+    """Return when a release came to where it stands, in wall time."""
+    kinds = (EventKind.RELEASE_OPENED, EventKind.RELEASE_ADVANCED, EventKind.RELEASE_ENDED)
+    wanted = EventFilter(model=release.model, kinds=kinds, subject=release.release_id)
+    told = desk.ledger.latest_events(wanted, 1)
+    return told[0].recorded_at if told else release.opened_at
+
+
+def last_looks(desk: Desk, model: str) -> dict[Monitor, MonitorRun]:
+    """Return the last run of each monitor that ever looked at a model."""
+    found = {monitor: desk.measurements.last_run(model, monitor) for monitor in Monitor}
+    return {monitor: run for monitor, run in found.items() if run is not None}
+
+
+def _row(
+    desk: Desk, model: str, airflow: AirflowFacts, now: datetime, freshest: Mapping[str, date | None]
+) -> ModelRow:
+    contract, route = desk.contract(model), desk.ledger.route(model)
+    looks = last_looks(desk, model)
+    return ModelRow(
+        model=model,
+        description=contract.description if contract else None,
+        owner=contract.owner.team if contract else None,
+        problem=desk.contract_problem(model),
+        retired=None,
+        champion=route.champion.version if route else None,
+        shares=shares(route) if route else (),
+        release=release_progress(desk, desk.ledger.open_release_of(model), now),
+        questions=airflow.questions.get(model, ()),
+        objectives=_objectives(desk, looks.get(Monitor.OBJECTIVES)),
+        looks={
+            monitor: Look(verdict=run.verdict, as_of=run.as_of, summary=run.summary)
+            for monitor, run in looks.items()
+        },
+        features_as_of=min(
+            (day for view in (contract.signature.views if contract else ()) if (day := freshest.get(view))),
+            default=None,
+        ),
+        performance=_spark(desk, model, looks.get(Monitor.PERFORMANCE)),
+        open_alerts={},
+        dags=airflow.dags.get(model, ()),
+    )
+
+
+def _objectives(desk: Desk, run: MonitorRun | None) -> dict[str, float | None]:
+    if run is None:
+        return {}
+    whole = (each for each in desk.measurements.measured(run) if each.variant is None and each.slice is None)
+    return {each.metric: each.value for each in whole}
+
+
+def _spark(desk: Desk, model: str, run: MonitorRun | None) -> Spark | None:
+    if run is None:
+        return None
+    metric = headline(desk, model)
+    start = run.as_of - SPARK
+    measured = desk.measurements.measurements(model, monitor=Monitor.PERFORMANCE, metric=metric, start=start)
+    points = one_line(measured)
+    if not points:
+        return None
+    values = tuple(each.value for each in points)
+    last = next((value for value in reversed(values) if value is not None), None)
+    return Spark(metric=metric, values=values, last=last)
+
+
+def headline(desk: Desk, model: str) -> str:
+    """Return the metric that stands for a model: the one its gates compare with the baseline."""
+    contract = desk.contract(model)
+    return contract.gates.baseline.metric.value if contract else "roc_auc"
+
+
+def one_line(measured: Sequence[Measurement]) -> list[Measurement]:
+    """Return the figures about the whole population, one a window: the latest that was recorded of it."""
+    whole = {each.window_end: each for each in measured if each.slice is None and each.variant is None}
+    return [whole[at] for at in sorted(whole)]

@@ -1,0 +1,115 @@
+"""Templates, and how figures and moments are written on pages."""
+
+import json
+from datetime import UTC, date, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from include.pages import plots
+from include.pages.moments import NOTHING, ago, duration
+from operator_pages import assets
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_THOUSAND = 1_000
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        cache_size=100,
+        auto_reload=False,
+    )
+    environment.filters |= {
+        "ago": ago,
+        "dict_with": dict_with,
+        "duration": duration,
+        "figure": figure,
+        "moment": moment,
+        "percent": percent,
+        "json_text": json_text,
+        "markdown": markdown,
+        "words": words,
+    }
+    environment.globals |= {"plots": plots, "asset": assets.named}
+    return environment
+
+
+def page(request: Request, template: str, code: int = 200, **values: Any) -> HTMLResponse:
+    """Render a page."""
+    root = request.scope.get("root_path", "")
+    context = {
+        "url": lambda *parts: place(root, *parts),
+        "airflow": lambda *parts: place(request.scope.get("app_root_path", ""), *parts),
+        "here": request.url.path.removeprefix(root),
+        "query": dict(request.query_params),
+        "now": datetime.now(UTC),
+        **values,
+    }
+    return HTMLResponse(_environment().get_template(template).render(context), code)
+
+
+def error_page(request: Request, status: int, detail: str) -> HTMLResponse:
+    """Render what went wrong."""
+    return page(request, "error.html.jinja", status, status=status, detail=detail, reader=None)
+
+
+def place(root: str, *parts: object) -> str:
+    """Return the address of a page, each part quoted."""
+    return "/".join((root, *(quote(str(part), safe="") for part in parts)))
+
+
+def figure(value: float | None) -> str:
+    """Write a figure with four digits that count."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, int) or (abs(value) >= _THOUSAND and value == int(value)):
+        return f"{int(value):,}"
+    return f"{value:.4g}"
+
+
+def percent(value: float | None) -> str:
+    """Write a ratio as percent."""
+    return NOTHING if value is None else f"{100 * value:.3g} %"
+
+
+def moment(value: datetime | date | None) -> str:
+    """Write a moment, in UTC."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return value.isoformat()
+
+
+def dict_with(given: dict[str, str], name: str, value: object) -> dict[str, str]:
+    """Return a query with one entry set."""
+    return given | {name: str(value)}
+
+
+def words(value: object) -> str:
+    """Write an enumeration's value as words."""
+    return str(getattr(value, "value", value)).replace("_", " ")
+
+
+def json_text(value: object) -> str:
+    """Write plain JSON for people."""
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True, default=str)
+
+
+def markdown(text: str) -> Markup:
+    """Render Markdown; HTML in it is shown as text, links lead nowhere but to http and https."""
+    # markdown-it escapes raw HTML where `html` is off, and refuses javascript: links by itself.
+    return Markup(MarkdownIt("commonmark", {"html": False}).enable("table").render(text))  # noqa: S704

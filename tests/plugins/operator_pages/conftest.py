@@ -1,0 +1,126 @@
+"""The pages on a real API server, with a ledger that holds hostile words, for four kinds of people."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.routes import RouteUpdate
+from include.commands.bench_pages.year import Year
+from include.commands.environment import process_environment
+from include.commands.secrets import ensure_secrets, passwords
+from include.commands.services import free_port, running_server
+from include.config.models import model_folder
+from include.config.settings import REPOSITORY_ROOT, Settings
+from include.contracts.alerts import AlertContent, AlertKind
+from include.contracts.retraining import Training
+from tests.adapters.ledger.changes import open_release, register, route_to
+
+DAG_FILES = ("rollback", "train")
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+MODEL = "model_01"
+STRANGE = "<b>strange<b>"
+"""A model whose name no contract would let through, as if somebody had written it into the ledger."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """The running server, and what is in its ledger."""
+
+    settings: Settings
+    ledger: Ledger
+    alert_id: str
+    training: str
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def client(self, user: str | None, **headers: str) -> httpx.Client:
+        """Return a client that carries a user's token, as a program does."""
+        bearer = {"Authorization": f"Bearer {self.tokens[user]}"} if user else {}
+        return httpx.Client(
+            base_url=self.settings.airflow_url, headers=bearer | headers, trust_env=False, timeout=60
+        )
+
+    def browser(self, user: str, **headers: str) -> httpx.Client:
+        """Return a client that carries a user's cookie, as a browser does."""
+        client = self.client(None, **headers)
+        client.cookies.set("_token", self.tokens[user])
+        return client
+
+
+@pytest.fixture(scope="package")
+def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+    """Give the pages on a server of their own; it ends with the package's tests."""
+    home = tmp_path_factory.mktemp("seat")
+    settings = Settings(
+        home=home / "var", airflow_port=free_port(), model_folders=(home / "models",), replay=True
+    )
+    ensure_secrets(settings)
+    settings.airflow_home.mkdir(parents=True)
+    churn = model_folder((REPOSITORY_ROOT / "include" / "models",), "churn")
+    Year(settings, churn, models=1, days=31).write()
+    ledger = Ledger(settings.ledger_uri)
+    alert_id, training = _write_history(ledger)
+    environment = process_environment(settings) | _bundle(home / "bundle")
+    server = Path(__file__).with_name("airflow_server.py")
+    command = [sys.executable, str(server), str(settings.airflow_port)]
+    log = home / "server.log"
+    with running_server(command, log, settings.airflow_port, environment=environment):
+        found = Seat(settings, ledger, alert_id, training)
+        found.tokens.update({user: _token(found, user) for user in passwords(settings)})
+        yield found
+    ledger.close()
+
+
+def _token(seat: Seat, user: str) -> str:
+    login = {"username": user, "password": passwords(seat.settings)[user]}
+    with seat.client(None) as client:
+        answer = client.post("/auth/token", json=login)
+    token: str = answer.raise_for_status().json()["access_token"]
+    return token
+
+
+def _bundle(folder: Path) -> dict[str, str]:
+    """Return the environment in which these few DAG files are all there are."""
+    folder.mkdir()
+    for name in DAG_FILES:
+        shutil.copy(REPOSITORY_ROOT / "dags" / f"{name}.py", folder)
+    bundle = {
+        "name": "few",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        "kwargs": {"path": str(folder)},
+    }
+    return {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
+
+
+def _write_history(ledger: Ledger) -> tuple[str, str]:
+    """Write what pages must show as text; return an open alert's id and a training's run."""
+    content = AlertContent(
+        kind=AlertKind.PERFORMANCE, subject=HOSTILE, model=MODEL, message=HOSTILE, figures={HOSTILE: HOSTILE}
+    )
+    alert = ledger.raise_alert(content, HOSTILE)
+    register(ledger, model=STRANGE)
+    ledger.change_route(RouteUpdate(route_to("1.0.0", STRANGE), 0), actor=HOSTILE, reason=HOSTILE)
+    open_release(ledger, "1.0.0", "strange-1", STRANGE)
+    ledger.abandon(STRANGE, actor=HOSTILE, reason=HOSTILE)
+    run = f"{MODEL}_train:manual__1"
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    ledger.record_training(
+        Training(
+            model=MODEL,
+            run_id=run,
+            as_of=moment,
+            labelled_until=moment - timedelta(days=14),
+            fingerprint="f" * 64,
+            candidate_uri=f"candidates/{MODEL}/none",
+            version=None,
+        ),
+        "operator",
+    )
+    return alert.alert_id, run
