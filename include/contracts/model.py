@@ -24,7 +24,7 @@ _JUDGED_BY: dict[str, Any] = {
     "training": {"history", "snapshot_every", "validation", "test", "seed"},
     "gates": True,
     "slices": True,
-    "objectives": {"latency_p99_ms"},
+    "objectives": {"latency_p99_ms", "batch_rows_per_second"},
     "resources": True,
 }
 """What decides an evaluation's verdict; the rest may change while a version is trained, and after."""
@@ -265,6 +265,8 @@ class Objectives(BaseModel):
 
     latency_p99_ms: float = Field(default=100.0, gt=0)
     """Milliseconds within which 99 of 100 requests are answered."""
+    batch_rows_per_second: float | None = Field(default=None, gt=0)
+    """Rows a second that Triton must answer in full batches; none sets no bound."""
     availability: float = Field(default=0.999, gt=0, lt=1)
     """Share of requests that are answered."""
 

@@ -31,6 +31,7 @@ SECONDS = 5.0
 """Longest that single requests, and then batches, are sent: a slow model is known by then."""
 
 LATENCY = "latency_p99_ms"
+THROUGHPUT = "batch_rows_per_second"
 DIFFERENCE = "triton_difference"
 
 _NOBODYS_FAULT = frozenset({GateReason.TRITON_UNREACHABLE, GateReason.NO_MEMORY_LEFT})
@@ -109,40 +110,60 @@ def measure(
     )
 
 
-def triton_gates(
-    contract: ModelContract, found: TritonMeasurement | NotServed
-) -> tuple[GateResult, GateResult]:
-    """Hold the measurement against the contract's promise, and Triton's answers against the graph's own."""
-    promised = contract.objectives.latency_p99_ms
+def triton_gates(contract: ModelContract, found: TritonMeasurement | NotServed) -> tuple[GateResult, ...]:
+    """Hold the measurement against the contract's promises, and Triton's answers against the graph's own."""
+    promised, wanted = contract.objectives.latency_p99_ms, contract.objectives.batch_rows_per_second
     if isinstance(found, NotServed):
         verdict = Verdict.NOT_MEASURED if found.reason in _NOBODYS_FAULT else Verdict.FAIL
-        return (
-            _gate(GateKind.LATENCY, LATENCY, verdict, found.reason, None, promised, found.detail),
-            _gate(GateKind.PARITY, DIFFERENCE, verdict, found.reason, None, PARITY_TOLERANCE, found.detail),
+        asked = [
+            (GateKind.LATENCY, LATENCY, promised),
+            *([(GateKind.THROUGHPUT, THROUGHPUT, wanted)] if wanted is not None else []),
+            (GateKind.PARITY, DIFFERENCE, PARITY_TOLERANCE),
+        ]
+        return tuple(
+            _gate(kind, metric, verdict, found.reason, None, bound, found.detail)
+            for kind, metric, bound in asked
         )
+    return (_latency_gate(found, promised), _throughput_gate(found, wanted), _parity_gate(found))
+
+
+def _latency_gate(found: TritonMeasurement, promised: float) -> GateResult:
     is_fast = found.latency_p99_ms <= promised
+    return _gate(
+        GateKind.LATENCY,
+        LATENCY,
+        Verdict.PASS if is_fast else Verdict.FAIL,
+        GateReason.REACHED if is_fast else GateReason.TOO_SLOW,
+        found.latency_p99_ms,
+        promised,
+        f"p99 of {found.requests} single requests in Triton {found.latency_p99_ms:.2f} ms, at most "
+        f"{promised:g} ms",
+    )
+
+
+def _throughput_gate(found: TritonMeasurement, wanted: float | None) -> GateResult:
+    told = f"batches of {found.batch_rows} in Triton: {found.rows_per_second:,.0f} rows/s"
+    if wanted is None:
+        verdict, reason, asked = Verdict.NOT_APPLICABLE, GateReason.NO_BOUND, "the contract sets no bound"
+    elif found.rows_per_second >= wanted:
+        verdict, reason, asked = Verdict.PASS, GateReason.REACHED, f"at least {wanted:,.0f}"
+    else:
+        verdict, reason, asked = Verdict.FAIL, GateReason.TOO_SLOW, f"at least {wanted:,.0f}"
+    detail = f"{told}, {asked}"
+    return _gate(GateKind.THROUGHPUT, THROUGHPUT, verdict, reason, found.rows_per_second, wanted, detail)
+
+
+def _parity_gate(found: TritonMeasurement) -> GateResult:
     is_same = found.largest_difference <= PARITY_TOLERANCE
-    return (
-        _gate(
-            GateKind.LATENCY,
-            LATENCY,
-            Verdict.PASS if is_fast else Verdict.FAIL,
-            GateReason.REACHED if is_fast else GateReason.TOO_SLOW,
-            found.latency_p99_ms,
-            promised,
-            f"p99 of {found.requests} single requests in Triton {found.latency_p99_ms:.2f} ms, at most "
-            f"{promised:g} ms; batches of {found.batch_rows}: {found.rows_per_second:,.0f} rows/s",
-        ),
-        _gate(
-            GateKind.PARITY,
-            DIFFERENCE,
-            Verdict.PASS if is_same else Verdict.FAIL,
-            GateReason.REACHED if is_same else GateReason.OUTPUTS_DIFFER,
-            found.largest_difference,
-            PARITY_TOLERANCE,
-            f"largest difference between Triton's scores and the packaged graph's is "
-            f"{found.largest_difference:.1e}; at most {PARITY_TOLERANCE:.0e}",
-        ),
+    return _gate(
+        GateKind.PARITY,
+        DIFFERENCE,
+        Verdict.PASS if is_same else Verdict.FAIL,
+        GateReason.REACHED if is_same else GateReason.OUTPUTS_DIFFER,
+        found.largest_difference,
+        PARITY_TOLERANCE,
+        f"largest difference between Triton's scores and the packaged graph's is "
+        f"{found.largest_difference:.1e}; at most {PARITY_TOLERANCE:.0e}",
     )
 
 
@@ -199,7 +220,7 @@ def _gate(  # noqa: PLR0917 - one call, one line a field
     verdict: Verdict,
     reason: GateReason,
     value: float | None,
-    bound: float,
+    bound: float | None,
     detail: str,
 ) -> GateResult:
     return GateResult(

@@ -68,9 +68,11 @@ def _use(contract: ModelContract) -> Iterator[str]:
     yield f"Predicts: {contract.label.description} Known {known} after the moment."
     yield ""
     yield f"- approvers: {', '.join(contract.approvers.users)}; {contract.approvers.quorum} must agree"
+    objectives = contract.objectives
+    rows = objectives.batch_rows_per_second
     yield (
-        f"- promises: p99 below {contract.objectives.latency_p99_ms:g} ms, "
-        f"{contract.objectives.availability:.3%} available"
+        f"- promises: p99 below {objectives.latency_p99_ms:g} ms, {objectives.availability:.3%} available"
+        f"{f', {rows:,.0f} rows/s in batches' if rows else ''}"
     )
     yield f"- when it cannot answer: {', '.join(each.value for each in contract.serving.fallbacks)}"
 

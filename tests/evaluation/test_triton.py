@@ -12,7 +12,7 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.triton_candidates import PREFIX, loaded_candidate, remove_leftovers
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.reports import GateKind, GateReason, Verdict
-from include.evaluation.triton import measure, measure_in_triton, triton_gates
+from include.evaluation.triton import NotServed, measure, measure_in_triton, triton_gates
 from include.training.train import train_candidate
 from tests.evaluation.served import SERVED, opened_candidate
 from tests.synthetic import Tracker, churn_folder, customers, frozen, request
@@ -158,13 +158,38 @@ def test_without_triton_nothing_is_measured(settings, opened):
 
 
 def test_the_contract_s_promise_decides(opened):
-    """At the promise it passes, beyond it fails; both say the figure."""
-    promise = opened.contract.objectives.latency_p99_ms
+    """At the promise it passes, beyond it fails; each says the figure."""
+    objectives = opened.contract.objectives.model_copy(update={"batch_rows_per_second": 5_000.0})
+    contract = opened.contract.model_copy(update={"objectives": objectives})
+    promise = objectives.latency_p99_ms
     for p99, verdict in ((promise, Verdict.PASS), (promise * 1.001, Verdict.FAIL)):
-        gate, _ = triton_gates(opened.contract, SERVED.model_copy(update={"latency_p99_ms": p99}))
+        gate, _, _ = triton_gates(contract, SERVED.model_copy(update={"latency_p99_ms": p99}))
         assert (GateKind.LATENCY, verdict, p99) == (gate.kind, gate.verdict, gate.value)
-    _, parity = triton_gates(opened.contract, SERVED.model_copy(update={"largest_difference": 1e-4}))
+    for rows, verdict in ((5_000.0, Verdict.PASS), (4_999.0, Verdict.FAIL)):
+        _, gate, _ = triton_gates(contract, SERVED.model_copy(update={"rows_per_second": rows}))
+        assert (GateKind.THROUGHPUT, verdict, rows, 5_000.0) == (
+            gate.kind,
+            gate.verdict,
+            gate.value,
+            gate.bound,
+        )
+    _, _, parity = triton_gates(contract, SERVED.model_copy(update={"largest_difference": 1e-4}))
     assert GateReason.OUTPUTS_DIFFER is parity.reason
+
+
+def test_without_a_bound_rows_a_second_are_only_told(opened):
+    """A contract need not promise them; one that does is not registered unmeasured."""
+    unbound = opened.contract.objectives.model_copy(update={"batch_rows_per_second": None})
+    contract = opened.contract.model_copy(update={"objectives": unbound})
+    _, told, _ = triton_gates(contract, SERVED)
+    assert (Verdict.NOT_APPLICABLE, 100_000.0) == (told.verdict, told.value)
+    away = NotServed(GateReason.TRITON_UNREACHABLE, "away")
+    assert GateKind.THROUGHPUT not in {gate.kind for gate in triton_gates(contract, away)}
+    bound = unbound.model_copy(update={"batch_rows_per_second": 1.0})
+    asked = triton_gates(opened.contract.model_copy(update={"objectives": bound}), away)
+    assert {
+        (kind, Verdict.NOT_MEASURED) for kind in (GateKind.LATENCY, GateKind.THROUGHPUT, GateKind.PARITY)
+    } == {(gate.kind, gate.verdict) for gate in asked}
 
 
 def test_time_is_bounded_and_percentiles_are_of_single_requests(opened):
