@@ -120,6 +120,8 @@ def shipped_folder(place: Path, name: str, **changes: Any) -> ModelFolder:
     contract = yaml.safe_load((folder / "contract.yaml").read_text())
     seeds = [item for item in contract["features"]["inputs"] if item.get("view") == "customer_spending"]
     contract["features"]["inputs"] = seeds
+    if changes.get("task", contract["task"]) != contract["task"]:
+        contract.pop("monitoring", None)  # its metrics are of the task
     small = {"training": {"minimum_rows": 500, "hyperparameters": {"epochs": 6, "patience": 3}}}
     for change in (small, changes):
         _merge(contract, change)

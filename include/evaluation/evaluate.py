@@ -188,8 +188,8 @@ def _check_judgement(contract: ModelContract, candidate_uri: str, record: Traini
     same_contract = record.contract_sha256 == contract.sha256
     if not same_contract and record.judgement_sha256 != contract.judgement_sha256:
         raise ContractError(
-            f"{contract.name}: inputs, label's delay, training windows, gates, slices, objectives in Triton or "
-            f"resources of the contract changed since {candidate_uri} was trained; train again"
+            f"{contract.name}: inputs, label's delay, training windows, gates, slices, objectives in Triton "
+            f"or resources of the contract changed since {candidate_uri} was trained; train again"
         )
 
 
