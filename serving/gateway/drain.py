@@ -20,7 +20,7 @@ import uvicorn
 
 LAST_SECONDS = 0.5
 """How long those who connected last have to send their request."""
-ACCEPTED_A_TURN = 16
+ACCEPTED_A_TURN = 32
 """Most connections that are accepted in one turn of the event loop."""
 _ACCEPT_SECONDS = 0.05
 _ATTACH_FILTER = 26

@@ -1,42 +1,31 @@
-"""Refusals for want of room, at a rate that leaves time for answers.
+"""Refusals for want of room, a few a turn of the event loop, so that time is left for answers.
 
-Who is refused at once often asks again at once. Without a bound a crowd of such callers takes all the time
-there is, and nobody is answered any more. So refusals go out in their order at a limited rate; below it each
-leaves at once.
+A refusal costs the gateway nearly as much as one answer among many in a batch, and who is refused at once often
+asks again at once. Without a bound such callers take all the time there is, and nobody is answered any more. So
+a few leave in each turn, in their order: while batches keep the turns long they are a fraction of the answers,
+and where there is nothing else to do they leave at once.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
 
-A_SECOND = 2_000
-"""Most refusals in a second: about an eighth of the time of one core."""
-AT_ONCE = 50
-"""Most of them without a pause."""
-_PAUSE_SECONDS = 0.005
+A_TURN = 8
+"""Most refusals in one turn of the event loop; a batch of answers takes some turns."""
 
 
 class Refusals:
     """What is to be refused, in its order."""
 
-    def __init__(self, rate: float = A_SECOND) -> None:
-        self._rate = rate
+    def __init__(self) -> None:
         self._waiting: deque[Callable[[], None]] = deque()
-        self._left = float(AT_ONCE)
-        self._filled_at = 0.0
         self._turn: asyncio.Handle | None = None
 
-    @property
-    def waiting(self) -> int:
-        """Refusals that have not left yet."""
-        return len(self._waiting)
-
     def add(self, refuse: Callable[[], None]) -> None:
-        """Refuse when it is its turn: once what the event loop has at hand is done, at the earliest."""
+        """Refuse when it is its turn, which is never the one that the request was read in."""
         self._waiting.append(refuse)
         if self._turn is None:
-            self._turn = asyncio.get_running_loop().call_soon(self._refuse)
+            self._next()
 
     async def turn(self) -> None:
         """Wait until it is the caller's turn to refuse."""
@@ -44,13 +33,12 @@ class Refusals:
         self.add(lambda: None if future.done() else future.set_result(None))
         await future
 
+    def _next(self) -> None:
+        self._turn = asyncio.get_running_loop().call_soon(self._refuse)
+
     def _refuse(self) -> None:
-        now = monotonic()
-        self._left = min(AT_ONCE, self._left + self._rate * (now - self._filled_at))
-        self._filled_at = now
-        while self._waiting and self._left >= 1:
-            self._left -= 1
+        for _ in range(min(A_TURN, len(self._waiting))):
             self._waiting.popleft()()
         self._turn = None
         if self._waiting:
-            self._turn = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._refuse)
+            self._next()
