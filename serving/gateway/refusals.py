@@ -1,9 +1,9 @@
 """Refusals for want of room, a few a turn of the event loop, so that time is left for answers.
 
-A refusal costs the gateway nearly as much as one answer among many in a batch, and who is refused at once often
-asks again at once. Without a bound such callers take all the time there is, and nobody is answered any more. So
-a few leave in each turn, in their order: while batches keep the turns long they are a fraction of the answers,
-and where there is nothing else to do they leave at once.
+A refusal costs the gateway nearly as much as one answer among many in a batch, and who is refused at once
+often asks again at once. Without a bound such callers take all the time there is, and nobody is answered any
+more. So a few leave in each turn, in their order: while batches keep the turns long they are a fraction of
+the answers, and where there is nothing else to do they leave at once.
 """
 
 import asyncio

@@ -1,10 +1,16 @@
+import os
+import signal
+from itertools import count
+
 import pytest
 
 from include.adapters.online_features import OnlineFeatures
 from include.contracts.errors import PlatformError, ServingError
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
+from include.features.redis_store import GuardedRedisOnlineStore
 from include.features.store import configuration, open_store
+from tests.features.test_killed import run_and_die
 from tests.servers import running_redis
 from tests.shop import CUSTOMER, SPENDING, Shop, at, half_a_year, on
 
@@ -83,6 +89,45 @@ def test_a_day_computed_again_is_taken(shop):
     compute_features(shop.settings, on("2017-03-08"), on("2017-03-08"), AS_OF)
     materialize_online(shop.settings, on("2017-03-08"))
     assert (stamp, spend + 50) == online(shop)
+
+
+CUSTOMERS = range(1, 7)
+
+
+def rows(shop):
+    """Return every customer's day and values online."""
+    read = OnlineFeatures(shop.settings).read(CUSTOMER, CUSTOMERS, {"customer_spending": SPENDING})
+    return [(row.timestamps["customer_spending"], row.features["customer_spending"]) for row in read]
+
+
+def killed_after_chunk(place, settings, day):
+    """Bring a day online, and be killed once the `place`-th chunk of the view is written."""
+    chunks, write = count(1), GuardedRedisOnlineStore.online_write_batch
+
+    def written(self, config, view, *given):
+        write(self, config, view, *given)
+        if view.name == "customer_spending" and next(chunks) == place:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    GuardedRedisOnlineStore.online_write_batch = written
+    materialize_online(settings, day)
+
+
+@pytest.mark.faults
+def test_a_killed_run_leaves_each_entity_wholly_old_or_new(shop):
+    """Killed after each of its chunks: nobody's values are mixed, and the next run completes it."""
+    small = shop.settings.model_copy(update={"online_chunk_rows": 1})
+    materialize_online(small, on("2017-03-05"))
+    old, found = rows(shop), []
+    for place in CUSTOMERS[:-1]:
+        assert signal.SIGKILL == run_and_die(killed_after_chunk, place, small, on("2017-03-10"))
+        found.append(rows(shop))
+    materialize_online(small, on("2017-03-10"))
+    new = rows(shop)
+    assert [] == [row for row in new if row in old]
+    for state in found:
+        assert [] == [row for row, *both in zip(state, old, new, strict=True) if row not in both]
+    assert sorted({sum(row in new for row in state) for state in found}) == list(CUSTOMERS[:-1])
 
 
 def test_an_absent_server_is_said(shop):

@@ -1,12 +1,13 @@
 /* Open loop: requests leave at a constant rate, whether or not earlier ones were answered.
  *
- * open_loop <host> <port> <path> <rate> <seconds> <connections> <seed> <requests file> <right> [<header: value>]…
+ * open_loop <host> <port> <path> <rate> <seconds> <connections> <warm> <seed> <requests file> <right> [<header: value>]…
  *
  * A latency counts from the moment at which its request was due, so that a server that stalls is charged for
  * every request that waited meanwhile: no coordinated omission. A request without an answer counts with the
  * time it waited. The file and the printed line are those of draw.lua; the percentiles are of right answers
  * and of requests without one, not of refusals. What no connection was free for was never sent ("unsent", which
  * "lost" includes). "served_p99" is of right answers alone, from when they were sent: what the server owes.
+ * Where <warm> is 1, every connection is opened and used once before the clock starts.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -24,7 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LARGEST_ANSWER = 16384, EVENTS = 512, GRACE_SECONDS = 5, WAKE_MILLISECONDS = 50 };
+enum { LARGEST_ANSWER = 16384, EVENTS = 512, OPENED_AT_ONCE = 64, GRACE_SECONDS = 5, WAKE_MILLISECONDS = 50,
+       WARM_SECONDS = 15 };
 
 struct text { char *bytes; size_t size; };
 
@@ -182,12 +184,28 @@ static void wait_until(int timer, double moment)
     }
 }
 
-static void run(double rate, double seconds, long count)
+/* Open every connection and use it once; afterwards all are idle and nothing is counted. */
+static void warm_up(int timer, long count)
+{
+    long opened = 0;
+    idle_count = 0;
+    started_at = now();
+    while (idle_count < count && now() - started_at < WARM_SECONDS) {
+        while (opened < count && opened - idle_count < OPENED_AT_ONCE)
+            begin(&connections[opened++], 0);
+        wait_until(timer, now() + 1);
+    }
+    if (idle_count < count) fail("connections cannot be opened");
+    right = refused = answers = lost = latency_count = 0;
+}
+
+static void run(double rate, double seconds, long count, int warm)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
     long total = (long)(rate * seconds), next = 0;
     if (timer < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, timer, &event)) fail("timerfd");
+    if (warm) warm_up(timer, count);
     started_at = now();
     for (double time = 0; time < seconds || (idle_count < count && time < seconds + GRACE_SECONDS); time = now() - started_at) {
         while (time < seconds && next < total && (double)next / rate <= time && idle_count)
@@ -214,7 +232,7 @@ static double percentile(const double *sorted, long count, double share)
 
 int main(int size, char **words)
 {
-    if (size < 10) {
+    if (size < 11) {
         fprintf(stderr, "usage: see the head of open_loop.c\n");
         return 2;
     }
@@ -222,15 +240,16 @@ int main(int size, char **words)
     long count = atol(words[6]);
     char head[4096];
     int length = snprintf(head, sizeof head, "POST %s HTTP/1.1\r\nHost: %s:%s\r\n", words[3], words[1], words[2]);
-    for (int index = 10; index < size; index++)
+    for (int index = 11; index < size; index++)
         length += snprintf(head + length, sizeof head - (size_t)length, "%s\r\n", words[index]);
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[2]))};
     if (inet_pton(AF_INET, words[1], &server.sin_addr) != 1) fail("host");
-    state = 0x9E3779B97F4A7C15u ^ (uint64_t)atol(words[7]);
-    right_text = words[9];
-    read_requests(words[8], head);
-    latencies = malloc(sizeof *latencies * ((size_t)(rate * seconds) + 1));
-    served = malloc(sizeof *served * ((size_t)(rate * seconds) + 1));
+    state = 0x9E3779B97F4A7C15u ^ (uint64_t)atol(words[8]);
+    right_text = words[10];
+    read_requests(words[9], head);
+    size_t most = (size_t)(rate * seconds) + (size_t)count + 1;
+    latencies = malloc(sizeof *latencies * most);
+    served = malloc(sizeof *served * most);
     connections = calloc((size_t)count, sizeof *connections);
     idle = calloc((size_t)count, sizeof *idle);
     if (!latencies || !served || !connections || !idle) fail("memory");
@@ -245,7 +264,7 @@ int main(int size, char **words)
         idle[idle_count] = &connections[idle_count];
         idle_count++;
     }
-    run(rate, seconds, count);
+    run(rate, seconds, count, atoi(words[7]));
     qsort(latencies, (size_t)latency_count, sizeof *latencies, ascending);
     qsort(served, (size_t)right, sizeof *served, ascending);
     printf("RESULT {\"right\": %ld, \"answers\": %ld, \"refused\": %ld, \"seconds\": %.6f, \"lost\": %ld, "

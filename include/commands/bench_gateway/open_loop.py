@@ -42,16 +42,26 @@ def open_loop(
     seconds: float,
     *,
     connections: int = CONNECTIONS,
+    warm: bool = False,
     seed: int = 1,
 ) -> Answers:
     """Send requests at a rate per second.
+
+    Args:
+        program: the generator, compiled.
+        target: what they are sent to.
+        rate: requests a second.
+        seconds: how long.
+        connections: most requests in flight.
+        warm: whether each connection is opened and used once before the clock starts.
+        seed: of the draw.
 
     Raises:
         PlatformError: the generator failed.
     """
     url = urlsplit(target.url)
-    words = [program, url.hostname, url.port, url.path, rate, seconds, connections, seed, target.requests]
-    words += [target.right, *(f"{name}: {value}" for name, value in target.headers.items())]
+    words = [program, url.hostname, url.port, url.path, rate, seconds, connections, int(warm), seed]
+    words += [target.requests, target.right, *(f"{name}: {value}" for name, value in target.headers.items())]
     done = subprocess.run(  # noqa: S603 - own arguments
         [str(word) for word in words],
         capture_output=True,

@@ -79,7 +79,9 @@ def overload(bench: Bench, _before: Mapping[str, Figure]) -> dict[str, Figure]:
             before.append(usage_of(ours.sessions["gateway"]).resident_mib)
             rate = TIMES * peaks[-1]
             with checking(ours) as meanwhile:
-                taken.append(open_loop(bench.generator, target, rate, SECONDS, connections=CONNECTIONS))
+                taken.append(
+                    open_loop(bench.generator, target, rate, SECONDS, connections=CONNECTIONS, warm=True)
+                )
             checks.append(meanwhile)
             print(f"      overload: {taken[-1].rps:,.0f} rps of a peak of {peaks[-1]:,.0f}", flush=True)
         check_gateway(bench.stack, ours, seed=4)

@@ -122,6 +122,22 @@ def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("gcc")
+def test_connections_may_be_used_once_before_the_clock_starts(tmp_path: Path) -> None:
+    """What is sent to open them counts nowhere."""
+    seen: list[bytes] = []
+
+    def handler(body: bytes) -> tuple[int, bytes]:
+        seen.append(body)
+        return 200, b'{"score":1}'
+
+    with http_server(handler, stall_seconds=0.5) as url:
+        found = open_loop(compiled(tmp_path), target(url, tmp_path), 100, 0.5, connections=20, warm=True)
+    assert (found.right, found.answers) == (50, 50)
+    assert len(seen) == 70
+    assert found.served_p99_ms < 500
+
+
+@pytest.mark.usefixtures("gcc")
 def test_a_request_that_gets_no_answer_is_lost_and_counts_with_its_wait(tmp_path: Path) -> None:
     """Nobody listens: all is lost."""
     program = compiled(tmp_path)
