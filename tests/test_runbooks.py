@@ -32,3 +32,10 @@ def test_no_runbook_is_of_nothing() -> None:
     """A page whose alert is gone only misleads; every page is of a kind, or named by a rule of Prometheus."""
     pages = {f"docs/runbooks/{path.name}" for path in (ROOT / "docs" / "runbooks").glob("*.md")}
     assert pages == {kind.runbook for kind in AlertKind} | named_by_rules()
+
+
+@pytest.mark.parametrize("kind", AlertKind)
+def test_every_kind_is_raised_by_something(kind: AlertKind) -> None:
+    """A kind nobody raises is a page nobody needs."""
+    sources = [path for room in ("include", "plugins", "dags") for path in (ROOT / room).rglob("*.py")]
+    assert any(f"AlertKind.{kind.name}" in path.read_text(encoding="utf-8") for path in sources)

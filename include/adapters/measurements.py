@@ -1,10 +1,11 @@
 """The store of measurements, in the ledger's database: what every monitor saw, run by run."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, delete, select, update
+from sqlalchemy import ColumnElement, Engine, Table, and_, delete, func, select, update
 
 from include.adapters.ledger import tables
 from include.adapters.ledger.engine import open_engine, reading, translating, writing
@@ -139,10 +140,62 @@ class MeasurementStore:
         with translating(self._engine), reading(self._engine) as connection:
             return tuple(MonitorRun.model_validate(dict(row)) for row in connection.execute(query).mappings())
 
+    def run(self, model: str, monitor: Monitor, as_of: datetime) -> MonitorRun | None:
+        """Return a monitor's run at a moment; None where there is none."""
+        table = tables.monitor_runs
+        query = select(*(table.c[name] for name in _TOLD)).where(_named(table, model, monitor, as_of))
+        with translating(self._engine), reading(self._engine) as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else MonitorRun.model_validate(dict(row))
+
     def last_run(self, model: str, monitor: Monitor) -> MonitorRun | None:
         """Return a monitor's run of the latest moment; None before the first."""
         found = self.runs(model, monitor=monitor, limit=1)
         return found[0] if found else None
+
+    def pooled(
+        self, model: str, monitor: Monitor, metric: str, subject: str, *, start: datetime, end: datetime
+    ) -> "Pooled":
+        """Return the sums over windows that end in (start, end], added up by the database."""
+        table = tables.measurements
+        total, weighted = func.sum(table.c.n), func.sum(table.c.n * table.c.value)
+        query = select(func.coalesce(total, 0), func.coalesce(weighted, 0.0)).where(
+            table.c.model == model,
+            table.c.monitor == monitor.value,
+            table.c.metric == metric,
+            table.c.subject == subject,
+            table.c.window_end > start,
+            table.c.window_end <= end,
+        )
+        with translating(self._engine), reading(self._engine) as connection:
+            n, sum_of_values = connection.execute(query).one()
+        return Pooled(int(n), float(sum_of_values))
+
+    def thin(self, model: str, monitor: Monitor, before: datetime) -> int:
+        """Delete a monitor's runs before a moment, but for the last of each day; returns how many."""
+        table = tables.monitor_runs
+        of_monitor = (table.c.model == model, table.c.monitor == monitor.value, table.c.as_of < before)
+        query = select(table.c.as_of).where(*of_monitor).order_by(table.c.as_of)
+        with translating(self._engine), reading(self._engine) as connection:
+            moments = connection.execute(query).scalars().all()
+        last_of_day = {moment.date(): moment for moment in moments}
+        gone = [moment for moment in moments if moment != last_of_day[moment.date()]]
+        if gone:
+            with translating(self._engine), writing(self._engine) as connection:
+                for each in (tables.measurements, table):
+                    for moment in gone:
+                        connection.execute(delete(each).where(_named(each, model, monitor, moment)))
+        return len(gone)
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Measurements added up."""
+
+    n: int
+    """Rows they are of."""
+    weighted: float
+    """Sum of their values, each times its rows."""
 
 
 def _row(stored: Measurement | MonitorRun) -> dict[str, Any]:
@@ -152,5 +205,9 @@ def _row(stored: Measurement | MonitorRun) -> dict[str, Any]:
 
 
 def _same(table: Table, run: MonitorRun) -> ColumnElement[bool]:
-    named = {"model": run.model, "monitor": run.monitor.value, "as_of": run.as_of}
+    return _named(table, run.model, run.monitor, run.as_of)
+
+
+def _named(table: Table, model: str, monitor: Monitor, as_of: datetime) -> ColumnElement[bool]:
+    named = {"model": model, "monitor": monitor.value, "as_of": as_of}
     return and_(*(table.c[name] == value for name, value in named.items()))

@@ -163,3 +163,28 @@ def test_an_absent_store_is_told_of(tmp_path: Path) -> None:
 def test_a_run_is_as_bad_as_its_worst_figure(verdicts: tuple[Verdict, ...], expected: Verdict) -> None:
     """A monitor that could not judge all it watches is red before anything else."""
     assert expected == worst(verdicts)
+
+
+def test_sums_over_windows(store: MeasurementStore) -> None:
+    """Added up by the database: rows, and values times their rows; what has no value counts nothing."""
+    for day, value in ((1, 0.1), (2, 0.3), (3, 0.9)):
+        store.record(a_run(day), [figure(a_run(day), value=value), figure(a_run(day), "other", value=0.5)])
+    found = store.pooled("churn", Monitor.FEATURE_DRIFT, "ks", "spend", start=START, end=START + 2 * DAY)
+    rows = figure(a_run(1)).n
+    assert (2 * rows, pytest.approx(0.4 * rows)) == (found.n, found.weighted)
+    nothing = store.pooled("churn", Monitor.OBJECTIVES, "ks", "spend", start=START, end=START + DAY)
+    assert (0, 0.0) == (nothing.n, nothing.weighted)
+
+
+def test_old_runs_are_thinned_to_the_last_of_each_day(store: MeasurementStore) -> None:
+    """With their measurements; runs of other monitors and later ones stay."""
+    moments = [a_run(1).as_of + timedelta(hours=hours) for hours in (0, 6, 12, 30, 60)]
+    for moment in moments:
+        run = a_run().model_copy(update={"as_of": moment})
+        store.record(run, [figure(run)])
+    store.record(a_run(1, Monitor.PERFORMANCE), [])
+    assert 2 == store.thin("churn", Monitor.FEATURE_DRIFT, moments[-1])
+    assert moments[:1:-1] == [run.as_of for run in store.runs("churn", monitor=Monitor.FEATURE_DRIFT)]
+    assert 3 == len(store.measurements("churn", monitor=Monitor.FEATURE_DRIFT))
+    assert store.last_run("churn", Monitor.PERFORMANCE) is not None
+    assert store.run("churn", Monitor.FEATURE_DRIFT, moments[0]) is None

@@ -21,6 +21,7 @@ KNOWN = {
     "release": {"churn_release", "spend_release"},
     "rollback": {"churn_rollback", "spend_rollback"},
     "alerts": {"alerts_deliver"},
+    "objectives": {"churn_objectives", "spend_objectives"},
 }
 
 
