@@ -140,14 +140,6 @@ class MeasurementStore:
         with translating(self._engine), reading(self._engine) as connection:
             return tuple(MonitorRun.model_validate(dict(row)) for row in connection.execute(query).mappings())
 
-    def run(self, model: str, monitor: Monitor, as_of: datetime) -> MonitorRun | None:
-        """Return a monitor's run at a moment; None where there is none."""
-        table = tables.monitor_runs
-        query = select(*(table.c[name] for name in _TOLD)).where(_named(table, model, monitor, as_of))
-        with translating(self._engine), reading(self._engine) as connection:
-            row = connection.execute(query).mappings().one_or_none()
-        return None if row is None else MonitorRun.model_validate(dict(row))
-
     def last_run(self, model: str, monitor: Monitor) -> MonitorRun | None:
         """Return a monitor's run of the latest moment; None before the first."""
         found = self.runs(model, monitor=monitor, limit=1)
