@@ -99,7 +99,7 @@ shadow: ## Mirror a share of the requests to a version that never answers: MODEL
 shadow-report: ## Compare what was answered with what the shadow said: MODEL=<model> [FROM=<moment>] [TO=<moment>] [THRESHOLD=<score>]
 	@$(PYTHON) -m include.commands.shadow_report "$(MODEL)" "$(FROM)" "$(TO)" "$(THRESHOLD)"
 
-abandon: ## End a model's open release: MODEL=<model> REASON=<why>
+abandon: ## End a model's open release or experiment: MODEL=<model> REASON=<why>
 	@$(PYTHON) -m include.commands.abandon "$(MODEL)" "$(REASON)"
 
 retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]

@@ -29,7 +29,7 @@ def model_dags(stage: str, build: Callable[[ModelFolder], DAG]) -> dict[str, DAG
         try:
             found[dag_id] = build(folder)
         except ContractError as error:
-            found[dag_id] = _broken(dag_id, name, str(error))
+            found[dag_id] = broken_dag(dag_id, name, str(error))
     return found
 
 
@@ -43,6 +43,7 @@ def model_dag(
     cron: str | None = None,
     doorbells: tuple[Asset, ...] = (),
     at_once: int = 1,
+    of: str | None = None,
 ) -> DAG:
     """Return the empty DAG `<model>_<stage>`, owned by the contract's team.
 
@@ -55,11 +56,12 @@ def model_dag(
         cron: when it runs by itself, outside replays and while the model is not retired.
         doorbells: assets whose events start it besides.
         at_once: how many of its runs may be under way.
+        of: what the DAG is named for, where that is not the model.
     """
     contract = folder.contract
     retired = _retired().get(folder.name)
     return DAG(
-        f"{folder.name}_{stage}",
+        f"{of or folder.name}_{stage}",
         schedule=None if retired is not None else schedule(cron, doorbells),
         catchup=False,
         max_active_runs=at_once,
@@ -107,13 +109,14 @@ def _retired() -> dict[str, str]:
         return {}
 
 
-def _broken(dag_id: str, model: str, message: str) -> DAG:
+def broken_dag(dag_id: str, model: str, message: str, what: str = "contract") -> DAG:
+    """Return a DAG in the place of one that cannot be built: it shows the error, and fails with it."""
     with DAG(
         dag_id,
         schedule=None,
         catchup=False,
-        tags=[f"model:{model}", "broken-contract"],
-        doc_md=f"The contract of **{model}** does not load:\n\n```\n{message}\n```",
+        tags=[f"model:{model}", f"broken-{what}"],
+        doc_md=f"The {what} of **{model}** does not load:\n\n```\n{message}\n```",
     ) as dag:
 
         @task

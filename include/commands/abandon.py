@@ -1,4 +1,4 @@
-"""`make abandon MODEL=… REASON=…`: end a release that is open, so that another may be opened."""
+"""`make abandon MODEL=… REASON=…`: end the release or experiment that is open, so that another may be."""
 
 import sys
 
@@ -6,6 +6,7 @@ from include.adapters.ledger.ledger import Ledger
 from include.commands.terminal import run_command, user_name
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
+from include.experiments.stop import stop
 
 
 def main() -> None:
@@ -14,7 +15,7 @@ def main() -> None:
 
 
 def abandon(model: str, reason: str) -> str:
-    """End the model's open release and return what was done.
+    """End the model's open release or experiment and return what was done.
 
     Args:
         model: the model's name.
@@ -22,11 +23,16 @@ def abandon(model: str, reason: str) -> str:
 
     Raises:
         PlatformError: model or reason is missing.
-        LedgerError: the model has no open release.
+        LedgerError: the model has neither.
     """
     if not model or not reason:
         raise PlatformError("usage: make abandon MODEL=<model> REASON='<why>'")
-    release = Ledger(settings().ledger_uri).abandon(model, actor=user_name(), reason=reason)
+    ledger = Ledger(settings().ledger_uri)
+    experiment = ledger.open_experiment_of(model)
+    if experiment is not None:
+        stop(ledger, experiment, actor=user_name(), reason=reason)
+        return f"{experiment.experiment_id} is stopped; {model} may be released again"
+    release = ledger.abandon(model, actor=user_name(), reason=reason)
     return f"{release.release_id} is abandoned; {model} may be released again"
 
 

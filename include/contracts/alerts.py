@@ -45,6 +45,8 @@ class AlertKind(StrEnum):
     """A monitor did not look for two of its periods."""
     MONITOR_BROKEN = "monitor_broken"
     """A monitor looks and cannot judge."""
+    EXPERIMENT = "experiment"
+    """An experiment has a verdict, or is broken: a person decides."""
     ALERT_ROUTE_FAILING = "alert_route_failing"
     """Alerts do not get through by one of the ways they go out."""
 

@@ -16,6 +16,7 @@ from include.contracts.canonical import content_hash
 from include.contracts.guardrails import RequestMetric
 from include.contracts.moments import Duration, UtcDatetime
 from include.contracts.releases import Decision
+from include.contracts.schedules import Cron
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -219,6 +220,8 @@ class ExperimentPlan(BaseModel):
     """One-sided error of all guardrails together, at all times together."""
     health: tuple[HealthMetric, ...] = tuple(HealthMetric)
     """What is watched of the models themselves."""
+    schedule: Cron = "30 6 * * *"
+    """When it is analysed by itself while it runs, UTC; a look is taken only where the plan has one."""
     maximum_missing_ratio: float = Field(default=0.2, ge=0.0, lt=1.0)
     """Largest share of matured units that may lack a label."""
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.config.experiments import experiment_file
 from include.config.models import ModelFolder
@@ -226,5 +226,5 @@ def _kept(
     uri = f"experiments/{experiment.model}/{experiment.experiment_id}/{name}"
     told = last.model_copy(update={"report_uri": uri})
     page = analysis_page(experiment, [*earlier, told])
-    ArtefactStore(settings.artefacts_folder).write(uri, page.encode())
+    artefact_store(settings).write(uri, page.encode())
     return ledger.record_analysis(experiment.model, told, actor)

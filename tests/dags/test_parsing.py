@@ -6,7 +6,9 @@ import pytest
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
+from tests.adapters.ledger.trials import PLAN, started
 from tests.dags.parsing import ROOT, parse, parsing_environment
+from tests.experiments.world import model_folder, write_plan
 
 HEAVY = ("pandas", "numpy", "torch", "feast", "mlflow", "evidently", "duckdb", "pyarrow", "onnxruntime")
 
@@ -18,6 +20,8 @@ KNOWN = {
     "labels": {"churn_labels", "spend_labels"},
     "train": {"churn_train", "spend_train"},
     "batch_score": {"churn_batch_score", "spend_batch_score"},
+    "experiment_analyse": set(),
+    "experiment_control": set(),
     "release": {"churn_release", "spend_release"},
     "rollback": {"churn_rollback", "spend_rollback"},
     "alerts": {"alerts_deliver"},
@@ -62,6 +66,38 @@ def test_a_broken_contract_breaks_only_its_own(environment, tmp_path):
     dags = parse(["labels"], environment | {"NINETY_MODEL_FOLDERS": folders})["labels"]["dags"]
     assert "label.delay" in dags["broken_labels"]["doc_md"]
     assert "broken-contract" not in dags["churn_labels"]["tags"]
+
+
+@pytest.fixture
+def experimenting(environment, tmp_path) -> dict[str, str]:
+    """The same with a model that has two experiments, one of them broken."""
+    folder = model_folder(tmp_path, PLAN)
+    write_plan(folder, PLAN | {"name": "broken", "variants": []})
+    return environment | {"NINETY_MODEL_FOLDERS": json.dumps([str(folder.path.parent)])}
+
+
+def test_experiments_have_dags_and_a_broken_plan_breaks_only_its_own(experimenting):
+    """Its DAG shows what is wrong; the other parses light, documented, without a schedule."""
+    parsed = parse(["experiment_analyse", "experiment_control"], experimenting)
+    for stage in ("analyse", "control"):
+        file = parsed[f"experiment_{stage}"]
+        assert {f"offers_{stage}", f"broken_{stage}"} == set(file["dags"])
+        assert "an experiment compares 2 versions" in file["dags"][f"broken_{stage}"]["doc_md"]
+        assert ["model:churn", "stage:experiments"] == file["dags"][f"offers_{stage}"]["tags"]
+        assert "NullTimetable" == file["dags"][f"offers_{stage}"]["schedule"]
+        assert not set(file["imports"]) & set(HEAVY)
+
+
+def test_an_experiment_is_analysed_by_itself_while_it_runs(experimenting):
+    """Its schedule comes with its start; its control never runs by itself."""
+    url = f"sqlite:///{experimenting['NINETY_HOME']}/ledger/ledger.sqlite3"
+    upgrade(url)
+    ledger = Ledger(url)
+    started(ledger)
+    ledger.close()
+    parsed = parse(["experiment_analyse", "experiment_control"], experimenting)
+    assert "Cron" in parsed["experiment_analyse"]["dags"]["offers_analyse"]["schedule"]
+    assert "NullTimetable" == parsed["experiment_control"]["dags"]["offers_control"]["schedule"]
 
 
 def test_a_retired_model_runs_by_itself_no_more(environment):

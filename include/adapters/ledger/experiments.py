@@ -2,11 +2,18 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
-from include.adapters.ledger.chain import StoredEvent, Transaction
+from include.adapters.ledger.chain import StoredEvent
+from include.adapters.ledger.experiment_rows import (
+    append_experiment,
+    change_experiment,
+    end_experiment,
+    experiment_columns,
+    read_experiment,
+)
 from include.adapters.ledger.journal import Journal
-from include.adapters.ledger.leases import EXPERIMENT, close_lease, open_holder, take_lease
+from include.adapters.ledger.leases import EXPERIMENT, open_holder, take_lease
 from include.adapters.ledger.routes import RouteUpdate, write_route
 from include.adapters.ledger.tables import events, experiments
 from include.contracts.errors import ConflictError, LedgerError
@@ -15,8 +22,6 @@ from include.contracts.experiment_results import Analysis
 from include.contracts.experiments import Experiment, ExperimentAnswer, ExperimentState
 from include.contracts.moments import UtcDatetime
 from include.contracts.releases import Decision
-
-_DOCUMENTS = frozenset({"plan", "size", "approved_by", "state"})
 
 
 class ExperimentLedger(Journal):
@@ -36,13 +41,13 @@ class ExperimentLedger(Journal):
             ConflictError: the id was used before, or the route was changed meanwhile.
         """
         with self._writing() as transaction:
-            known = _read(transaction.connection, new.experiment_id)
+            known = read_experiment(transaction.connection, new.experiment_id)
             if known is not None:
                 return _same(known, new)
             started = new.model_copy(update={"started_at": transaction.now, "revision": 1})
             take_lease(transaction, started.model, started.experiment_id, EXPERIMENT)
-            transaction.connection.execute(experiments.insert().values(**_columns(started)))
-            _append(transaction, EventKind.EXPERIMENT_STARTED, started, started.started_by)
+            transaction.connection.execute(experiments.insert().values(**experiment_columns(started)))
+            append_experiment(transaction, EventKind.EXPERIMENT_STARTED, started, started.started_by)
             write_route(
                 transaction, route, actor=started.started_by, reason=f"experiment {started.experiment_id}"
             )
@@ -79,7 +84,7 @@ class ExperimentLedger(Journal):
     def experiment(self, experiment_id: str) -> Experiment | None:
         """Return an experiment; None where there is none."""
         with self._reading() as connection:
-            return _read(connection, experiment_id)
+            return read_experiment(connection, experiment_id)
 
     def experiments(self, model: str, name: str | None = None) -> tuple[Experiment, ...]:
         """Return a model's experiments, oldest first; of one name, or all."""
@@ -93,7 +98,7 @@ class ExperimentLedger(Journal):
         """Return the model's running experiment; None where none runs."""
         with self._reading() as connection:
             holder = open_holder(connection, model, EXPERIMENT)
-            return None if holder is None else _read(connection, holder)
+            return None if holder is None else read_experiment(connection, holder)
 
     def advance_experiment(
         self, experiment_id: str, expected_revision: int, share: float, *, actor: str, route: RouteUpdate
@@ -111,7 +116,7 @@ class ExperimentLedger(Journal):
                     f"experiment {experiment_id} is at {current.share:g}; its share only ever rises"
                 )
             write_route(transaction, route, actor=actor, reason=f"experiment {experiment_id} at {share:g}")
-            return _changed(transaction, current, EventKind.EXPERIMENT_ADVANCED, actor, share=share)
+            return change_experiment(transaction, current, EventKind.EXPERIMENT_ADVANCED, actor, share=share)
 
     def end_experiment(
         self,
@@ -135,9 +140,7 @@ class ExperimentLedger(Journal):
             current = _running(transaction.connection, experiment_id, expected_revision)
             if route is not None:
                 write_route(transaction, route, actor=actor, reason=reason)
-            close_lease(transaction, experiment_id)
-            changes = {"state": state, "reason": reason, "ended_at": transaction.now}
-            return _changed(transaction, current, EventKind.EXPERIMENT_ENDED, actor, **changes)
+            return end_experiment(transaction, current, state, actor=actor, reason=reason)
 
     def record_analysis(self, model: str, analysis: Analysis, actor: str) -> Analysis:
         """Record an analysis; the first one as of a moment stays, and is returned.
@@ -146,7 +149,7 @@ class ExperimentLedger(Journal):
             LedgerError: there is no such experiment.
         """
         with self._writing() as transaction:
-            if _read(transaction.connection, analysis.experiment_id) is None:
+            if read_experiment(transaction.connection, analysis.experiment_id) is None:
                 raise LedgerError(f"no experiment {analysis.experiment_id!r}")
             for known in _analyses(transaction.connection, model, analysis.experiment_id):
                 if known.as_of == analysis.as_of:
@@ -168,12 +171,6 @@ class ExperimentLedger(Journal):
     def analysis_as_of(self, model: str, experiment_id: str, as_of: UtcDatetime) -> Analysis | None:
         """Return the analysis as of a moment; None where there was none."""
         return next((each for each in self.analyses(model, experiment_id) if each.as_of == as_of), None)
-
-
-def _read(connection: Connection, experiment_id: str) -> Experiment | None:
-    query = select(experiments).where(experiments.c.experiment_id == experiment_id)
-    row = connection.execute(query).mappings().one_or_none()
-    return None if row is None else Experiment.model_validate(dict(row))
 
 
 def _analyses(connection: Connection, model: str, experiment_id: str) -> tuple[Analysis, ...]:
@@ -202,10 +199,6 @@ def _payloads(
     return [StoredEvent(**row).parsed().payload for row in rows]
 
 
-def _columns(experiment: Experiment) -> dict[str, Any]:
-    return {**experiment.model_dump(), **experiment.model_dump(mode="json", include=set(_DOCUMENTS))}
-
-
 def _same(known: Experiment, new: Experiment) -> Experiment:
     same = (known.model, known.name, known.plan_sha256, known.treatment_sha256)
     if not known.state.is_terminal and same == (new.model, new.name, new.plan_sha256, new.treatment_sha256):
@@ -217,7 +210,7 @@ def _same(known: Experiment, new: Experiment) -> Experiment:
 
 
 def _running(connection: Connection, experiment_id: str, expected_revision: int) -> Experiment:
-    current = _read(connection, experiment_id)
+    current = read_experiment(connection, experiment_id)
     if current is None:
         raise LedgerError(f"no experiment {experiment_id!r}")
     if current.state.is_terminal:
@@ -228,28 +221,3 @@ def _running(connection: Connection, experiment_id: str, expected_revision: int)
             "somebody changed it meanwhile: look again and decide anew"
         )
     return current
-
-
-def _changed(
-    transaction: Transaction,
-    current: Experiment,
-    kind: EventKind,
-    actor: str,
-    **changes: Any,  # noqa: ANN401 - fields of an experiment
-) -> Experiment:
-    new = current.model_copy(update={**changes, "revision": current.revision + 1})
-    transaction.connection.execute(
-        update(experiments).where(experiments.c.experiment_id == new.experiment_id).values(**_columns(new))
-    )
-    _append(transaction, kind, new, actor)
-    return new
-
-
-def _append(transaction: Transaction, kind: EventKind, experiment: Experiment, actor: str) -> None:
-    transaction.append(
-        kind,
-        model=experiment.model,
-        subject=experiment.experiment_id,
-        actor=actor,
-        payload={"experiment": experiment.model_dump(mode="json")},
-    )

@@ -4,7 +4,7 @@
 |---|---|
 | versions | versions.py |
 | releases | releases.py |
-| experiments | experiments.py |
+| experiments | experiments.py, experiment_rows.py |
 | leases of both | leases.py |
 | approvals | approvals.py |
 | routes and their snapshots | routes.py |

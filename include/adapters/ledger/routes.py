@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from include.adapters.ledger.approvals import approvals_of_version
 from include.adapters.ledger.chain import StoredEvent, Transaction
+from include.adapters.ledger.experiment_rows import end_displaced
 from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.tables import events, route_snapshots, routes, utc_text
 from include.contracts.canonical import content_hash
@@ -95,10 +96,13 @@ class RouteLedger(Journal):
     def change_route(self, update: RouteUpdate, *, actor: str, reason: str) -> RouteSnapshot:
         """Replace a model's route outside a release, such as for a rollback.
 
+        An experiment whose traffic it takes away ends in the same transaction.
+
         Raises:
             ConflictError: the route is no longer at the expected revision.
         """
         with self._writing() as transaction:
+            end_displaced(transaction, update.route, actor=actor, reason=reason)
             return write_route(transaction, update, actor=actor, reason=reason)
 
     def route_history(self, model: str) -> tuple[RouteChange, ...]:

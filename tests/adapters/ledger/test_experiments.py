@@ -107,6 +107,21 @@ def test_an_end_needs_a_reason_and_is_the_end(ledger: Ledger) -> None:
     assert ledger.verify() == 5
 
 
+def test_a_rollback_of_the_model_ends_its_experiment(ledger: Ledger) -> None:
+    """What takes its traffic away ends it in the same transaction; a shadow beside it does not."""
+    started(ledger)
+    shadowed = split().model_copy(update={"shadow": route_to("1.0.2").champion, "shadow_share": 0.5})
+    ledger.change_route(RouteUpdate(shadowed, 2), actor="olga", reason="shadow")
+    assert ledger.open_experiment_of("churn") is not None
+    ledger.change_route(RouteUpdate(ALONE, 3), actor="olga", reason="it burns")
+    ended = ledger.experiment("offers-1")
+    assert ended is not None
+    assert (ExperimentState.ROLLED_BACK, "it burns") == (ended.state, ended.reason)
+    register(ledger, "1.0.1")
+    open_release(ledger, "1.0.1")
+    assert ledger.verify() > 0
+
+
 def test_of_two_analyses_as_of_a_moment_the_first_stays(ledger: Ledger) -> None:
     """A look that was recorded is spent; running the task again does not look again."""
     started(ledger)

@@ -1,0 +1,119 @@
+"""The human's turn before a version gets the traffic of an experiment."""
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import HITLOperator
+from airflow.sdk import Param
+from airflow.sdk.exceptions import TaskAwaitingInput
+
+from include.config.experiments import ExperimentFile
+from include.config.settings import settings
+from release_approval import APPROVE, REJECT
+from stage_task import as_of, readable, triggered_by
+
+
+def proposal_of(file: ExperimentFile) -> Any:
+    """Return what the present run proposes to start."""
+    from airflow.sdk import get_current_context
+
+    from include.adapters.ledger.ledger import Ledger
+    from include.experiments.propose import propose
+
+    underpowered = get_current_context()["params"]["underpowered"]
+    return propose(settings(), Ledger(settings().ledger_uri), file, as_of(), underpowered=underpowered)
+
+
+def approvers_of(file: ExperimentFile, proposal: Any) -> tuple[str, ...]:
+    """Return who may answer: neither who asked for the version's training nor who triggered this run."""
+    from include.rollout.approval import may_approve
+
+    approvers = file.folder.contract.approvers
+    return may_approve(approvers.users, proposal.treatment.requested_by, triggered_by(), approvers.quorum)
+
+
+class ExperimentApproval(HITLOperator):
+    """Show what an experiment would do to its approvers and write their answer to the ledger.
+
+    The answer is bound to the plan's hash and the artefact's. When time runs out it is no. One that is in the
+    ledger already is not asked for again.
+
+    Args:
+        file: the experiment's file.
+        response_timeout: how long the answer may take.
+    """
+
+    def __init__(self, *, file: ExperimentFile, response_timeout: timedelta, **kwargs: Any) -> None:
+        kwargs.pop("params", None)  # the DAG's own; they are not for approvers
+        super().__init__(
+            subject=f"Start experiment {file.name}?",
+            options=[APPROVE, REJECT],
+            defaults=REJECT,
+            response_timeout=response_timeout,
+            params={"reason": Param(None, type=["null", "string"], description="Why; goes to the ledger")},
+            **kwargs,
+        )
+        self.file = file
+
+    @readable
+    def execute(self, context: Any) -> None:
+        """Name the approvers, show the plan, then wait.
+
+        Raises:
+            AirflowFailException: it cannot start, or nobody is left to approve.
+        """
+        from include.adapters.artefact_home import artefact_store
+        from include.adapters.evidence import publish_evidence
+        from include.adapters.ledger.ledger import Ledger
+        from include.contracts.releases import Decision
+        from include.experiments.answers import answered
+        from include.experiments.evidence import evidence_of
+        from include.experiments.start import running
+
+        ledger, model = Ledger(settings().ledger_uri), self.file.folder.name
+        if running(ledger, self.file) is not None:
+            self.log.info("experiment %s runs already", self.file.plan.salt)
+            return
+        proposal = proposal_of(self.file)
+        given = answered(ledger, model, proposal)
+        quorum = self.file.folder.contract.approvers.quorum
+        if len(given) >= quorum or Decision.REJECTED in given.values():
+            self.log.info("experiment %s was answered: %s", self.file.plan.salt, given)
+            return
+        asked = [user for user in approvers_of(self.file, proposal) if user not in given]
+        self.body = evidence_of(self.file, proposal)
+        self.assigned_users = [{"id": user, "name": user} for user in asked]
+        shown = publish_evidence(artefact_store(settings()), model, self.body)
+        try:
+            super().execute(context)
+        except TaskAwaitingInput as parked:
+            kwargs = {"evidence_sha256": shown}
+            raise TaskAwaitingInput(
+                method_name=parked.method_name, kwargs=kwargs, timeout=parked.timeout
+            ) from None
+
+    @readable
+    def execute_complete(self, context: Any, event: dict[str, Any], evidence_sha256: str) -> None:
+        """Write the answer to the ledger.
+
+        Raises:
+            AirflowFailException: the ledger refuses it; Airflow's record of the answer stays.
+        """
+        from include.adapters.ledger.ledger import Ledger
+        from include.contracts.releases import Decision
+        from include.experiments.answers import record_answer
+
+        super().execute_complete(context, event)
+        user = event["responded_by_user"]
+        proposal = proposal_of(self.file)
+        record_answer(
+            Ledger(settings().ledger_uri),
+            self.file.folder.name,
+            proposal,
+            Decision.APPROVED if event["chosen_options"] == [APPROVE] else Decision.REJECTED,
+            approvers=approvers_of(self.file, proposal),
+            decided_by=user["id"] if user else None,
+            decided_at=event["responded_at"],
+            evidence_sha256=evidence_sha256,
+            reason=(event["params_input"] or {}).get("reason"),
+        )
