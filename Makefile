@@ -7,6 +7,7 @@ export PYTHONPATH := $(CURDIR)
 .PHONY: help setup run start demo test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: key-issue key-rotate key-revoke keys
+.PHONY: bench-ledger
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,7 +106,7 @@ abandon: ## End a model's open release or experiment: MODEL=<model> REASON=<why>
 retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
 	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
 
-bench: bench-stats bench-objectives bench-features bench-rollback bench-log bench-gateway ## Every benchmark there is; writes docs/benchmarks/
+bench: bench-stats bench-objectives bench-features bench-rollback bench-log bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
 	@$(PYTHON) -m include.commands.bench_stats
@@ -131,6 +132,9 @@ keys: setup ## List all API keys with scope, limit and state; never a secret
 
 bench-log: setup ## Measure the prediction log: one look-up among 10 M rows, appends; writes docs/benchmarks/log.*
 	@$(PYTHON) -m include.commands.bench_log
+
+bench-ledger: setup ## Measure the ledger: events a second of eight writers, SQLite and PostgreSQL; writes docs/benchmarks/ledger.*
+	@$(PYTHON) -m include.commands.bench_ledger --install
 
 bench-gateway: setup ## Measure the gateway at full duty; writes docs/benchmarks/gateway.* (ONLY="full duties" measures parts)
 	@$(PYTHON) -m include.commands.bench_gateway --install $(if $(ONLY),--only $(ONLY))

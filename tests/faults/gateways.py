@@ -19,6 +19,7 @@ import pytest
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.online_rows import KeyBytes, pack, table_of
+from include.commands.environment import settings_environment
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.keys import Verb
 from include.contracts.predictions import FeatureValue
@@ -55,8 +56,7 @@ def running_gateway(settings: Settings, name: str) -> Iterator[GatewayProcess]:
     """Start a gateway that shares its port, wait until it listens, and end it afterwards if it still runs."""
     environment = {
         **os.environ,
-        "NINETY_HOME": str(settings.home),
-        "NINETY_GATEWAY_PORT": str(settings.gateway_port),
+        **settings_environment(settings),
         "NINETY_GATEWAY_SHARED_PORT": "true",
     }
     log = settings.home / f"{name}.log"

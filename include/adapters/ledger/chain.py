@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from include.adapters.ledger.tables import chain_head, events, utc_text
 from include.contracts.canonical import canonical_json
 from include.contracts.errors import ChainError
 from include.contracts.events import GENESIS_HASH, EventKind, LedgerEvent, event_hash
+
+# Made once: while they run, every other writer waits.
+_HOLD = select(chain_head).with_for_update()
+_APPEND = insert(events)
+_MOVE = update(chain_head)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Transaction:
 
     def __init__(self, connection: Connection, clock_now: datetime) -> None:
         self.connection = connection
-        head = connection.execute(select(chain_head).with_for_update()).mappings().one()
+        head = connection.execute(_HOLD).mappings().one()
         self._head = Head(head["count"], head["hash"])
         self.now: datetime = max(clock_now, head["recorded_at"])
         """Wall time of this change; never before that of the change before it."""
@@ -66,9 +71,9 @@ class Transaction:
             "previous_hash": self._head.hash,
         }
         digest = event_hash(**fields, payload=json.loads(text))
-        self.connection.execute(events.insert().values(**fields, payload=text, hash=digest))
+        self.connection.execute(_APPEND, {**fields, "payload": text, "hash": digest})
         self._head = Head(self._head.count + 1, digest)
-        self.connection.execute(update(chain_head).values(**vars(self._head), recorded_at=self.now))
+        self.connection.execute(_MOVE, {"count": self._head.count, "hash": digest, "recorded_at": self.now})
         return self._head.count
 
 

@@ -1,6 +1,6 @@
 """Registered versions."""
 
-from sqlalchemy import Connection, RowMapping, or_, select
+from sqlalchemy import Connection, RowMapping, insert, or_, select
 
 from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.tables import versions
@@ -47,7 +47,7 @@ class VersionLedger(Journal):
                     f"{model} {known.version} of run {known.run_id} is registered already; this package "
                     f"(run {run_id}) cannot become {version}: derive its version again, or train anew"
                 )
-            transaction.connection.execute(versions.insert().values(**new.model_dump()))
+            transaction.connection.execute(insert(versions), new.model_dump())
             transaction.append(
                 EventKind.VERSION_REGISTERED,
                 model=model,

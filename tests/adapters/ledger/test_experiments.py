@@ -1,15 +1,13 @@
-import sqlite3
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import make_url
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
 from include.contracts.errors import ChainError, ConflictError, LeaseError, LedgerError
 from include.contracts.experiment_results import Analysis, ExperimentReason, ExperimentVerdict
 from include.contracts.experiments import ExperimentState
-from tests.adapters.ledger.changes import open_release, register, route_to
+from tests.adapters.ledger.changes import open_release, register, route_to, tamper
 from tests.adapters.ledger.trials import BEGAN, experiment, plan, split, started
 
 ALONE = route_to("1.0.0")
@@ -149,8 +147,6 @@ def test_of_two_analyses_as_of_a_moment_the_first_stays(ledger: Ledger) -> None:
 def test_edited_experiments_are_found(ledger: Ledger, url: str, edit: str, message: str) -> None:
     """`make verify-ledger` names a row that says otherwise than the chain."""
     started(ledger)
-    with sqlite3.connect(str(make_url(url).database)) as raw:
-        raw.execute(edit)
-    raw.close()
+    tamper(url, edit)
     with pytest.raises(ChainError, match=message):
         ledger.verify()
