@@ -173,9 +173,8 @@ def _out_of_range(feature: FeatureInput, was: NumericColumn, now: NumericColumn,
         low = float(was.values[0]) if len(was.values) else -np.inf
     if high is None:
         high = float(was.values[-1]) if len(was.values) else np.inf
-    below = int(np.searchsorted(now.values, low, "left"))
-    above = len(now.values) - int(np.searchsorted(now.values, high, "right"))
-    outside = Proportion(below + above, len(now.values))
+    first, after_last = (int(np.searchsorted(now.values, *at)) for at in ((low, "left"), (high, "right")))
+    outside = Proportion(len(now.values) - max(0, after_last - first), len(now.values))
     bounds = {"minimum": low, "maximum": high}
     return _ratio(feature.name, OUT_OF_RANGE, outside, ratio, **_finite(bounds))
 
