@@ -18,8 +18,8 @@ from include.contracts.errors import ContractError, LedgerError
 _log = logging.getLogger(__name__)
 
 
-def model_dags(stage: str, build: Callable[[ModelFolder], DAG]) -> dict[str, DAG]:
-    """Return one DAG a model, `<model>_<stage>`, by its id.
+def model_dags(stage: str, build: Callable[[ModelFolder], DAG | None]) -> dict[str, DAG]:
+    """Return one DAG a model, `<model>_<stage>`, by its id; none for a model that `build` returns None for.
 
     A model whose contract does not load gets a DAG in its place that shows the error and fails with it.
     """
@@ -27,9 +27,11 @@ def model_dags(stage: str, build: Callable[[ModelFolder], DAG]) -> dict[str, DAG
     for name, folder in model_folders(settings().model_folders).items():
         dag_id = f"{name}_{stage}"
         try:
-            found[dag_id] = build(folder)
+            dag = build(folder)
         except ContractError as error:
-            found[dag_id] = broken_dag(dag_id, name, str(error))
+            dag = broken_dag(dag_id, name, str(error))
+        if dag is not None:
+            found[dag_id] = dag
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.measurements import MeasurementStore
 from include.adapters.packages import read_manifest
@@ -81,7 +81,7 @@ def _measured(
     route: ModelRoute,
     before: Sequence[Measurement],
 ) -> list[Measurement]:
-    drift, artefacts = wanted(contract), ArtefactStore(settings.artefacts_folder)
+    drift, artefacts = wanted(contract), artefact_store(settings)
     try:
         manifest = read_manifest(artefacts, version)
         importance = input_importance(artefacts, version, manifest)

@@ -8,7 +8,7 @@ def effective_rows(rows_by_unit: ArrayLike) -> float:
     """Return Kish's effective sample size of rows that come in groups: (sum n)² / sum n².
 
     Kish (1965, Survey Sampling, section 8.2), for rows of a unit that say all the same, which is the worst
-    case: a customer who asks a thousand times is one witness.
+    case: a unit that asks a thousand times is one witness.
 
     Args:
         rows_by_unit: how many rows each unit has.
