@@ -1,11 +1,13 @@
 """A model from another trade goes through the life cycle, brought in by its folder and nothing else."""
 
+import json
 import random
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -13,13 +15,16 @@ import pytest
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
+from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.online_features import OnlineFeatures
 from include.adapters.onnx_model import OnnxModel
 from include.adapters.packages import load_manifest
-from include.adapters.prediction_log import read
+from include.adapters.prediction_log import find, read
 from include.adapters.tracking import Tracking
+from include.commands.services import free_port
 from include.config.models import ModelFolder, model_folder
 from include.config.settings import Settings
+from include.contracts.keys import Verb
 from include.contracts.packages import MODEL_NAME, Snapshot, Version
 from include.contracts.predictions import FallbackReason, Status
 from include.contracts.reports import EvaluationReport
@@ -30,6 +35,7 @@ from include.features.online import materialize_online
 from include.features.scoring_set import freeze_scoring_set
 from include.features.training_set import freeze_training_set
 from include.registry.register import register
+from include.rollout.load import load_version
 from include.rollout.switch import full_route
 from include.scoring.plan import plan_batch
 from include.scoring.score import score_batch
@@ -38,6 +44,7 @@ from serving.gateway.freshness import enrich
 from serving.gateway.request_features import RequestFeatures
 from serving.gateway.server import transform_of
 from tests.adapters.ledger.changes import approve
+from tests.faults.gateways import running_gateway
 from tests.registry.candidates import opened
 from tests.triton import running_triton, triton_ports
 
@@ -157,6 +164,40 @@ def test_serving_gives_what_training_saw(life):
     model = OnnxModel(store.path(f"{life.version.package_uri}/{MODEL_NAME}"), contract.signature)
     columns = {name: [row.features[name] for row in batch] for name in names}
     assert (len(units), 1) == model.predict(columns).shape
+
+
+@pytest.mark.slow
+def test_the_gateway_serves_it(life, monkeypatch):
+    """Loaded and routed to, it answers by its own key, view and transform what its artefact gives."""
+    settings = life.settings.model_copy(update={"gateway_port": free_port()})
+    monkeypatch.setenv("NINETY_MODEL_FOLDERS", json.dumps([str(root) for root in settings.model_folders]))
+    monkeypatch.setenv("NINETY_REPLAY", "true")
+    store, ledger = ArtefactStore(settings.artefacts_folder), Ledger(settings.ledger_uri)
+    manifest = load_manifest(store, life.version)
+    _, key = ledger.issue_key("plant", ["pump_failure"], [Verb.PREDICT], "ada")
+    with running_triton(settings) as triton:
+        load_version(settings, triton, life.version)
+        endpoints = settings.serving_endpoints
+        route = full_route(
+            life.folder.contract, manifest, life.version, endpoints=endpoints, before=None, change_id="first"
+        )
+        ledger.change_route(RouteUpdate(route, 0), actor="ada", reason="the pumps' first version")
+        with running_gateway(settings, "gateway"):
+            answer = httpx.post(
+                f"{settings.gateway_url}/v1/predict/pump_failure",
+                json={"entity": {"pump": "p-1"}},
+                headers={"Authorization": f"Bearer {key}", "X-Event-Time": AS_OF.isoformat()},
+                trust_env=False,
+            ).json()
+    ledger.close()
+    assert "prediction_id" in answer, answer
+    row = find(settings.predictions_folder, answer["prediction_id"])
+    model = OnnxModel(store.path(life.version.package_uri) / MODEL_NAME, life.folder.contract.signature)
+    columns = {
+        name: [row.features[name]] for name in [item.name for item in life.folder.contract.signature.inputs]
+    }
+    assert ("1.0.0", None, "p-1") == (answer["version"], answer["fallback"], row.unit)
+    assert answer["score"] == pytest.approx(float(model.predict(columns)[0, 0]), abs=1e-5)
 
 
 def test_a_batch_gives_what_training_saw(life):

@@ -1,10 +1,12 @@
 """The connection itself: order, patience and what comes in pieces, on raw sockets."""
 
+import gc
 import json
 import socket
 
 import pytest
 
+from serving.gateway.http_server import GatewayProtocol
 from tests.serving.gateway.conftest import KEY, wait_for
 
 BODY = b'{"entity": {"customer_id": 1}}'
@@ -105,6 +107,26 @@ def test_a_connection_that_asks_to_be_closed_is_closed_after_its_answer(stage):
         connection.sendall(request(extra=b"Connection: close"))
         [(status, headers, _)] = answers(connection, 1)
         assert (200, b"close", b"") == (status, headers[b"connection"], connection.recv(1))
+
+
+def test_a_closed_connection_leaves_nothing(stage):
+    """No circle keeps it until a collection of old objects: memory follows those who are connected."""
+    gc.collect()
+    gc.disable()
+    try:
+        connections = [connected(stage) for _ in range(5)]
+        for connection in connections:
+            connection.sendall(request() + request("/v2/health/live", b"", method=b"GET"))
+            assert [200, 200] == [status for status, _, _ in answers(connection, 2)]
+            connection.close()
+        wait_for(lambda: not protocols())
+    finally:
+        gc.enable()
+
+
+def protocols():
+    """Return the connections that are still in memory."""
+    return [each for each in gc.get_objects() if isinstance(each, GatewayProtocol)]
 
 
 def test_a_reader_that_never_reads_is_not_read_either(stage):
