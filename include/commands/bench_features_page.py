@@ -20,7 +20,9 @@ turns; the sizes of `growth` and `synthetic` ran one after the other. A figure t
 memory. `_cpu_seconds` is what the process itself used. Other work slows the wall clock down:
 each part says how busy the machine was before (`load_average_before`, to be read beside its
 number of cores), and at which commit it was measured. Peak memory is that of the whole
-process, libraries included."""
+process, libraries included. `features_2017` is `customer_spending` of 1.47 M purchase lines: a row a
+customer and day with an order in the 30 days before. `features_2017_all_views` is all three shared
+views."""
 
 
 def write_page(parts: Parts, folder: Path = BENCHMARKS) -> None:
@@ -36,10 +38,10 @@ def targets(figures: Mapping[str, Figure]) -> str:
     """Return the table of what was to be reached and what was."""
     rows = [
         _at_least("ASOF over Feast's DuckDB store, 100,000 rows: 6 times", figures, _SPEEDUP, 6),
-        _lead(figures),
+        _at_least("The same at 1,000,000 rows, ten views: 6 times", figures, f"{_SPEEDUP}_1m_10_views", 6),
         _memory("Peak of the ASOF store no larger, 100,000 rows", figures, "join_100k"),
         _memory("Peak of the ASOF store no larger, 1,000,000 rows, ten views", figures, "join_1m_10_views"),
-        _at_most("Features of 2017 under 5 s", figures, "features_2017_seconds", 5),
+        _at_most("Features of 2017, a row an entity and day, under 5 s", figures, "features_2017_seconds", 5),
         _at_most("Time grows no faster than linearly", figures, "features_growth_exponent", 1),
         _at_most("Memory bounded by the chunk, ten times the customers", figures, _PEAK_GROWTH, 1.5),
     ]
@@ -49,7 +51,7 @@ def targets(figures: Mapping[str, Figure]) -> str:
 
 _SPEEDUP = "asof_over_feast_duckdb_speedup"
 _PEAK_GROWTH = "materialize_redis_peak_growth_ratio"
-_OPEN = "open: a bound does not tell"
+_OPEN = "open: only a bound"
 _NOT_MEASURED = ("", "not measured")
 
 
@@ -63,19 +65,9 @@ def _at_least(name: str, figures: Mapping[str, Figure], key: str, least: float) 
     found = _found(figures, key)
     if found is None:
         return (name, *_NOT_MEASURED)
+    if found[1].startswith(">") and found[0] < least:
+        return name, found[1], _OPEN
     return name, found[1], _verdict(found[0] >= least)
-
-
-def _lead(figures: Mapping[str, Figure]) -> tuple[str, str, str]:
-    name, found = "More at 1,000,000 rows, ten views", _found(figures, f"{_SPEEDUP}_1m_10_views")
-    if found is None or _SPEEDUP not in figures:
-        return (name, *_NOT_MEASURED)
-    bound_below = found[1].startswith(">") and found[0] <= float(figures[_SPEEDUP])
-    return (
-        name,
-        found[1],
-        "open: only a bound" if bound_below else _verdict(found[0] > float(figures[_SPEEDUP])),
-    )
 
 
 def _memory(name: str, figures: Mapping[str, Figure], join: str) -> tuple[str, str, str]:

@@ -67,3 +67,11 @@ def test_the_page_says_what_was_not_measured():
 def test_slope_is_the_exponent_of_growth():
     """Time that grows with the square of the rows has the exponent two."""
     assert pytest.approx(2.0) == slope([(1, 3), (10, 300), (50, 7500)])
+
+
+@pytest.mark.parametrize(
+    ("bound", "verdict"), [(5.1, "| > 5.1 | open: only a bound |"), (18.0, "| > 18 | reached |")]
+)
+def test_a_bound_below_its_target_leaves_it_open(bound, verdict):
+    """What was stopped may have reached it; a bound above the target has."""
+    assert verdict in targets({"asof_over_feast_duckdb_speedup_1m_10_views_at_least": bound})
