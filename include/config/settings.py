@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     queue_entities: int = Field(default=2048, ge=1)
     """Most entities that wait for one model; what would be more is refused with 503."""
 
+    queue_wait_seconds: float = Field(default=1.0, gt=0)
+    """Longest the first of a queue may have waited while others are let in; half of the deadline at most."""
+
     online_chunk_rows: int = Field(default=20_000, ge=1)
     """Entities brought to the online store at once; memory is bounded by them."""
 

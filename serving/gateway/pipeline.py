@@ -57,6 +57,7 @@ class Backends:
     batches_in_flight: int
     deadline_seconds: float
     queue_entities: int
+    queue_wait_seconds: float
     breakers: Breakers
     tracing: Tracing = field(default_factory=Propagation)
     drain: Drain = field(default_factory=Drain)
@@ -107,7 +108,7 @@ class Pipeline:
             self._oldest,
             backends.telemetry,
             most=backends.queue_entities,
-            longest=self._deadline / 2,
+            longest=min(backends.queue_wait_seconds, self._deadline / 2),
         )
 
     @property

@@ -79,6 +79,7 @@ def gateway(
         batches_in_flight=settings.batches_in_flight,
         deadline_seconds=settings.deadline_seconds,
         queue_entities=settings.queue_entities,
+        queue_wait_seconds=settings.queue_wait_seconds,
         breakers=Breakers(telemetry),
         tracing=tracing,
     )

@@ -88,6 +88,7 @@ def dataplane(
             batches_in_flight=settings.batches_in_flight,
             deadline_seconds=10.0,
             queue_entities=settings.queue_entities,
+            queue_wait_seconds=settings.queue_wait_seconds,
             breakers=Breakers(telemetry),
         )
         plane = Dataplane(backends, request_window(settings), partial(transform_of, settings))

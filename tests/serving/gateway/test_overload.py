@@ -55,9 +55,14 @@ def test_what_the_queue_cannot_hold_is_refused_before_it_is_read(start, caplog):
     assert "request refused" not in caplog.text
 
 
-def test_who_would_be_answered_too_late_is_refused_though_there_is_room(start):
+@pytest.mark.parametrize(
+    ("settings", "deadline_seconds"),
+    [({}, 0.6), ({"queue_wait_seconds": 0.3}, 30.0)],
+    ids=["deadline", "wait"],
+)
+def test_who_would_be_answered_too_late_is_refused_though_there_is_room(start, settings, deadline_seconds):
     """Once the first of a short queue has waited for half of the deadline, nobody is let in behind it."""
-    stage = start(deadline_seconds=0.6)
+    stage = start(settings=settings, deadline_seconds=deadline_seconds)
     begun, gate, read = Event(), Event(), stage.features.read
 
     def slow(*arguments):
