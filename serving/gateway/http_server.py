@@ -102,6 +102,8 @@ class GatewayProtocol(HttpToolsProtocol):  # type: ignore[misc] # uvicorn's is n
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **options)
         self._gateway = cast(Gateway, self.app)
+        self.cycle: Any = None
+        """The request in flight, or the last one: an `_Exchange`, or what uvicorn has for ASGI's way."""
         self._began: float | None = None
         """When the message now being received began, on the loop's clock."""
         self._quiet_since = 0.0
@@ -120,6 +122,9 @@ class GatewayProtocol(HttpToolsProtocol):  # type: ignore[misc] # uvicorn's is n
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
+        if isinstance(self.cycle, _Exchange):
+            # It holds the protocol: in a circle both would stay until a collection of old objects.
+            self.cycle = None
 
     def data_received(self, data: bytes) -> None:
         """Read on; a message that is not whole has a limited time to become so."""

@@ -109,15 +109,20 @@ def test_a_connection_that_asks_to_be_closed_is_closed_after_its_answer(stage):
         assert (200, b"close", b"") == (status, headers[b"connection"], connection.recv(1))
 
 
-def test_a_closed_connection_leaves_nothing(stage):
+@pytest.mark.parametrize(
+    "sent", [request(), request("/v2/health/live", b"", method=b"GET")], ids=["short", "ASGI"]
+)
+def test_a_closed_connection_leaves_nothing(stage, sent):
     """No circle keeps it until a collection of old objects: memory follows those who are connected."""
     gc.collect()
     gc.disable()
     try:
         connections = [connected(stage) for _ in range(5)]
         for connection in connections:
-            connection.sendall(request() + request("/v2/health/live", b"", method=b"GET"))
-            assert [200, 200] == [status for status, _, _ in answers(connection, 2)]
+            connection.sendall(sent)
+            assert 200 == answers(connection, 1)[0][0]
+        assert 5 == len(protocols())
+        for connection in connections:
             connection.close()
         wait_for(lambda: not protocols())
     finally:
