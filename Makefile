@@ -6,6 +6,7 @@ export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
 .PHONY: help setup run start demo test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
+.PHONY: bench-pages test-browser
 .PHONY: key-issue key-rotate key-revoke keys
 .PHONY: bench-ledger
 
@@ -106,7 +107,7 @@ abandon: ## End a model's open release or experiment: MODEL=<model> REASON=<why>
 retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
 	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
 
-bench: bench-stats bench-objectives bench-features bench-rollback bench-log bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
+bench: bench-stats bench-objectives bench-features bench-rollback bench-log bench-pages bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
 	@$(PYTHON) -m include.commands.bench_stats
@@ -135,6 +136,9 @@ bench-log: setup ## Measure the prediction log: one look-up among 10 M rows, app
 
 bench-ledger: setup ## Measure the ledger: events a second of eight writers, SQLite and PostgreSQL; writes docs/benchmarks/ledger.*
 	@$(PYTHON) -m include.commands.bench_ledger --install
+
+bench-pages: setup ## Measure the operators' pages with a year of history; writes docs/benchmarks/pages.*
+	@$(PYTHON) -m include.commands.bench_pages
 
 bench-gateway: setup ## Measure the gateway at full duty; writes docs/benchmarks/gateway.* (ONLY="full duties" measures parts)
 	@$(PYTHON) -m include.commands.bench_gateway --install $(if $(ONLY),--only $(ONLY))

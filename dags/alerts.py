@@ -11,6 +11,8 @@ page. A route that fails is tried again a minute later at first, then up to an h
 fails no monitor; after three times there is an alert about the route.
 
 If Airflow itself is dead nothing here can say so: `docker/prometheus/ninety.rules.yml` does, from outside.
+
+Runbook: [alert_route_failing](/ninety/runbooks/alert_route_failing).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 
 from model_dags import schedule
+from page_links import PLATFORM, platform_owner
 from stage_task import stage_task
 
 with DAG(
@@ -25,8 +28,9 @@ with DAG(
     schedule=schedule("*/2 * * * *"),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "owner": PLATFORM},
     tags=["stage:monitoring"],
+    owner_links=platform_owner(),
     doc_md=__doc__,
 ) as alerts_deliver:
 

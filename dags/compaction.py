@@ -5,8 +5,8 @@
 `predictions/compacted/model=<model>/day=<day>/`, or in a bucket (`NINETY_COMPACTED_URL`). Every
 reader sees segments and Parquet as one log, each row once, whenever a run is killed; the next run goes on.
 
-A damaged segment stays where it is and fails the run by name, after everything else moved: restore the file,
-or move it away and so give up its rows.
+Runbook: a damaged segment stays where it is and fails the run by name, after everything else moved. Restore
+the file, or move it away and so give up its rows.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from airflow.sdk import DAG
 
 from model_dags import schedule
+from page_links import PLATFORM, platform_owner
 from stage_task import stage_task
 
 with DAG(
@@ -21,8 +22,9 @@ with DAG(
     schedule=schedule("20 * * * *"),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "owner": PLATFORM},
     tags=["stage:monitoring"],
+    owner_links=platform_owner(),
     doc_md=__doc__,
 ) as predictions_compact:
 

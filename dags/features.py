@@ -12,6 +12,8 @@ The run's logical date is day `d`; its features cover each view's window before 
 day, unless nothing changed since, and the days whose rows arrived late. Set `from_day` in the run's conf to
 compute every day from there to `d` in one run. Airflow's own backfill makes one run a day of its range, also
 while history is replayed and nothing runs by itself: `make backfill FROM=2017-06-01 TO=2017-06-10`.
+
+Runbook: [data_quality](/ninety/runbooks/data_quality).
 """
 
 import logging
@@ -22,6 +24,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from daily_backfill import DailyBackfillTimetable
 from model_dags import schedule
+from page_links import PLATFORM, platform_owner
 from stage_task import as_of, stage_task
 
 FEATURES = Asset("features")
@@ -34,7 +37,12 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     # A backfill has a limit of its own for its runs; each step still runs once at a time.
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "max_active_tis_per_dag": 1},
+    default_args={
+        "retries": 1,
+        "retry_delay": timedelta(seconds=10),
+        "max_active_tis_per_dag": 1,
+        "owner": PLATFORM,
+    },
     params={
         "from_day": Param(
             None, type=["null", "string"], format="date", description="First day, if not only what is due"
@@ -44,6 +52,7 @@ with DAG(
         ),
     },
     tags=["stage:features"],
+    owner_links=platform_owner(),
     doc_md=__doc__,
 ) as features_materialize:
 

@@ -9,6 +9,8 @@
    the ids of some of its predictions.
 
 The run audits the day before its logical date; set `day` in its conf for another one.
+
+Runbook: [feature_skew](/ninety/runbooks/feature_skew).
 """
 
 from datetime import date, timedelta
@@ -16,6 +18,7 @@ from datetime import date, timedelta
 from airflow.sdk import DAG, Param
 
 from model_dags import schedule
+from page_links import PLATFORM, platform_owner
 from stage_task import as_of, stage_task
 
 with DAG(
@@ -23,7 +26,7 @@ with DAG(
     schedule=schedule("30 4 * * *"),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 1, "retry_delay": timedelta(seconds=10)},
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=10), "owner": PLATFORM},
     params={
         "day": Param(None, type=["null", "string"], format="date", description="If not the day before"),
         "threshold": Param(0.0, type="number", minimum=0, maximum=1, description="Mismatch ratio allowed"),
@@ -32,6 +35,7 @@ with DAG(
         ),
     },
     tags=["stage:features"],
+    owner_links=platform_owner(),
     doc_md=__doc__,
 ) as features_skew_audit:
 

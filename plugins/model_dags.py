@@ -14,6 +14,7 @@ from include.adapters.ledger.ledger import Ledger
 from include.config.models import ModelFolder, model_folders
 from include.config.settings import settings
 from include.contracts.errors import ContractError, LedgerError
+from page_links import link_pages, runbook
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ def model_dags(stage: str, build: Callable[[ModelFolder], DAG | None]) -> dict[s
         except ContractError as error:
             dag = broken_dag(dag_id, name, str(error))
         if dag is not None:
-            found[dag_id] = dag
+            found[dag_id] = link_pages(dag)
     return found
 
 
@@ -96,7 +97,10 @@ def training_wanted(model: str) -> Asset:
 
 def _page(folder: ModelFolder, doc: str, retired: str | None) -> str:
     contract = folder.contract
-    last = f"\n**{folder.name}**: {contract.description} On call: {contract.owner.on_call}."
+    last = (
+        f"\n**{folder.name}**: {contract.description} On call: {contract.owner.on_call}, "
+        f"[runbook]({runbook(folder.name)})."
+    )
     return f"{doc}{last}" if retired is None else f"**Retired**: {retired}\n\n{doc}{last}"
 
 

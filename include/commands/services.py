@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from include.contracts.errors import PlatformError
 
-_START_SECONDS = 60.0
+_START_SECONDS = 120.0
 _END_SECONDS = 10.0
 _POLL_SECONDS = 0.05
 _LAST_CHARACTERS = 2000

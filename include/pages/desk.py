@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.measured_history import MeasuredHistory
@@ -52,7 +53,7 @@ class Desk:
     @cached_property
     def artefacts(self) -> ArtefactStore:
         """Packages, reports, model cards."""
-        return ArtefactStore(self.settings.artefacts_folder)
+        return artefact_store(self.settings)
 
     def models(self) -> tuple[str, ...]:
         """Return every model there is a folder or a version of, in order."""

@@ -1,11 +1,12 @@
 """Reports from the artefact store: pages of their own, which may run nothing of ours."""
 
-from fastapi import APIRouter, HTTPException, Request, status
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path, Request, status
 from fastapi.responses import HTMLResponse
 
 from include.config.models import model_folder
 from include.config.settings import REPOSITORY_ROOT
-from include.contracts.alerts import AlertKind
 from include.contracts.errors import RegistryError
 from include.contracts.measurements import Monitor
 from include.contracts.packages import PAGE_NAME
@@ -45,10 +46,14 @@ def monitored(model: str, monitor: Monitor, reader: ReaderDep, as_of: str = "") 
 
 
 @router.get("/runbooks/{kind}", response_class=HTMLResponse)
-def runbook(request: Request, kind: AlertKind, reader: ReaderDep) -> HTMLResponse:
-    """Show what to do about a kind of alert."""
-    text = (REPOSITORY_ROOT / kind.runbook).read_text(encoding="utf-8")
-    return page(request, "text.html.jinja", reader=reader, text=text, title=kind.value)
+def runbook(
+    request: Request, kind: Annotated[str, Path(pattern=r"^[a-z0-9_]+$")], reader: ReaderDep
+) -> HTMLResponse:
+    """Show what to do about a kind of trouble."""
+    found = REPOSITORY_ROOT / "docs" / "runbooks" / f"{kind}.md"
+    if not found.is_file():
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"there is no runbook {kind!r}")
+    return page(request, "text.html.jinja", reader=reader, text=found.read_text("utf-8"), title=kind)
 
 
 @router.get("/models/{model}/runbook", response_class=HTMLResponse)

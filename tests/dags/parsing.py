@@ -19,6 +19,8 @@ def parsed(path):
     dags = {
         d.dag_id: {
             "doc": bool(d.doc_md),
+            "unlinked_owners": sorted({task.owner for task in d.tasks} - set(d.owner_links)),
+            "links": {task.task_id: [link.name for link in task.operator_extra_links] for task in d.tasks},
             "tags": sorted(d.tags),
             "doc_md": d.doc_md,
             "schedule": type(d.timetable).__name__,

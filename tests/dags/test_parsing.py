@@ -115,3 +115,27 @@ def test_a_retired_model_runs_by_itself_no_more(environment):
         dags["churn_labels"]["schedule"],
         "Cron" in dags["spend_labels"]["schedule"],
     )
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_dag_tells_whose_it_is_and_what_to_do(name, every_file):
+    """Every task's owner has a link, the page names a runbook, a model's DAG carries the model's tag."""
+    for dag_id, dag in every_file[name]["dags"].items():
+        assert [] == dag["unlinked_owners"], dag_id
+        assert "unbook" in dag["doc_md"], dag_id
+        if dag_id.startswith(("churn_", "spend_")):
+            assert f"model:{dag_id.partition('_')[0]}" in dag["tags"]
+
+
+def test_every_task_of_a_model_leads_to_its_page(every_file):
+    """From a red square to the reason; a training's to its gates, a batch's to a prediction's trace."""
+    tasks = {
+        (dag_id, task): links
+        for name in KNOWN
+        for dag_id, dag in every_file[name]["dags"].items()
+        if dag_id.startswith(("churn_", "spend_"))
+        for task, links in dag["links"].items()
+    }
+    assert [] == [task for task, links in tasks.items() if "What came of it" not in links]
+    assert "Report" in tasks["churn_train", "register"]
+    assert "Trace a prediction" in tasks["churn_batch_score", "publish"]
