@@ -41,6 +41,9 @@ test-faults: setup ## Kill every stage at every moment that matters, and rerun i
 test-services: setup ## The same tests on PostgreSQL, Redis, Celery, S3 and nginx, installed where root misses them; recorded, too
 	@$(PYTHON) -m pytest -m services -p tests.recorder --record $@ $(ARGS)
 
+test-browser: setup ## The operators' pages in Debian's Chromium, installed where root misses it; pictures go to docs/images, recorded, too
+	@$(PYTHON) -m pytest -n0 -m browser -p tests.recorder --record $@ tests/e2e/test_operators_seat.py $(ARGS)
+
 check: setup ## Lint, formatting, types, import rules, locks: what CI and the hooks run
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .

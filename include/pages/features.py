@@ -11,6 +11,7 @@ from include.features.catalogue import Catalogue, catalogue, freshness
 from include.features.views import View, offline_folder
 from include.pages.airflow_facts import STRICT
 from include.pages.desk import Desk
+from include.pages.distributions import Distribution, distributions
 
 
 class FeatureLine(BaseModel):
@@ -24,6 +25,8 @@ class FeatureLine(BaseModel):
     used_by: tuple[str, ...]
     skew: tuple[FeatureSkew, ...]
     """What the last audit found, by model."""
+    spread: Distribution | None
+    """Of the newest computed day's values."""
 
 
 class ViewSection(BaseModel):
@@ -109,6 +112,7 @@ def _section(
     skew: dict[tuple[str | None, str], tuple[FeatureSkew, ...]],
 ) -> ViewSection:
     definition, fresh = view.definition, freshness(settings, view)
+    spread = distributions(settings, view)
     return ViewSection(
         name=view.name,
         description=definition.description,
@@ -125,6 +129,7 @@ def _section(
                 description=field.description,
                 used_by=tuple(found.used.get((view.name, field.name), ())),
                 skew=skew.get((view.name, field.name), ()),
+                spread=spread.get(field.name),
             )
             for field in definition.fields
         ),

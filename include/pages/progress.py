@@ -19,6 +19,8 @@ class StepState(StrEnum):
     DONE = "done"
     PRESENT = "present"
     AHEAD = "ahead"
+    STOPPED = "stopped"
+    """It was present when the release ended early."""
 
 
 class Step(BaseModel):
@@ -103,7 +105,9 @@ def _state(release: Release, stage: ReleaseStage, share: float) -> StepState:
     is_present = at[0] == of[0] if stage is not _S.RAMPING else at == of
     # Approved, it is being loaded.
     is_loading = stage is _S.LOADED and reached is _S.APPROVED
-    return StepState.PRESENT if is_present or is_loading else StepState.AHEAD
+    if not (is_present or is_loading):
+        return StepState.AHEAD
+    return StepState.STOPPED if release.stage.is_terminal else StepState.PRESENT
 
 
 def _reached(release: Release) -> ReleaseStage:

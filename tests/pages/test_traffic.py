@@ -1,0 +1,83 @@
+"""Who served when."""
+
+from datetime import UTC, datetime, timedelta
+
+from include.adapters.ledger.routes import RouteChange
+from include.contracts.releases import Approval, Decision
+from include.contracts.routes import ModelRoute
+from include.pages.traffic import Variant, reigns, shares
+from tests.adapters.ledger.changes import route_to
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def change(hour: int, route: ModelRoute | None) -> RouteChange:
+    """Return a change of traffic at an hour."""
+    return RouteChange(hour, START + timedelta(hours=hour), f"actor-{hour}", None, f"{hour}-x", route)
+
+
+def split(champion: str, challenger: str, share: float) -> ModelRoute:
+    """Return a route with a challenger."""
+    return route_to(champion).model_copy(
+        update={"challenger": route_to(challenger).champion, "share": share, "change_id": "r2"}
+    )
+
+
+def yes(version: str, hour: int, by: str, decision: Decision = Decision.APPROVED) -> Approval:
+    """Return an answer about a version."""
+    return Approval(
+        release_id="r",
+        model="churn",
+        version=version,
+        artefact_sha256="a",
+        decision=decision,
+        decided_by=by,
+        decided_at=START + timedelta(hours=hour),
+        evidence_sha256="e",
+    )
+
+
+def test_a_ramp_changes_no_champion_until_its_end():
+    """Splits in between belong to the reign before; a retirement ends one and starts none."""
+    changes = [
+        change(1, route_to("1.0.0")),
+        change(2, split("1.0.0", "1.0.1", 0.05)),
+        change(3, split("1.0.0", "1.0.1", 0.25)),
+        change(4, route_to("1.0.1")),
+        change(5, None),
+        change(6, route_to("1.0.0")),
+    ]
+    found = [
+        (each.version, each.start.hour, each.end and each.end.hour, each.by) for each in reigns(changes, [])
+    ]
+    assert [
+        ("1.0.0", 6, None, "actor-6"),
+        ("1.0.1", 4, 5, "actor-4"),
+        ("1.0.0", 1, 4, "actor-1"),
+    ] == found
+
+
+def test_only_who_had_said_yes_by_then_approved_it():
+    """Not who said no, not who said yes later, not who spoke about another version; each once."""
+    answers = [
+        yes("1.0.0", 0, "ada"),
+        yes("1.0.0", 0, "ada"),
+        yes("1.0.0", 0, "bob", Decision.REJECTED),
+        yes("1.0.1", 0, "cyd"),
+        yes("1.0.0", 2, "dan"),
+    ]
+    [reign] = reigns([change(1, route_to("1.0.0"))], answers)
+    assert ("ada",) == reign.approved_by
+
+
+def test_shares_add_up_and_the_shadow_stands_beside_them():
+    """What answers sums to one; what is mirrored is named by its own share."""
+    route = split("1.0.0", "1.0.1", 0.25).model_copy(
+        update={"shadow": route_to("1.1.0").champion, "shadow_share": 0.5}
+    )
+    found = {each.variant: (each.version, each.share) for each in shares(route)}
+    assert {
+        Variant.CHAMPION: ("1.0.0", 0.75),
+        Variant.CHALLENGER: ("1.0.1", 0.25),
+        Variant.SHADOW: ("1.1.0", 0.5),
+    } == found

@@ -1,0 +1,74 @@
+"""Measurements as lines and maps, and their plots."""
+
+from datetime import UTC, datetime, timedelta
+
+from include.contracts.measurements import Measurement, Monitor, Verdict
+from include.pages.plots import heat_plot, histogram_plot, trend_plot
+from include.pages.trends import heat_map, trends
+from tests.reports import full_report
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def measured(day: int, subject: str = "a", verdict: Verdict = Verdict.OK, **more) -> Measurement:
+    """Return a figure of a day."""
+    fields = {
+        "model": "m",
+        "monitor": Monitor.FEATURE_DRIFT,
+        "subject": subject,
+        "metric": "ks",
+        "window_start": START + timedelta(days=day),
+        "window_end": START + timedelta(days=day + 1),
+        "value": day / 10,
+        "n": 100,
+        "verdict": verdict,
+        "reason": "within",
+    }
+    return Measurement(**fields | more)
+
+
+def test_lines_are_parted_by_what_they_are_of_and_ordered_by_time():
+    """Metric, subject, version and slice make a line."""
+    found = trends([measured(2), measured(1), measured(1, version="1.0.0"), measured(1, slice="v.c=x")])
+    named = {(line.version, line.slice): [point.at.day for point in line.points] for line in found}
+    assert {(None, None): [3, 4], ("1.0.0", None): [3], (None, "v.c=x"): [3]} == named
+
+
+def test_a_map_shows_the_worst_of_a_window_and_leaves_gaps():
+    """Two metrics of one feature are one cell; where nothing was measured there is none."""
+    found = heat_map([measured(1), measured(1, metric="psi", verdict=Verdict.ALARM), measured(2, "b")])
+    assert ("a", "b") == found.subjects
+    assert [[Verdict.ALARM, None], [None, Verdict.OK]] == [
+        [cell and cell.verdict for cell in row] for row in found.cells
+    ]
+    assert heat_map([]) is None
+
+
+def test_an_interval_is_drawn_only_where_there_is_one():
+    """A band of two edges under the line, else the line alone."""
+    plain = trend_plot("t", trends([measured(1), measured(2)]))
+    banded = trend_plot("t", trends([measured(1, low=0.0, high=0.3), measured(2, low=0.1, high=0.4)]))
+    assert (1, 3) == (len(plain.data), len(banded.data))
+
+
+def test_names_are_shown_by_plots_as_they_are():
+    """Plotly reads a little HTML: what data and people say must not become any."""
+    hostile = "<a href='https://elsewhere.example'>x</a>"
+    heat = heat_plot("t", heat_map([measured(1, hostile, reason=hostile)])).document
+    line = trend_plot("t", trends([measured(1, hostile), measured(1, "b")])).document
+    histogram = histogram_plot(
+        "t", [full_report().histograms[0].model_copy(update={"label": hostile})]
+    ).document
+    for document in (heat, line, histogram):
+        assert "<a" not in str(document["data"])
+        assert "&lt;a" in str(document["data"])
+
+
+def test_plots_name_no_colour_but_the_themes():
+    """Light and dark are the style sheet's."""
+    drawn = str(trend_plot("t", trends([measured(1)])).document) + str(
+        heat_plot("t", heat_map([measured(1)])).document
+    )
+    assert "var(--" in drawn
+    assert "#" not in drawn
+    assert "rgb" not in drawn
