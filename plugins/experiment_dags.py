@@ -13,6 +13,7 @@ from include.config.models import model_folders
 from include.config.settings import settings
 from include.contracts.errors import ContractError, LedgerError
 from model_dags import broken_dag
+from page_links import link_pages
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ def experiment_dags(stage: str, build: Callable[[ExperimentFile], DAG]) -> dict[
         dag_id = f"{file.name}_{stage}"
         try:
             _check_named_once(file, files)
-            found[dag_id] = build(file)
+            found[dag_id] = link_pages(build(file))
         except ContractError as error:
             found[dag_id] = broken_dag(dag_id, file.folder.name, str(error), "experiment")
     return found

@@ -11,6 +11,9 @@ class Action(StrEnum):
 
     ROLL_BACK = "roll_back"
     RETRAIN = "retrain"
+    START_EXPERIMENT = "start_experiment"
+    ADVANCE_EXPERIMENT = "advance_experiment"
+    STOP_EXPERIMENT = "stop_experiment"
 
 
 class AskedAction(BaseModel):

@@ -37,7 +37,12 @@ def span_measured(model: str, span: Span, objective: Objective) -> Measurement:
         n=requests.total,
         verdict=Verdict.OK if requests.total else Verdict.NO_DATA,
         reason="counted" if requests.total else BurnReason.NO_REQUESTS.value,
+        details=_slowest(span) if objective is Objective.LATENCY else {},
     )
+
+
+def _slowest(span: Span) -> dict[str, float]:
+    return {} if span.latency_p99_ms is None else {"latency_p99_ms": span.latency_p99_ms}
 
 
 def budget_measured(contract: ModelContract, objective: Objective, burn: Burn, end: datetime) -> Measurement:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow
 from pyarrow import compute
 
@@ -37,6 +38,8 @@ class Span:
     start: datetime
     end: datetime
     requests: Mapping[Objective, Requests]
+    latency_p99_ms: float | None = None
+    """Milliseconds within which 99 of 100 answers came; None where there was none."""
 
     @property
     def is_empty(self) -> bool:
@@ -77,9 +80,10 @@ def count_requests(settings: Settings, contract: ModelContract, start: datetime,
     logged = read_columns(settings, contract.name, start, end, columns, sources=SOURCES)
     edges = _edges(start, end)
     counts = _counts(logged, edges, contract.objectives.latency_p99_ms / 1_000)
+    slowest = _latency_p99(logged, edges)
     spans = [
-        Span(first, last, {each: Requests(*row[each]) for each in Objective})
-        for (first, last), row in zip(pairwise(edges), counts, strict=True)
+        Span(first, last, {each: Requests(*row[each]) for each in Objective}, p99)
+        for (first, last), row, p99 in zip(pairwise(edges), counts, slowest, strict=True)
     ]
     return list(_joined(spans))
 
@@ -91,9 +95,7 @@ def _edges(start: datetime, end: datetime) -> list[datetime]:
 def _counts(
     logged: pyarrow.Table, edges: list[datetime], bound_seconds: float
 ) -> list[dict[Objective, tuple[int, int]]]:
-    moments = logged["predicted_at"].cast(pyarrow.int64()).to_numpy()
-    limits = np.array([(edge - _EPOCH) // timedelta(microseconds=1) for edge in edges], np.int64)
-    place = np.searchsorted(limits, moments, side="right") - 1
+    place = _places(logged, edges)
     good = compute.is_in(logged["status"], pyarrow.array(_GOOD)).to_numpy()
     slow = good & (logged["latency_seconds"].to_numpy() > bound_seconds)
     ours = compute.fill_null(compute.match_substring_regex(logged["error"], _OURS), False).to_numpy()
@@ -107,6 +109,27 @@ def _counts(
             Objective.LATENCY: (int(answered[at]), int(late[at])),
         }
         for at in range(size)
+    ]
+
+
+def _places(logged: pyarrow.Table, edges: list[datetime]) -> npt.NDArray[np.int64]:
+    """Return which span each row lies in."""
+    moments = logged["predicted_at"].cast(pyarrow.int64()).to_numpy()
+    limits = np.array([(edge - _EPOCH) // timedelta(microseconds=1) for edge in edges], np.int64)
+    places: npt.NDArray[np.int64] = np.searchsorted(limits, moments, side="right") - 1
+    return places
+
+
+def _latency_p99(logged: pyarrow.Table, edges: list[datetime]) -> list[float | None]:
+    """Return the 99th of 100 answers' milliseconds, span by span."""
+    good = compute.is_in(logged["status"], pyarrow.array(_GOOD)).to_numpy()
+    place = _places(logged, edges)[good]
+    took = 1_000 * logged["latency_seconds"].to_numpy()[good]
+    order = np.lexsort((took, place))
+    ends = np.searchsorted(place[order], np.arange(len(edges)))
+    return [
+        float(took[order[first + -(-99 * (last - first) // 100) - 1]]) if last > first else None
+        for first, last in pairwise(ends)
     ]
 
 

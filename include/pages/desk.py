@@ -1,7 +1,9 @@
 """What pages are read from, opened once a process."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from functools import cached_property
+from pathlib import Path
+from typing import TypeVar, cast
 
 from include.adapters.artefact_home import artefact_store
 from include.adapters.artefacts import ArtefactStore
@@ -13,15 +15,10 @@ from include.config.settings import Settings
 from include.contracts.errors import ContractError
 from include.contracts.model import ModelContract
 
-_Stamp = tuple[tuple[str, int], ...]
+Stamp = tuple[tuple[str, int], ...]
+"""Files and when each was last written."""
 
-
-@dataclass
-class _Read:
-    """A contract as it was read, and the state of the folder it was read from."""
-
-    stamp: _Stamp
-    contract: ModelContract | str
+_Kept = TypeVar("_Kept")
 
 
 class Desk:
@@ -33,7 +30,7 @@ class Desk:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._read: dict[str, _Read] = {}
+        self._kept: dict[str, tuple[Stamp, object]] = {}
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -73,17 +70,20 @@ class Desk:
         folder = model_folders(self.settings.model_folders).get(model)
         if folder is None:
             return None
-        stamp = _stamp(folder)
-        known = self._read.get(model)
-        if known is None or known.stamp != stamp:
-            known = self._read[model] = _Read(stamp, _parsed(folder))
-        return known.contract
+        files = (path for path in folder.path.iterdir() if path.is_file())
+        return self.kept(f"contract {model}", stamp(files), lambda: _parsed(folder))
+
+    def kept(self, name: str, state: Stamp, make: Callable[[], _Kept]) -> _Kept:
+        """Return what was made under a name while its files are as they were, else make it."""
+        known = self._kept.get(name)
+        if known is None or known[0] != state:
+            known = self._kept[name] = (state, make())
+        return cast("_Kept", known[1])
 
 
-def _stamp(folder: ModelFolder) -> _Stamp:
-    return tuple(
-        sorted((path.name, path.stat().st_mtime_ns) for path in folder.path.iterdir() if path.is_file())
-    )
+def stamp(files: Iterable[Path]) -> Stamp:
+    """Return the state of some files."""
+    return tuple(sorted((str(path), path.stat().st_mtime_ns) for path in files))
 
 
 def _parsed(folder: ModelFolder) -> ModelContract | str:

@@ -4,13 +4,15 @@ from datetime import date, datetime
 
 from pydantic import BaseModel
 
+from include.config.models import model_folders
 from include.config.settings import Settings
+from include.config.views import SHARED_VIEWS, VIEWS_NAME
 from include.contracts.moments import UtcDatetime, format_duration
 from include.contracts.skew import FeatureSkew, SkewReport
 from include.features.catalogue import Catalogue, catalogue, freshness
 from include.features.views import View, offline_folder
 from include.pages.airflow_facts import STRICT
-from include.pages.desk import Desk
+from include.pages.desk import Desk, stamp
 from include.pages.distributions import Distribution, distributions
 
 
@@ -76,7 +78,7 @@ class FeaturesPage(BaseModel):
 
 def features_page(desk: Desk, now: datetime) -> FeaturesPage:
     """Return the page."""
-    found, report = catalogue(desk.settings), last_audit(desk.settings)
+    found, report = _catalogue(desk), last_audit(desk.settings)
     skew: dict[tuple[str | None, str], tuple[FeatureSkew, ...]] = {}
     for item in report.features if report else ():
         key = (item.view, item.feature)
@@ -87,6 +89,14 @@ def features_page(desk: Desk, now: datetime) -> FeaturesPage:
         at_request={name: tuple(models) for name, models in sorted(found.at_request.items())},
         audit=_summary(report),
     )
+
+
+def _catalogue(desk: Desk) -> Catalogue:
+    """Return the catalogue, read anew when a contract or a view changed."""
+    folders = (folder.path for folder in model_folders(desk.settings.model_folders).values())
+    places = [SHARED_VIEWS, *(place for folder in folders for place in (folder, folder / VIEWS_NAME))]
+    files = (path for place in places if place.is_dir() for path in place.iterdir() if path.is_file())
+    return desk.kept("catalogue", stamp(files), lambda: catalogue(desk.settings))
 
 
 def freshest(settings: Settings) -> dict[str, date | None]:

@@ -17,8 +17,10 @@ from include.contracts.reports import Calibration, EvaluationReport, Histogram, 
 from include.contracts.retraining import RetrainRequest
 from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
 from include.pages.desk import Desk
+from include.pages.experiments import ExperimentLine, experiment_lines
 from include.pages.models import headline, last_looks, release_progress
 from include.pages.progress import Progress
+from include.pages.service import service_trends
 from include.pages.traffic import Reign, VariantShare, reigns, shares
 from include.pages.trends import HeatMap, Trend, heat_map, trends
 
@@ -60,6 +62,7 @@ class ModelPage(BaseModel):
     """The latest first."""
     releases: tuple[Release, ...]
     """The latest first."""
+    experiments: tuple[ExperimentLine, ...]
     release: Progress | None
     questions: tuple[WaitingQuestion, ...]
     requests: tuple[RetrainRequest, ...]
@@ -118,6 +121,7 @@ def model_page(desk: Desk, model: str, airflow: AirflowFacts, now: datetime, day
             for version in reversed(versions)
         ),
         releases=tuple(reversed(ledger.releases(model))),
+        experiments=experiment_lines(desk, model),
         release=release_progress(desk, ledger.open_release_of(model), now),
         questions=airflow.questions.get(model, ()),
         requests=ledger.retrain_requests(model),
@@ -128,7 +132,7 @@ def model_page(desk: Desk, model: str, airflow: AirflowFacts, now: datetime, day
         ),
         headline=headline(desk, model),
         performance=trends(each for each in measured[Monitor.PERFORMANCE] if each.slice is None),
-        objectives=trends(each for each in measured[Monitor.OBJECTIVES] if each.slice is None),
+        objectives=service_trends(measured[Monitor.OBJECTIVES]),
         scores=trends(each for each in measured[Monitor.PREDICTION_DRIFT] if each.slice is None),
         slices=trends(each for each in measured[Monitor.PERFORMANCE] if each.slice is not None),
         drift=heat_map(measured[Monitor.FEATURE_DRIFT]),

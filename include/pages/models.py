@@ -13,6 +13,7 @@ from include.contracts.releases import Release
 from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
 from include.pages.desk import Desk
 from include.pages.progress import Progress, progress
+from include.pages.service import Service, service
 from include.pages.traffic import VariantShare, shares
 
 SPARK = timedelta(days=90)
@@ -55,8 +56,8 @@ class ModelRow(BaseModel):
     shares: tuple[VariantShare, ...]
     release: Progress | None
     questions: tuple[WaitingQuestion, ...]
-    objectives: dict[str, float | None]
-    """What its service did in the last window looked at, by metric."""
+    service: Service | None
+    """What its service did in the last span that was looked at."""
     looks: dict[Monitor, Look]
     """The last look of each monitor."""
     features_as_of: date | None
@@ -139,7 +140,7 @@ def _row(
         shares=shares(route) if route else (),
         release=release_progress(desk, desk.ledger.open_release_of(model), now),
         questions=airflow.questions.get(model, ()),
-        objectives=_objectives(desk, looks.get(Monitor.OBJECTIVES)),
+        service=_service(desk, looks.get(Monitor.OBJECTIVES)),
         looks={
             monitor: Look(verdict=run.verdict, as_of=run.as_of, summary=run.summary)
             for monitor, run in looks.items()
@@ -154,11 +155,8 @@ def _row(
     )
 
 
-def _objectives(desk: Desk, run: MonitorRun | None) -> dict[str, float | None]:
-    if run is None:
-        return {}
-    whole = (each for each in desk.measurements.measured(run) if each.variant is None and each.slice is None)
-    return {each.metric: each.value for each in whole}
+def _service(desk: Desk, run: MonitorRun | None) -> Service | None:
+    return None if run is None else service(desk.measurements.measured(run))
 
 
 def _spark(desk: Desk, model: str, run: MonitorRun | None) -> Spark | None:

@@ -1,17 +1,20 @@
 """Acting: each wish has a reason, goes to the ledger with its author's name, and is done by a DAG's run."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import httpx
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
-from fastapi import APIRouter, Depends, Form, HTTPException, Request, status
+from fastapi import APIRouter, Depends, Form, HTTPException, Path, Request, status
 from fastapi.responses import RedirectResponse
 
 from include.config.settings import settings
 from include.contracts.actions import Action, AskedAction
 from include.contracts.errors import LedgerError
 from include.contracts.identifiers import uuid7
+from include.pages.airflow_facts import AirflowFacts
+from include.pages.experiments import CONTROL_DAG, experiment_page, model_of_experiment
 from operator_pages.access import Reader, ReaderDep
 from operator_pages.forgery import refuse_foreign
 from operator_pages.places import desk
@@ -22,8 +25,24 @@ router = APIRouter(dependencies=[Depends(refuse_foreign)])
 Reason = Annotated[str, Form(min_length=3, max_length=2_000, pattern=r"\S")]
 _TIMEOUT_SECONDS = 30.0
 
-DAG_OF = {Action.ROLL_BACK: "rollback", Action.RETRAIN: "train"}
-"""Which of a model's DAGs does what; whoever may edit it may ask for it."""
+ROLL_BACK_DAG = "rollback"
+RETRAIN_DAG = "train"
+"""Last part of the DAG's id that does it; whoever may edit the DAG may ask for it."""
+
+
+class Steering(StrEnum):
+    """What may be done with an experiment."""
+
+    START = "start"
+    ADVANCE = "advance"
+    STOP = "stop"
+
+
+STEERS = {
+    Steering.START: Action.START_EXPERIMENT,
+    Steering.ADVANCE: Action.ADVANCE_EXPERIMENT,
+    Steering.STOP: Action.STOP_EXPERIMENT,
+}
 ALERTS_DAG = "alerts_deliver"
 """Whoever may edit it looks after alerts that are about no model."""
 
@@ -38,7 +57,8 @@ def roll_back(
 ) -> RedirectResponse:
     """Send all traffic back to an earlier version."""
     conf = {"to": to, "reason": reason}
-    return _ask(request, reader, Action.ROLL_BACK, model=model, reason=reason, conf=conf)
+    asked = _asked(Action.ROLL_BACK, reader.see(model), f"{model}_{ROLL_BACK_DAG}", reason, conf)
+    return _ask(request, reader, asked, "models", model)
 
 
 @router.post("/models/{model}/retrain")
@@ -50,10 +70,27 @@ def retrain(
     as_of: Annotated[datetime | None, Form()] = None,
 ) -> RedirectResponse:
     """Train the model, looking back from a moment; from now unless one is given."""
-    moment = as_of or datetime.now(UTC)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    conf = {"as_of": aware.isoformat(), "reason": reason}
-    return _ask(request, reader, Action.RETRAIN, model=model, reason=reason, conf=conf)
+    conf = {"as_of": _aware(as_of).isoformat(), "reason": reason}
+    asked = _asked(Action.RETRAIN, reader.see(model), f"{model}_{RETRAIN_DAG}", reason, conf)
+    return _ask(request, reader, asked, "models", model)
+
+
+@router.post("/experiments/{experiment_id}/{verb}")
+def steer(
+    *,
+    request: Request,
+    experiment_id: str,
+    verb: Annotated[Steering, Path()],
+    reader: ReaderDep,
+    reason: Reason,
+    as_of: Annotated[datetime | None, Form()] = None,
+) -> RedirectResponse:
+    """Start an experiment, which asks its approvers first; raise its share; or stop it."""
+    model = reader.see(model_of_experiment(desk(), experiment_id, reader.models))
+    name = experiment_page(desk(), model, experiment_id, AirflowFacts(), datetime.now(UTC)).plan.name
+    conf = {"action": verb.value, "reason": reason, "as_of": _aware(as_of).isoformat()}
+    asked = _asked(STEERS[verb], model, f"{name}_{CONTROL_DAG}", reason, conf)
+    return _ask(request, reader, asked, "experiments", experiment_id)
 
 
 @router.post("/alerts/{alert_id}/acknowledge")
@@ -65,23 +102,34 @@ def acknowledge(request: Request, alert_id: str, reader: ReaderDep, reason: Reas
     model = alert.content.model
     if model is not None:
         reader.see(model)
-    reader.must_edit(ALERTS_DAG if model is None else f"{model}_{DAG_OF[Action.RETRAIN]}")
+    reader.must_edit(ALERTS_DAG if model is None else f"{model}_{RETRAIN_DAG}")
     desk().ledger.acknowledge_alert(alert_id, reader.name, reason.strip())
     return _back(request, "alerts")
 
 
-def _ask(
-    request: Request, reader: Reader, action: Action, *, model: str, reason: str, conf: dict[str, Any]
-) -> RedirectResponse:
-    dag_id = f"{reader.see(model)}_{DAG_OF[action]}"
-    reader.must_edit(dag_id)
-    run_id = f"asked__{uuid7(datetime.now(UTC))}"
-    asked = AskedAction(
-        action=action, model=model, dag_id=dag_id, run_id=run_id, conf=conf, reason=reason.strip()
+def _asked(action: Action, model: str, dag_id: str, reason: str, conf: dict[str, Any]) -> AskedAction:
+    return AskedAction(
+        action=action,
+        model=model,
+        dag_id=dag_id,
+        run_id=f"asked__{uuid7(datetime.now(UTC))}",
+        conf=conf,
+        reason=reason.strip(),
     )
+
+
+def _ask(request: Request, reader: Reader, asked: AskedAction, *page: str) -> RedirectResponse:
+    """Write the wish down, trigger the run that grants it, and lead back to a page."""
+    reader.must_edit(asked.dag_id)
     desk().ledger.record_action(asked, reader.name)
     _trigger(request, asked)
-    return _back(request, "models", model, asked=f"{dag_id}:{run_id}")
+    return _back(request, *page, asked=f"{asked.dag_id}:{asked.run_id}")
+
+
+def _aware(moment: datetime | None) -> datetime:
+    """Return a moment, one without a zone as UTC; now where none is given."""
+    given = moment or datetime.now(UTC)
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
 
 
 def _trigger(request: Request, asked: AskedAction) -> None:

@@ -10,6 +10,7 @@ from include.config.settings import REPOSITORY_ROOT
 from include.contracts.errors import RegistryError
 from include.contracts.measurements import Monitor
 from include.contracts.packages import PAGE_NAME
+from include.pages.experiments import model_of_experiment
 from operator_pages.access import ReaderDep
 from operator_pages.places import desk
 from operator_pages.rendering import page
@@ -43,6 +44,17 @@ def monitored(model: str, monitor: Monitor, reader: ReaderDep, as_of: str = "") 
     if chosen is None or chosen.report_uri is None:
         raise HTTPException(status.HTTP_404_NOT_FOUND, f"{monitor.value} of {model} left no report")
     return _document(chosen.report_uri)
+
+
+@router.get("/experiments/{experiment_id}/report", response_class=HTMLResponse)
+def analysed(experiment_id: str, reader: ReaderDep) -> HTMLResponse:
+    """Serve the report of an experiment's last analysis that left one."""
+    model = reader.see(model_of_experiment(desk(), experiment_id, reader.models))
+    told = reversed(desk().ledger.analyses(model, experiment_id))
+    uri = next((each.report_uri for each in told if each.report_uri), None)
+    if uri is None:
+        raise HTTPException(status.HTTP_404_NOT_FOUND, f"{experiment_id} has no report yet")
+    return _document(uri)
 
 
 @router.get("/runbooks/{kind}", response_class=HTMLResponse)

@@ -13,6 +13,7 @@ from include.adapters.ledger.history import EventFilter
 from include.contracts.errors import LedgerError
 from include.contracts.events import EventKind
 from include.pages.alerts import AlertsPage, alerts_page
+from include.pages.experiments import ExperimentPage, experiment_page, model_of_experiment
 from include.pages.features import FeaturesPage, features_page, freshest
 from include.pages.ledger import LedgerPage, Proof, exported, ledger_page, proof
 from include.pages.model import SPANS, ModelPage, model_page
@@ -58,6 +59,11 @@ def _release(release_id: str, reader: ReaderDep, session: SessionDep) -> Release
         raise LedgerError(f"there is no release {release_id!r}")
     reader.see(release.model)
     return release_page(desk(), release_id, airflow_facts(session, [release.model]), _now())
+
+
+def _experiment(experiment_id: str, reader: ReaderDep, session: SessionDep) -> ExperimentPage:
+    model = reader.see(model_of_experiment(desk(), experiment_id, reader.models))
+    return experiment_page(desk(), model, experiment_id, airflow_facts(session, [model]), _now())
 
 
 def _traced(prediction_id: str, reader: ReaderDep) -> BaseModel:
@@ -121,6 +127,7 @@ PAGES: tuple[tuple[str, str, Callable[..., BaseModel]], ...] = (
     ("/models/{model}/versions/{version}", "version", _version),
     ("/models/{model}/trainings/{dag_run}", "training", _training),
     ("/releases/{release_id}", "release", _release),
+    ("/experiments/{experiment_id}", "experiment", _experiment),
     ("/trace/{prediction_id}", "trace", _traced),
     ("/trace/{prediction_id}/explanation", "explanation", _explained),
     ("/features", "features", _features),

@@ -1,6 +1,7 @@
 """Templates, and how figures and moments are written on pages."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from include.contracts.experiment_results import JudgedGuardrail
+from include.contracts.guardrails import GuardrailResult
 from include.pages import plots
 from include.pages.moments import NOTHING, ago, duration
 from operator_pages import assets
@@ -37,6 +40,7 @@ def _environment() -> Environment:
         "dict_with": dict_with,
         "duration": duration,
         "figure": figure,
+        "guarded": guarded,
         "moment": moment,
         "percent": percent,
         "json_text": json_text,
@@ -97,6 +101,11 @@ def moment(value: datetime | date | None) -> str:
 def dict_with(given: dict[str, str], name: str, value: object) -> dict[str, str]:
     """Return a query with one entry set."""
     return given | {name: str(value)}
+
+
+def guarded(judged: Sequence[JudgedGuardrail]) -> list[tuple[str, GuardrailResult]]:
+    """Return guardrails by the name they are shown under."""
+    return [(f"{each.name} {each.part or ''}".strip(), each.result) for each in judged]
 
 
 def words(value: object) -> str:

@@ -225,3 +225,13 @@ def test_gaps_are_what_is_not_known(known: list[tuple[int, int]], start: int, le
 def test_a_span_is_the_shortest_window() -> None:
     """Else the shortest window would be a guess."""
     assert timedelta(minutes=5) == SPAN
+
+
+def test_the_slowest_answers_of_a_span_are_kept(home: Settings) -> None:
+    """99 of 100 within it, nearest rank; what was not answered does not count, nor other spans' answers."""
+    served(home, NOON, 1, a_minute=97, latency=0.01)
+    served(home, NOON, 1, a_minute=3, latency=0.05)
+    served(home, NOON, 1, a_minute=5, status=Status.FAILED, latency=9.0)
+    served(home, NOON + SPAN, 1, a_minute=1, latency=0.02)
+    spans = count_requests(home, CONTRACT, NOON, NOON + 3 * SPAN)
+    assert [50.0, 20.0, None] == [span.latency_p99_ms for span in spans]

@@ -22,6 +22,7 @@ from include.config.settings import Settings
 from include.contracts.alerts import AlertContent, AlertKind, Severity
 from include.contracts.measurements import Monitor, Verdict
 from include.contracts.model import ModelContract
+from include.contracts.objectives import Objective
 from include.contracts.releases import Approval, Decision, RampStage, Release, ReleaseStage, RolloutPlan
 from include.contracts.retraining import RetrainReason
 from include.contracts.routes import ModelRoute, VersionRoute
@@ -45,7 +46,7 @@ _METRICS = {
     Monitor.PREDICTION_DRIFT: (("score", "chi_squared"), ("score", "expected_calibration_error")),
     Monitor.PERFORMANCE: tuple(("score", name) for name in ("roc_auc", "brier", "log_loss", "accuracy")),
     Monitor.OBJECTIVES: tuple(
-        ("service", name) for name in ("requests", "error_ratio", "fallback_ratio", "latency_p99_ms")
+        (objective.value, metric) for metric in ("bad_ratio", "budget_left") for objective in Objective
     ),
 }
 
@@ -232,7 +233,7 @@ class Year:
             "n": 2_000,
             "verdict": (Verdict.ALARM if bad else Verdict.OK).value,
             "reason": "beyond_threshold" if bad else "within_threshold",
-            "details": {"threshold": 0.01},
+            "details": {"threshold": 0.01, "latency_p99_ms": 20.0 + 40.0 * value},
         }
 
 

@@ -13,19 +13,30 @@ import pytest
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
-from include.commands.bench_pages.year import Year
+from include.commands.bench_pages.year import END, Year
 from include.commands.environment import process_environment
 from include.commands.secrets import ensure_secrets, passwords
 from include.commands.services import free_port, running_server
 from include.config.models import model_folder
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.alerts import AlertContent, AlertKind
+from include.contracts.experiment_results import (
+    Analysis,
+    ExperimentReason,
+    ExperimentVerdict,
+    JudgedGuardrail,
+    Look,
+)
+from include.contracts.guardrails import GuardrailReason, GuardrailResult, GuardrailVerdict
 from include.contracts.retraining import Training
 from tests.adapters.ledger.changes import open_release, register, route_to
+from tests.adapters.ledger.trials import experiment, plan, split
 
 DAG_FILES = ("rollback", "train")
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 MODEL = "model_01"
+TRIED = "tried"
+"""A model that an experiment runs on; it has no folder."""
 STRANGE = "<b>strange<b>"
 """A model whose name no contract would let through, as if somebody had written it into the ledger."""
 
@@ -99,6 +110,58 @@ def _bundle(folder: Path) -> dict[str, str]:
     return {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle])}
 
 
+def _write_experiment(ledger: Ledger) -> None:
+    """Write an experiment with two looks, its words hostile."""
+    register(ledger, model=TRIED)
+    trial = experiment(model=TRIED, plan=plan(description=HOSTILE), started_by=HOSTILE)
+    split_route = split().model_copy(update={"model": TRIED})
+    ledger.change_route(RouteUpdate(route_to("1.0.0", TRIED), 0), actor="ada", reason="first")
+    ledger.start_experiment(trial, RouteUpdate(split_route, 1))
+    for number in (1, 2):
+        ledger.record_analysis(TRIED, analysis(trial.experiment_id, number), HOSTILE)
+
+
+def analysis(experiment_id: str, number: int) -> Analysis:
+    """Return an analysis that took a look."""
+    look = Look(
+        as_of=END + timedelta(days=number),
+        number=number,
+        planned=True,
+        final=False,
+        fraction=0.25 * number,
+        information=100.0 * number,
+        z=1.1 * number,
+        upper=4.3 - number,
+        lower=number - 4.3,
+        alpha_spent=0.001 * number,
+        estimate=0.02,
+        standard_error=0.01,
+        low=-0.01,
+        high=0.05,
+        p_value=0.2,
+    )
+    guardrail = GuardrailResult(
+        metric="error_ratio",
+        verdict=GuardrailVerdict.INCONCLUSIVE,
+        reason=GuardrailReason.TOO_FEW_REQUESTS,
+        margin=0.01,
+        control=0.001,
+        treatment=0.002,
+        harm_low=-0.01,
+        harm=0.001,
+        harm_high=0.02,
+    )
+    return Analysis(
+        experiment_id=experiment_id,
+        as_of=look.as_of,
+        verdict=ExperimentVerdict.CONTINUE,
+        reasons=(ExperimentReason.NOT_SIGNIFICANT,),
+        detail=HOSTILE,
+        look=look,
+        guardrails=(JudgedGuardrail(name=HOSTILE, result=guardrail),),
+    )
+
+
 def _write_history(ledger: Ledger) -> tuple[str, str]:
     """Write what pages must show as text; return an open alert's id and a training's run."""
     content = AlertContent(
@@ -109,6 +172,7 @@ def _write_history(ledger: Ledger) -> tuple[str, str]:
     ledger.change_route(RouteUpdate(route_to("1.0.0", STRANGE), 0), actor=HOSTILE, reason=HOSTILE)
     open_release(ledger, "1.0.0", "strange-1", STRANGE)
     ledger.abandon(STRANGE, actor=HOSTILE, reason=HOSTILE)
+    _write_experiment(ledger)
     run = f"{MODEL}_train:manual__1"
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     ledger.record_training(

@@ -35,6 +35,8 @@ def filled(path: str, seat: Seat) -> str:
         "release_id": f"{MODEL}-{VERSION}",
         "dag_run": seat.training,
         "alert_id": seat.alert_id,
+        "experiment_id": "offers-1",
+        "verb": "stop",
         "name": "pages.css",
         "kind": "performance",
         "monitor": "feature_drift",
@@ -51,6 +53,7 @@ NOT_THERE = {
     "/trace/{prediction_id}/explanation",
     "/json/trace/{prediction_id}/explanation",
     "/models/{model}/versions/{version}/report",
+    "/experiments/{experiment_id}/report",
     "/models/{model}/monitors/{monitor}/report",
 }
 """What this ledger has nothing for; asked for by the right person, these answer 404."""
