@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: bench-pages test-browser
 .PHONY: key-issue key-rotate key-revoke keys
-.PHONY: bench-ledger
+.PHONY: bench-ledger sbom audit backup restore erase
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -136,6 +136,12 @@ keys: setup ## List all API keys with scope, limit and state; never a secret
 
 bench-log: setup ## Measure the prediction log: one look-up among 10 M rows, appends; writes docs/benchmarks/log.*
 	@$(PYTHON) -m include.commands.bench_log
+
+sbom: setup ## Write a CycloneDX bill of materials of each environment to var/sbom/
+	@$(PYTHON) -m include.commands.supply_chain sbom
+
+audit: setup ## Look every locked package up in PyPI's advisories; fails where one is weak or none could be looked up
+	@$(PYTHON) -m include.commands.supply_chain audit
 
 bench-ledger: setup ## Measure the ledger: events a second of eight writers, SQLite and PostgreSQL; writes docs/benchmarks/ledger.*
 	@$(PYTHON) -m include.commands.bench_ledger --install
