@@ -137,6 +137,12 @@ keys: setup ## List all API keys with scope, limit and state; never a secret
 bench-log: setup ## Measure the prediction log: one look-up among 10 M rows, appends; writes docs/benchmarks/log.*
 	@$(PYTHON) -m include.commands.bench_log
 
+backup: setup ## Copy ledger, registry, artefacts, logs and labels into a new folder, each file with its hash: TO=<folder>
+	@$(PYTHON) -m include.commands.backup "$(TO)"
+
+restore: setup ## Put a backup back where there is nothing, proven file by file: FROM=<folder>
+	@$(PYTHON) -m include.commands.restore "$(FROM)"
+
 sbom: setup ## Write a CycloneDX bill of materials of each environment to var/sbom/
 	@$(PYTHON) -m include.commands.supply_chain sbom
 

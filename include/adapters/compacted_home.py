@@ -3,6 +3,9 @@
 The log itself says which, so whoever reads it finds all of it; the setting only tells compaction.
 """
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from uuid import uuid4
@@ -59,6 +62,16 @@ def compacted_store(log: Path) -> CompactedStore:
         DataError: the log does not say where it is.
     """
     return _store(log, _home(log))
+
+
+@contextmanager
+def compacting(log: Path) -> Iterator[None]:
+    """Wait until no other process changes the compacted part of a log, and keep all from it."""
+    lock = log / FOLDER / "compaction.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def settle_home(log: Path, url: str) -> None:

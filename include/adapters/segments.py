@@ -23,6 +23,7 @@ from enum import Enum, auto
 from pathlib import Path
 from zlib import crc32
 
+from include.adapters import first_segments
 from include.adapters.file_system import FILES
 from include.adapters.files import write_atomically
 from include.contracts.errors import DataError
@@ -142,6 +143,9 @@ def _state(path: Path) -> _State:
 
 def _records(content: bytes, path: Path, state: _State) -> Iterator[tuple[int, int]]:
     """Yield where each payload starts and ends, up to the torn tail an open segment may have."""
+    if content.startswith(first_segments.HEADER):
+        yield from first_segments.records(content, path)
+        return
     if not content.startswith(HEADER):
         # Nothing was acknowledged before the header was whole.
         begun = state is _State.LOST_POWER or (state is _State.OPEN and len(content) < len(HEADER))

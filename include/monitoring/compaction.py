@@ -4,11 +4,9 @@ The order is what makes it so: Parquet files are written under names made of the
 record takes them in and the segments out in one step, and only then are segments deleted.
 """
 
-import fcntl
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from include.adapters.compacted_files import CompactedFiles
-from include.adapters.compacted_home import FOLDER, settle_home
+from include.adapters.compacted_home import compacting, settle_home
 from include.adapters.compacted_log import CompactedDay, CompactedFile, CompactedLog
 from include.adapters.prediction_log import recover
 from include.adapters.prediction_parquet import to_table
@@ -75,22 +73,13 @@ def compact_predictions(settings: Settings, now: datetime) -> Compaction:
     """
     folder = settings.predictions_folder
     before = now - timedelta(seconds=settings.request_window_seconds)
-    with _alone(folder):
+    with compacting(folder):
         settle_home(folder, settings.compacted_url)
         recover(folder)
         done = Compaction()
         for day in days(folder):
             done += _compact_day(folder, day, before)
     return done
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    lock = folder / FOLDER / "compaction.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _compact_day(folder: Path, day: date, before: datetime) -> Compaction:
