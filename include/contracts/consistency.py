@@ -214,6 +214,11 @@ def _monitoring(contract: ModelContract) -> Iterator[str]:
     for index, watched in enumerate(watched_scores):
         yield from _watched(f"monitoring.prediction_drift.metrics.{index}", watched, contract.task)
     yield from _repeated("monitoring.prediction_drift.metrics", [each.name for each in watched_scores])
+    if performance is None and "confidence_calibration" in {each.name for each in watched_scores}:
+        yield (
+            "monitoring.prediction_drift.metrics: 'confidence_calibration' needs labels, which "
+            "'monitoring.performance_monitoring' joins; add the block"
+        )
     names = performance.metrics if performance else ()
     for index, name in enumerate(names):
         if metric_named(name, contract.task) is None:

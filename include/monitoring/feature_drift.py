@@ -9,7 +9,7 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.measurements import MeasurementStore
 from include.adapters.packages import read_manifest
 from include.config.settings import Settings
-from include.contracts.errors import ArtefactError, ContractError
+from include.contracts.errors import ArtefactError, ContractError, ModelError
 from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict
 from include.contracts.model import ModelContract
 from include.contracts.monitoring import FeatureDrift
@@ -85,7 +85,7 @@ def _measured(
     try:
         manifest = read_manifest(artefacts, version)
         importance = input_importance(artefacts, version, manifest)
-    except ArtefactError as error:
+    except (ArtefactError, ModelError) as error:
         return [alone(of, Verdict.BROKEN, DriftReason.REFERENCE_MISSING, what=str(error))]
     reference = feature_reference(settings, artefacts, contract, drift, manifest)
     if isinstance(reference, Unusable):

@@ -123,6 +123,11 @@ REFUSALS = [
         drift(name="confidence_calibration", method="chi_squared"),
         r"metrics\.0\.method: 'confidence_calibration' is measured by 'expected_calibration_error'",
     ),
+    (
+        "monitoring",
+        drift(name="confidence_calibration", method="expected_calibration_error"),
+        r"'confidence_calibration' needs labels, which 'monitoring\.performance_monitoring' joins",
+    ),
     ("monitoring", performance(metrics=["r2"]), r"metrics\.0: 'r2' is no metric of a binary model"),
     ("monitoring", performance(schedule="often"), r"schedule: write 'every <number> minutes' or 'every"),
     ("monitoring", performance(schedule="every 5 hours"), r"schedule: 'every 5 hours' does not divide time"),
