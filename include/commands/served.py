@@ -52,7 +52,11 @@ def _lines(model: str, found: Served) -> Iterator[str]:
         answers = found.approvals.get(version, ())
         for answer in answers:
             yield f"    approved by {answer.decided_by} at {_text(answer.decided_at)}, {answer.release_id}"
-        if not answers:
+        tried = found.experiment is not None and found.experiment.treatment_version == version
+        if found.experiment is not None and tried:
+            approvers = ", ".join(found.experiment.approved_by)
+            yield f"    approved by {approvers} for the experiment {found.experiment.experiment_id}"
+        if not answers and not tried:
             yield "    no approval of it was recorded before"
 
 

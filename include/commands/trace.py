@@ -137,7 +137,10 @@ def _approvals(settings: Settings, origin: Origin) -> Iterator[str]:
         yield _line(given.decision.value, _answer(answer))
         shown = artefact_store(settings).place(evidence_uri(given.model, given.evidence_sha256))
         yield _line("", answer.gap or f"was shown {shown}, read again, the hash is right")
-    if not origin.answers:
+    for trial in origin.trials:
+        told = f"by {trial.answer.decided_by} at {_moment(trial.answer.decided_at)}"
+        yield _line("experiment", f"{trial.experiment.experiment_id} approved {told}")
+    if not origin.answers and not origin.trials:
         yield _line("none", "no release of this version was ever answered")
 
 

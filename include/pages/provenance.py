@@ -15,6 +15,7 @@ from include.adapters.snapshots import read_snapshot
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
 from include.contracts.errors import ArtefactError
+from include.contracts.experiments import Experiment, ExperimentAnswer
 from include.contracts.packages import Manifest, Version
 from include.contracts.predictions import PredictionRow, Source
 from include.contracts.releases import Approval, Release, is_granted
@@ -29,6 +30,16 @@ class Answered:
     release: Release
     approval: Approval
     report: EvaluationReport
+    gap: str | None
+    """Why the text that was shown cannot be read again by its hash; None where it can."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """An approver's yes to giving the version the traffic of an experiment."""
+
+    experiment: Experiment
+    answer: ExperimentAnswer
     gap: str | None
     """Why the text that was shown cannot be read again by its hash; None where it can."""
 
@@ -53,6 +64,7 @@ class Origin:
         self.manifest: Manifest = load_manifest(store, version)
         self.report: EvaluationReport = load_report(store, version)
         self.answers: tuple[Answered, ...] = tuple(_answers(ledger, store, version, self.report))
+        self.trials: tuple[Tried, ...] = tuple(_trials(ledger, store, version))
 
     @cached_property
     def data_gap(self) -> str | None:
@@ -72,15 +84,21 @@ class Origin:
         """
         return Explainer(self._store, self.version, self.manifest)
 
-    def gaps(self, moment: datetime | None) -> Iterator[str]:
-        """Yield what of the version's own chain is missing; an approval by a moment of wall time, if one."""
+    def gaps(self, moment: datetime | None, change_id: str | None = None) -> Iterator[str]:
+        """Yield what of the version's own chain is missing.
+
+        Args:
+            moment: wall time by which somebody must have approved it; None asks for no approval.
+            change_id: release or experiment under way then: the yes to an experiment counts in it alone.
+        """
         if self.data_gap:
             yield self.data_gap
         if not self.manifest.code.commit:
             yield "the commit is unknown"
         if moment is None:
             return
-        granted = self.granted_by(moment)
+        tried = [trial for trial in self.trials if trial.experiment.experiment_id == change_id]
+        granted = self.granted_by(moment) or [each for each in tried if each.answer.decided_at <= moment]
         if not granted:
             yield f"{self.version.version} was not approved by then"
         yield from (answer.gap for answer in granted if answer.gap)
@@ -161,7 +179,18 @@ def _answers(
                 yield Answered(release, approval, report, _evidence_gap(store, approval))
 
 
-def _evidence_gap(store: ArtefactStore, approval: Approval) -> str | None:
+def _trials(ledger: Ledger, store: ArtefactStore, version: Version) -> Iterator[Tried]:
+    for experiment in ledger.experiments(version.model):
+        if experiment.treatment_sha256 == version.artefact_sha256:
+            for answer in ledger.experiment_answers(version.model, experiment.experiment_id):
+                asked = (answer.plan_sha256, answer.treatment_sha256)
+                if asked == (experiment.plan_sha256, experiment.treatment_sha256) and (
+                    answer.decided_by in experiment.approved_by
+                ):
+                    yield Tried(experiment, answer, _evidence_gap(store, answer))
+
+
+def _evidence_gap(store: ArtefactStore, approval: Approval | ExperimentAnswer) -> str | None:
     try:
         load_evidence(store, approval.model, approval.evidence_sha256)
     except ArtefactError as error:
@@ -199,7 +228,8 @@ def _gaps(row: PredictionRow, routed_by: RouteChange | None, origin: Origin | No
     if not _routes_to(row, routed_by):
         yield f"{row.served_version} was not routed at the time"
     # What a shadow says reaches no caller, so that nobody approves it.
-    yield from origin.gaps(None if row.source is Source.SHADOW else row.recorded_at)
+    moment = None if row.source is Source.SHADOW else row.recorded_at
+    yield from origin.gaps(moment, row.release_or_experiment_id)
 
 
 def _routes_to(row: PredictionRow, change: RouteChange | None) -> bool:

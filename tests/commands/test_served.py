@@ -14,6 +14,7 @@ from include.config.settings import settings
 from include.contracts.errors import PlatformError
 from include.contracts.releases import ReleaseStage
 from tests.adapters.ledger.changes import advance_to_loaded, open_release, register, route_to
+from tests.adapters.ledger.trials import experiment, split
 
 
 @pytest.fixture
@@ -48,6 +49,14 @@ def test_each_date_has_its_version_and_its_approver(ledger: Ledger) -> None:
     after = served("churn", "")
     assert "by olga: drill" in after
     assert "1.0.1 had 100% of the traffic\n    no approval of it was recorded before" in after
+
+
+def test_a_treatment_was_approved_for_its_experiment(ledger: Ledger) -> None:
+    """Its traffic was agreed to with the experiment's plan, whether or not it was ever released."""
+    ledger.abandon("churn", actor="ada", reason="an experiment needs the lease")
+    ledger.start_experiment(experiment(), RouteUpdate(split(), 2))
+    told = served("churn", "")
+    assert "1.0.1 had 50% of the traffic\n    approved by olga for the experiment offers-1" in told
 
 
 @pytest.mark.parametrize(

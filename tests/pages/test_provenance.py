@@ -18,7 +18,7 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.onnx_model import OnnxModel
-from include.adapters.packages import load_manifest
+from include.adapters.packages import load_manifest, version_route
 from include.adapters.prediction_log import PredictionLog
 from include.adapters.tracking import Tracking
 from include.commands.production_readiness import trace_problem
@@ -26,6 +26,7 @@ from include.commands.trace import trace
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
 from include.contracts.errors import ArtefactError
+from include.contracts.experiments import ExperimentAnswer
 from include.contracts.identifiers import uuid7
 from include.contracts.packages import CodeState, Version
 from include.contracts.predictions import PredictionRow, Source, Status
@@ -34,6 +35,7 @@ from include.pages.provenance import Provenances
 from include.registry.register import register
 from include.rollout.approval import record_decision
 from include.rollout.switch import full_route
+from tests.adapters.ledger.trials import experiment
 from tests.registry.candidates import DAY, ROWS, model_folder, opened, write_candidate
 from tests.synthetic import frozen
 
@@ -219,6 +221,52 @@ def test_what_approvers_saw_is_read_again(made: Made, change: str, message: str)
     assert "what approver was shown cannot be read again" in gap
     assert message in gap
     assert gap in trace(made.settings, made.row.prediction_id)
+
+
+def test_the_yes_to_an_experiment_counts_in_it_alone(made: Made, tmp_path: Path) -> None:
+    """A treatment that was never released: its rows of the experiment are approved, all others are not."""
+    store, ledger = ArtefactStore(made.settings.artefacts_folder), Ledger(made.settings.ledger_uri)
+    folder = model_folder(tmp_path / "other")
+    uri = write_candidate(store, folder, "run-2", snapshot=frozen(store, _rows()), factor=2.0)
+    down = Tracking(made.settings, uri="http://127.0.0.1:9")
+    treatment = register(made.settings, ledger, down, folder, uri, actor="ada")
+    running = experiment(
+        treatment_version=treatment.version, treatment_sha256=treatment.artefact_sha256, approved_by=("olga",)
+    )
+    answer = ExperimentAnswer(
+        experiment_id=running.experiment_id,
+        model="churn",
+        plan_sha256=running.plan_sha256,
+        treatment_version=treatment.version,
+        treatment_sha256=treatment.artefact_sha256,
+        decision=Decision.APPROVED,
+        decided_by="olga",
+        decided_at=made.row.recorded_at,
+        evidence_sha256=publish_evidence(store, "churn", EVIDENCE),
+    )
+    ledger.record_experiment_answer(answer)
+    ledger.abandon("churn", actor="ada", reason="an experiment needs the lease")
+    state = ledger.route_state("churn")
+    assert state.route is not None
+    challenger = version_route(load_manifest(store, treatment), treatment, ("127.0.0.1:9",))
+    route = state.route.model_copy(
+        update={"challenger": challenger, "share": 0.5, "change_id": running.experiment_id}
+    )
+    ledger.start_experiment(running, RouteUpdate(route, state.revision))
+    change = ledger.route_history("churn")[-1]
+    ledger.close()
+    row = {
+        "served_version": treatment.version,
+        "artefact_sha256": treatment.artefact_sha256,
+        "route_snapshot_id": change.snapshot_id,
+        "recorded_at": change.recorded_at,
+    }
+    salt = running.experiment_id
+    assert () == made.gaps(**row, release_or_experiment_id=salt, bucket=bucket(salt, made.row.unit))
+    assert (f"{treatment.version} was not approved by then",) == made.gaps(**row)
+    store.delete(evidence_uri("churn", answer.evidence_sha256))
+    (gap,) = made.gaps(**row, release_or_experiment_id=salt, bucket=bucket(salt, made.row.unit))
+    assert "what olga was shown cannot be read again" in gap
 
 
 def test_half_a_quorum_approves_nothing(made: Made) -> None:

@@ -8,12 +8,13 @@ from sqlalchemy import Connection, Select, func, select
 
 from include.adapters.ledger.approvals import approvals_of_version
 from include.adapters.ledger.chain import StoredEvent, Transaction
-from include.adapters.ledger.experiment_rows import end_displaced
+from include.adapters.ledger.experiment_rows import end_displaced, read_experiment
 from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.tables import events, route_snapshots, routes, utc_text
 from include.contracts.canonical import content_hash
 from include.contracts.errors import ConflictError
 from include.contracts.events import EventKind, LedgerEvent
+from include.contracts.experiments import Experiment
 from include.contracts.releases import Approval
 from include.contracts.routes import ModelRoute, RouteSnapshot
 
@@ -59,6 +60,8 @@ class Served:
     route: ModelRoute
     approvals: dict[str, tuple[Approval, ...]]
     """By version."""
+    experiment: Experiment | None
+    """The one under way then, which had approvers of its own."""
 
 
 class RouteLedger(Journal):
@@ -126,7 +129,9 @@ class RouteLedger(Journal):
                 return None
             names = [item.version for item in change.route.versions]
             approvals = {name: approvals_of_version(connection, model, name, moment) for name in names}
-            return Served(moment, change, change.route, approvals)
+            under_way = change.route.change_id
+            experiment = None if under_way is None else read_experiment(connection, under_way)
+            return Served(moment, change, change.route, approvals, experiment)
 
 
 def read_route(connection: Connection, model: str) -> RouteState:
