@@ -3,8 +3,8 @@
 A run adds what it found new: first labels, late ones, corrections. So what was known at any moment can be
 read again. Beside the rows lies what the last run made of the day.
 
-var/labelled/churn/day=2017-11-01/20171116T000000Z-<hash of the rows>.parquet
-                                 /day.json
+var/labelled/<model>/day=2017-11-01/20171116T000000Z-<hash of the rows>.parquet
+                                   /day.json
 """
 
 from collections.abc import Sequence

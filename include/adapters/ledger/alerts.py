@@ -39,14 +39,6 @@ class AlertLedger(Journal):
         with self._reading() as connection:
             return read_alerts(connection, query)
 
-    def alerts(self, model: str | None = None, limit: int = 200) -> tuple[Alert, ...]:
-        """Return the newest alerts, open or not, newest first; of one model, or all."""
-        query = select(alerts).order_by(alerts.c.raised_at.desc(), alerts.c.alert_id).limit(limit)
-        if model is not None:
-            query = query.where(alerts.c.model == model)
-        with self._reading() as connection:
-            return read_alerts(connection, query)
-
     def acknowledge_alert(self, alert_id: str, actor: str, note: str = "") -> Alert:
         """Record that somebody looks after an alert, and what they say; repeated, it does nothing.
 

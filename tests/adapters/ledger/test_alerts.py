@@ -36,7 +36,8 @@ def test_an_acknowledgement_says_who_and_what(ledger: Ledger) -> None:
     ledger.acknowledge_alert(alert.alert_id, "olga", "the producer sends it again")
     ledger.acknowledge_alert(alert.alert_id, "uma", "mine")
     ledger.resolve_alert(alert.alert_id, "system", "passed")
-    (found,) = ledger.alerts()
+    found = ledger.alert(alert.alert_id)
+    assert found is not None
     assert ("olga", "the producer sends it again") == (found.acknowledged_by, found.acknowledgement)
     assert ("system", "passed") == (found.resolved_by, found.resolution)
     assert found.changed_at == found.resolved_at

@@ -84,5 +84,5 @@ def test_alerts_of_old_are_told_from_their_events(url: str, ledger: Ledger) -> N
     ledger.close()
     downgrade(url, "0005")
     upgrade(url)
-    assert (closed,) == ledger.alerts()
+    assert closed == ledger.alert(alert.alert_id)
     assert ledger.verify() == 3
