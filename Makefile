@@ -6,7 +6,7 @@ export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
 .PHONY: help setup run start demo test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
-.PHONY: bench-pages test-browser
+.PHONY: bench-pages bench-monitoring test-browser
 .PHONY: key-issue key-rotate key-revoke keys
 .PHONY: bench-ledger sbom audit backup restore erase
 
@@ -110,13 +110,16 @@ abandon: ## End a model's open release or experiment: MODEL=<model> REASON=<why>
 retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
 	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
 
-bench: bench-stats bench-objectives bench-features bench-rollback bench-log bench-pages bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
+bench: bench-stats bench-objectives bench-monitoring bench-features bench-rollback bench-log bench-pages bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
 	@$(PYTHON) -m include.commands.bench_stats
 
 bench-objectives: setup ## False alarms and detection of the burn-rate alerts, simulated; writes docs/benchmarks/objectives.*
 	@$(PYTHON) -m include.commands.bench_objectives
+
+bench-monitoring: setup ## Time, memory and power of the monitors; writes docs/benchmarks/monitoring.* (ONLY="detection" measures parts)
+	@$(PYTHON) -m include.commands.bench_monitoring $(if $(ONLY),--only $(ONLY))
 
 bench-rollback: export NINETY_REPLAY := true
 bench-rollback: setup ## Measure a rollback under load, Airflow down; writes docs/benchmarks/rollback.*

@@ -95,7 +95,7 @@ def _measured(
         return [alone(of, Verdict.NO_DATA, DriftReason.NO_ROWS)]
     shifts = _shifts(reference, asked, manifest, route)
     rows = row_count(of, asked.total, asked.total * asked.rows.independent_ratio, drift.minimum_rows)
-    return [rows, *_judge(drift, importance)(shifts, of, before)]
+    return [rows, *judge_of(drift, importance)(shifts, of, before)]
 
 
 def _shifts(reference: Reference, asked: Asked, manifest: Manifest, route: ModelRoute) -> list[Shift]:
@@ -108,7 +108,13 @@ def _shifts(reference: Reference, asked: Asked, manifest: Manifest, route: Model
     return [*found, *input_shifts(reference.rows, asked.rows, manifest.signature), *stale]
 
 
-def _judge(drift: FeatureDrift, importance: dict[str, float]) -> Judge:
+def judge_of(drift: FeatureDrift, importance: dict[str, float]) -> Judge:
+    """Return how a contract wants shifts of inputs judged.
+
+    Args:
+        drift: what it asks for.
+        importance: share of each input in what moves the scores.
+    """
     tests = drift.tests
     return Judge(
         threshold=tests.continuous_features.threshold,

@@ -21,7 +21,8 @@ from include.stats.effective_rows import effective_rows
 MINIMUM_ROWS = 300
 """Fewest rows, counted by their units, that fifteen bins say anything with."""
 _FALSE_ALARMS = 0.05
-"""Of a week of looks."""
+"""Chance of a false alarm that a week of looks may have."""
+_DAYS_OF_A_WEEK = 7
 _COLUMNS = ("unit", "assigned_variant", "served_version", "outputs", "value")
 
 
@@ -50,12 +51,21 @@ def watch_calibration(
         of = template(contract.name, Monitor.PREDICTION_DRIFT, None, start, end)
         yield alone(of, Verdict.NO_DATA, DriftReason.NO_LABELS)
         return
-    judge = replace(
-        judge, floors={CALIBRATION: metric.threshold}, minimum_rows=max(judge.minimum_rows, MINIMUM_ROWS)
-    )
+    judge = calibration_judge(judge, metric)
     for (variant, version), rows in known.groupby(["assigned_variant", "served_version"]):
         of = template(contract.name, Monitor.PREDICTION_DRIFT, version, start, end, variant=variant)
         yield from _of_variant(rows, of, judge, [each for each in before if each.variant == variant])
+
+
+def calibration_judge(judge: Judge, metric: PredictionMetric) -> Judge:
+    """Return the judge of scores with the floor and the minimum of rows of their calibration."""
+    floors = {CALIBRATION: metric.threshold}
+    return replace(judge, floors=floors, minimum_rows=max(judge.minimum_rows, MINIMUM_ROWS))
+
+
+def calibration_confidence(judge: Judge) -> float:
+    """Return the confidence of one look's limits: labels move by whole days, however often one looks."""
+    return 1 - _FALSE_ALARMS / min(judge.looks_per_week, _DAYS_OF_A_WEEK)
 
 
 def labelled_window(contract: ModelContract, as_of: datetime, window: timedelta) -> tuple[datetime, datetime]:
@@ -75,7 +85,7 @@ def _of_variant(
         rows["value"].to_numpy(np.float64),
         np.array([outputs[0] for outputs in rows["outputs"]]),
         independent=independent,
-        confidence=1 - _FALSE_ALARMS / judge.looks_per_week,
+        confidence=calibration_confidence(judge),
     )
     count = row_count(of, len(rows), independent, judge.minimum_rows)
     named = count.model_copy(update={"metric": "labelled_rows"})

@@ -82,14 +82,19 @@ def wanted(contract: ModelContract) -> PredictionDrift:
     return drift
 
 
-def _measured(look: _Look, drift: PredictionDrift, metric: PredictionMetric) -> Iterator[Measurement]:
-    judge = Judge(
+def score_judge(drift: PredictionDrift, metric: PredictionMetric) -> Judge:
+    """Return how a contract wants shifts of scores judged."""
+    return Judge(
         threshold=metric.threshold,
         looks_per_week=looks_per_week(drift.schedule),
         floors=SCORE_FLOORS,
         minimum_rows=drift.minimum_rows,
         window=metric.window,
     )
+
+
+def _measured(look: _Look, drift: PredictionDrift, metric: PredictionMetric) -> Iterator[Measurement]:
+    judge = score_judge(drift, metric)
     if metric.name == "confidence_calibration":
         yield from watch_calibration(
             look.settings, look.contract, look.as_of, metric, judge=judge, before=look.before

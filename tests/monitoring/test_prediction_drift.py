@@ -179,7 +179,7 @@ def label(world: World, start: datetime, rows: int, off: float, units: int | Non
     ("rows", "off", "units", "expected"),
     [
         (3_000, 0.0, None, (Verdict.OK, "no_shift")),
-        (3_000, 0.15, None, (Verdict.WARNING, "shifted")),
+        (3_000, 0.12, None, (Verdict.WARNING, "shifted")),
         (3_000, 0.20, None, (Verdict.ALARM, "shifted_far")),
         (3_000, 0.20, 30, (Verdict.TOO_FEW, "too_few_rows")),
         (200, 0.20, None, (Verdict.TOO_FEW, "too_few_rows")),
