@@ -180,6 +180,8 @@ def headline(desk: Desk, model: str) -> str:
 
 
 def one_line(measured: Sequence[Measurement]) -> list[Measurement]:
-    """Return the figures about the whole population, one a window: the latest that was recorded of it."""
-    whole = {each.window_end: each for each in measured if each.slice is None and each.variant is None}
-    return [whole[at] for at in sorted(whole)]
+    """Return the figures about everybody, one a window of the shortest kind, as each was measured last."""
+    whole = [each for each in measured if (each.slice, each.variant, each.version) == (None,) * 3]
+    shortest = min((each.window_end - each.window_start for each in whole), default=None)
+    latest = {each.window_end: each for each in whole if each.window_end - each.window_start == shortest}
+    return [latest[at] for at in sorted(latest)]

@@ -361,7 +361,7 @@ def _line(line: Trend, colour: str, *, named: bool) -> list[dict[str, Any]]:
             "y": [point.value for point in line.points],
             "text": told,
             "hovertemplate": "%{x}<br>%{y:.5g}<br>%{text}<extra>" + (name if named else "") + "</extra>",
-            "line": {"color": colour, "width": 1.8},
+            "line": {"color": colour, "width": 1.8, "dash": "dot" if line.is_expected else "solid"},
             "marker": {"size": 5, "color": [_MARKS[point.verdict] for point in line.points]},
         },
     ]

@@ -9,6 +9,10 @@ from pydantic import BaseModel
 from include.contracts.measurements import Measurement, Monitor, Verdict
 from include.contracts.moments import UtcDatetime
 from include.pages.airflow_facts import STRICT
+from include.pages.moments import duration
+
+EXPECTED = "expected_"
+"""Begins the metric of a figure that labels have not confirmed yet."""
 
 
 class Point(BaseModel):
@@ -35,14 +39,34 @@ class Trend(BaseModel):
     metric: str
     subject: str
     version: str | None
+    variant: str | None
     slice: str | None
+    window_seconds: float
+    """How long each window is."""
     points: tuple[Point, ...]
-    """Oldest first."""
+    """Oldest first, one a window: as it was measured last."""
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether it is what was expected before labels came."""
+        return self.metric.startswith(EXPECTED)
+
+    @property
+    def plot(self) -> str:
+        """The plot it belongs to: what was expected stands beside what came."""
+        return self.metric.removeprefix(EXPECTED)
 
     @property
     def name(self) -> str:
-        """What tells it from the others of its metric."""
-        parts = (self.subject, self.slice, self.version)
+        """What tells it from the others of its plot."""
+        parts = (
+            "expected" if self.is_expected else None,
+            self.subject,
+            self.slice,
+            self.version,
+            self.variant,
+            duration(self.window_seconds),
+        )
         return ", ".join(part for part in parts if part)
 
 
@@ -78,8 +102,12 @@ def severity(verdict: Verdict) -> int:
 
 
 def trends(measured: Iterable[Measurement]) -> tuple[Trend, ...]:
-    """Return the measurements as lines, in the order of metric, subject, version and slice."""
-    ordered = sorted(measured, key=lambda each: (*_line(each), each.window_end))
+    """Return measurements, those of earlier looks first, as lines in the order of metric, subject, version.
+
+    A window that several looks measured is one point: late labels are known to the last of them.
+    """
+    latest = {(_line(each), each.window_end): each for each in measured}
+    ordered = sorted(latest.values(), key=lambda each: (_line(each), each.window_end))
     return tuple(_trend(list(points)) for _, points in groupby(ordered, key=_line))
 
 
@@ -99,8 +127,10 @@ def heat_map(measured: Iterable[Measurement]) -> HeatMap | None:
     return HeatMap(subjects=tuple(subjects), windows=tuple(windows), cells=rows)
 
 
-def _line(each: Measurement) -> tuple[str, str, str, str, str]:
-    return (each.monitor.value, each.metric, each.subject, each.version or "", each.slice or "")
+def _line(each: Measurement) -> tuple[str, str, str, str, str, str, float]:
+    seconds = (each.window_end - each.window_start).total_seconds()
+    parts = (each.version or "", each.variant or "", each.slice or "")
+    return (each.monitor.value, each.metric, each.subject, *parts, seconds)
 
 
 def _trend(points: Sequence[Measurement]) -> Trend:
@@ -110,7 +140,9 @@ def _trend(points: Sequence[Measurement]) -> Trend:
         metric=first.metric,
         subject=first.subject,
         version=first.version,
+        variant=first.variant,
         slice=first.slice,
+        window_seconds=(first.window_end - first.window_start).total_seconds(),
         points=tuple(_point(each) for each in points),
     )
 

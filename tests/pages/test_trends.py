@@ -34,6 +34,25 @@ def test_lines_are_parted_by_what_they_are_of_and_ordered_by_time():
     assert {(None, None): [3, 4], ("1.0.0", None): [3], (None, "v.c=x"): [3]} == named
 
 
+def test_a_window_measured_again_is_one_point_as_measured_last():
+    """Late labels change a day; a week that ends with it is another line."""
+    week = measured(1, window_start=START - timedelta(days=5))
+    found = trends([measured(1, value=0.5), measured(1, value=0.7), week])
+    assert [(86_400.0, [0.7]), (7 * 86_400.0, [0.1])] == [
+        (line.window_seconds, [point.value for point in line.points]) for line in found
+    ]
+
+
+def test_what_was_expected_stands_beside_what_came():
+    """In one plot, told apart by name."""
+    came, expected = trends([measured(1, metric="roc_auc"), measured(1, metric="expected_roc_auc")][::-1])[
+        ::-1
+    ]
+    assert came.plot == expected.plot == "roc_auc"
+    assert (False, True) == (came.is_expected, expected.is_expected)
+    assert came.name != expected.name
+
+
 def test_a_map_shows_the_worst_of_a_window_and_leaves_gaps():
     """Two metrics of one feature are one cell; where nothing was measured there is none."""
     found = heat_map([measured(1), measured(1, metric="psi", verdict=Verdict.ALARM), measured(2, "b")])
