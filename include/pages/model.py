@@ -20,6 +20,7 @@ from include.pages.desk import Desk
 from include.pages.experiments import ExperimentLine, experiment_lines
 from include.pages.models import headline, last_looks, release_progress
 from include.pages.progress import Progress
+from include.pages.scores import ScoreShares, score_shares
 from include.pages.service import service_trends
 from include.pages.traffic import Reign, VariantShare, reigns, shares
 from include.pages.trends import HeatMap, Trend, heat_map, trends
@@ -76,6 +77,7 @@ class ModelPage(BaseModel):
     performance: tuple[Trend, ...]
     objectives: tuple[Trend, ...]
     scores: tuple[Trend, ...]
+    score_shares: tuple[ScoreShares, ...]
     slices: tuple[Trend, ...]
     drift: HeatMap | None
     evaluated: str | None
@@ -133,6 +135,7 @@ def model_page(desk: Desk, model: str, airflow: AirflowFacts, now: datetime, day
         headline=headline(desk, model),
         performance=trends(each for each in measured[Monitor.PERFORMANCE] if each.slice is None),
         objectives=service_trends(measured[Monitor.OBJECTIVES]),
+        score_shares=score_shares(measured[Monitor.PREDICTION_DRIFT]),
         scores=trends(each for each in measured[Monitor.PREDICTION_DRIFT] if each.slice is None),
         slices=trends(each for each in measured[Monitor.PERFORMANCE] if each.slice is not None),
         drift=heat_map(measured[Monitor.FEATURE_DRIFT]),

@@ -14,6 +14,7 @@ from include.contracts.measurements import Verdict
 from include.contracts.reports import Calibration, Curve, Histogram, SliceFigures
 from include.pages.experiments import Bounds
 from include.pages.explanation import Reason
+from include.pages.scores import ScoreShares
 from include.pages.trends import HeatCell, HeatMap, Trend, severity
 
 _TALLEST_Z = 6.0
@@ -152,6 +153,27 @@ def histogram_plot(title: str, found: Sequence[Histogram]) -> Plot:
         "showlegend": len(data) > 1,
     }
     return Plot(title, f"{title}: {len(data)} groups", data, layout)
+
+
+def shares_plot(title: str, found: ScoreShares) -> Plot:
+    """Return how scores fall now beside how they fell on unseen rows, bin by bin of the latter."""
+    bins = [f"bin {number}" for number in range(1, len(found.now) + 1)]
+    data = [
+        {
+            "type": "bar",
+            "name": name,
+            "x": bins,
+            "y": list(shares),
+            "marker": {"color": colour},
+            "hovertemplate": "%{x}<br>%{y:.1%}<extra>" + name + "</extra>",
+        }
+        for name, shares, colour in (
+            ("unseen rows", found.reference, "var(--faint)"),
+            ("now", found.now, SERIES[0]),
+        )
+    ]
+    layout = {"barmode": "group", "yaxis": {"tickformat": ".0%"}, "showlegend": True}
+    return Plot(title, f"{title}: {len(bins)} bins, {found.rows} rows", data, layout)
 
 
 def curves_plot(title: str, found: Sequence[Curve]) -> Plot:

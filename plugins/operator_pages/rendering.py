@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from include.config.settings import settings
 from include.contracts.experiment_results import JudgedGuardrail
 from include.contracts.guardrails import GuardrailResult
 from include.pages import plots
@@ -57,6 +58,7 @@ def page(request: Request, template: str, code: int = 200, **values: Any) -> HTM
     context = {
         "url": lambda *parts: place(root, *parts),
         "airflow": lambda *parts: place(request.scope.get("app_root_path", ""), *parts),
+        "mlflow": lambda run_id: f"{settings().mlflow_url}/#/runs/{quote(run_id, safe='')}",
         "here": request.url.path.removeprefix(root),
         "query": dict(request.query_params),
         "now": datetime.now(UTC),

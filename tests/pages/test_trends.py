@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from include.contracts.measurements import Measurement, Monitor, Verdict
 from include.pages.plots import heat_plot, histogram_plot, trend_plot
+from include.pages.scores import score_shares
 from include.pages.trends import heat_map, trends
 from tests.reports import full_report
 
@@ -91,3 +92,19 @@ def test_plots_name_no_colour_but_the_themes():
     assert "var(--" in drawn
     assert "#" not in drawn
     assert "rgb" not in drawn
+
+
+def test_the_latest_distribution_of_scores_is_kept_by_version():
+    """Not an earlier look's, and not the comparison with a week ago."""
+    details = {"shares": [0.2, 0.8], "reference_shares": [0.5, 0.5]}
+    looks = [
+        measured(day, "score", metric=metric, version=version, details=details)
+        for day, metric, version in (
+            (1, "chi_squared", "1.0.0"),
+            (2, "chi_squared", "1.0.1"),
+            (2, "chi_squared_week_ago", "1.0.2"),
+        )
+    ]
+    [found] = score_shares(looks)
+    assert ("1.0.1", (0.2, 0.8), (0.5, 0.5)) == (found.version, found.now, found.reference)
+    assert () == score_shares([measured(1)])

@@ -86,6 +86,17 @@ def test_the_ledger_is_filtered_exported_and_proven(seat):
         assert page["count"] == len(lines)
         assert client.get("/ninety/json/ledger/proof").json()["whole"] is True
         assert 422 == client.get("/ninety/ledger", params={"kind": "nonsense"}).status_code
+        form = {
+            "model": "",
+            "kind": "",
+            "actor": "operator",
+            "subject": "",
+            "since": "2025-12-01",
+            "until": "",
+        }
+        found = client.get("/ninety/json/ledger", params=form).raise_for_status().json()["events"]
+        assert {"operator"} == {event["actor"] for event in found}
+        assert "2025-12-01" <= min(event["recorded_at"] for event in found)
 
 
 @pytest.mark.parametrize(
