@@ -3,7 +3,7 @@
     <repository>/model__1_2_3/
         config.pbtxt
         staged.json          SHA-256 of every other file here
-        1/model.py           the generic Python-backend model
+        1/model.py           the generic Python-backend model, where that backend runs it
         1/model.onnx, …      the package's files
         1/manifest.json      the package's own manifest
 
@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 from include.adapters.files import scratch_folder, sha256_of, sync
-from include.config.settings import REPOSITORY_ROOT
+from include.config.settings import REPOSITORY_ROOT, TritonBackend
 from include.contracts.errors import ArtefactError
 from include.contracts.model import Resources
 from include.contracts.packages import MANIFEST_NAME
@@ -28,7 +28,13 @@ _MODEL = REPOSITORY_ROOT / "serving" / "triton" / "onnx_model.py"
 
 
 def stage_version(
-    package: Path, repository: Path, name: str, signature: Signature, resources: Resources
+    package: Path,
+    repository: Path,
+    name: str,
+    signature: Signature,
+    resources: Resources,
+    *,
+    backend: TritonBackend = TritonBackend.PYTHON,
 ) -> Path:
     """Lay a package out as a Triton model and return its folder; doing it again changes nothing.
 
@@ -38,6 +44,7 @@ def stage_version(
         name: the version's Triton name, as `triton_name` gives it.
         signature: the model's inputs and output.
         resources: most rows Triton joins, and how many processes serve the model at once.
+        backend: what runs the graph.
 
     Raises:
         ArtefactError: the package is not what its manifest says, or the name holds another package.
@@ -47,10 +54,10 @@ def stage_version(
     repository.mkdir(parents=True, exist_ok=True)
     # Beside the repository, not in it: Triton lists every folder of its own.
     with scratch_folder(repository.parent, name) as draft:
-        config = config_text(name, signature, resources)
+        config = config_text(name, signature, resources, backend)
         if _already_staged(target, files, config):
             return target
-        _lay_out(draft, package, files, config)
+        _lay_out(draft, package, files, config, backend)
         if target.exists():
             target.rename(draft / "replaced")
         (draft / "model").rename(target)
@@ -86,7 +93,9 @@ def verify_staged(folder: Path) -> None:
         raise ArtefactError(f"{folder}: {', '.join(sorted(added))} was added after staging; stage it again")
 
 
-def config_text(name: str, signature: Signature, resources: Resources) -> str:
+def config_text(
+    name: str, signature: Signature, resources: Resources, backend: TritonBackend = TritonBackend.PYTHON
+) -> str:
     """Return config.pbtxt; the memory budget is there for whoever asks Triton what it has loaded."""
     sizes = {
         "numeric": ("TYPE_FP32", len(signature.numeric)),
@@ -98,7 +107,7 @@ def config_text(name: str, signature: Signature, resources: Resources) -> str:
         if columns
     )
     return (
-        f'name: "{name}"\nbackend: "python"\nmax_batch_size: {resources.maximum_batch}\n'
+        f'name: "{name}"\nbackend: "{backend.value}"\nmax_batch_size: {resources.maximum_batch}\n'
         f"input [\n{inputs}\n]\n"
         f'output [\n  {{ name: "score" data_type: TYPE_FP32 dims: [ {signature.outputs} ] }}\n]\n'
         "dynamic_batching "
@@ -123,21 +132,24 @@ def _already_staged(target: Path, files: dict[str, str], config: str) -> bool:
         raise ArtefactError(
             f"{target} holds another package of the same version; versions are never replaced"
         )
-    is_ours = staged["1/model.py"] == sha256_of(_MODEL)
+    is_ours = staged.get("1/model.py") in (None, sha256_of(_MODEL))
     return is_ours and (target / "config.pbtxt").read_text("utf-8") == config
 
 
-def _lay_out(draft: Path, package: Path, files: dict[str, str], config: str) -> None:
+def _lay_out(draft: Path, package: Path, files: dict[str, str], config: str, backend: TritonBackend) -> None:
     """Write a version's files under `draft/model` and bring them to disk."""
     folder = draft / "model"
     for relative in files:
         copy = folder / "1" / relative
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(package / relative, copy)
-    shutil.copyfile(_MODEL, folder / "1" / "model.py")
     (folder / "config.pbtxt").write_text(config, "utf-8")
+    ours = ["config.pbtxt"]
+    if backend is TritonBackend.PYTHON:
+        shutil.copyfile(_MODEL, folder / "1" / "model.py")
+        ours.append("1/model.py")
     expected = {"1/" + relative: digest for relative, digest in files.items()}
-    expected |= {relative: sha256_of(folder / relative) for relative in ("config.pbtxt", "1/model.py")}
+    expected |= {relative: sha256_of(folder / relative) for relative in ours}
     (folder / STAGED).write_text(json.dumps({"files": expected}, indent=1, sort_keys=True) + "\n", "utf-8")
     for path in (*folder.rglob("*"), folder):
         sync(path)

@@ -17,6 +17,7 @@ from include.adapters.files import sha256_of
 from include.adapters.model_repository import stage_version
 from include.adapters.triton_control import TritonControl
 from include.adapters.triton_memory import check_memory
+from include.config.settings import TritonBackend
 from include.contracts.model import Resources
 from include.contracts.packages import MANIFEST_NAME, MODEL_NAME
 from include.contracts.signatures import Signature
@@ -37,6 +38,7 @@ def loaded_candidate(
     signature: Signature,
     resources: Resources,
     memory_mb: int,
+    backend: TritonBackend = TritonBackend.PYTHON,
 ) -> Iterator[str]:
     """Load a candidate's graph, give its Triton name, and take it away again; one at a time.
 
@@ -48,6 +50,7 @@ def loaded_candidate(
         signature: its inputs and output.
         resources: as it would be served with.
         memory_mb: what all models in Triton may take together; 0 for no bound.
+        backend: what runs it there.
 
     Raises:
         ServingError: Triton cannot be reached, has no memory left for it, or refuses the graph.
@@ -57,7 +60,8 @@ def loaded_candidate(
         _remove(repository, triton)
         try:
             with TemporaryDirectory() as temporary:
-                stage_version(_package(Path(temporary), graph), repository, name, signature, resources)
+                package = _package(Path(temporary), graph)
+                stage_version(package, repository, name, signature, resources, backend=backend)
             check_memory(triton, name, resources.memory_mb, memory_mb)
             triton.load(name)
             yield name

@@ -103,7 +103,7 @@ def _api(settings: Settings) -> dict[str, str]:
         "API__HOST": settings.host,
         "API__PORT": str(settings.airflow_port),
         "API__WORKERS": "1",
-        "API__BASE_URL": settings.airflow_url,
+        "API__BASE_URL": settings.airflow_page_url,
         "API__SECRET_KEY_CMD": _read(settings, API_SECRET),
         "API_AUTH__JWT_SECRET_CMD": _read(settings, JWT_SECRET),
     }

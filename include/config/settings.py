@@ -7,7 +7,7 @@ import os
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -30,6 +30,15 @@ class LogDurability(StrEnum):
     """Loss of power, too."""
 
 
+class TritonBackend(StrEnum):
+    """What runs a version's graph in Triton."""
+
+    PYTHON = "python"
+    """The generic model of the Python backend, beside each version."""
+    ONNXRUNTIME = "onnxruntime"
+    """Triton's own backend, which the vendor's container has: the graph alone."""
+
+
 class LogPolicy(StrEnum):
     """What happens where the prediction log cannot be written."""
 
@@ -49,6 +58,9 @@ class Settings(BaseSettings):
 
     host: str = LOOPBACK
     """Address Airflow and the gateway bind; MLflow and Triton, which ask for no key, stay on loopback."""
+
+    airflow_url_inside: str = Field(default="", pattern=r"^(https?://[^\s/]+)?$")
+    """Base URL by which the platform's processes reach Airflow; empty means `host` and `airflow_port`."""
 
     airflow_port: int = Field(default=8080, ge=1, le=65535)
     """Port of Airflow's API server and UI."""
@@ -71,8 +83,14 @@ class Settings(BaseSettings):
     All of them read its model repository.
     """
 
+    candidate_triton: Endpoint | Literal[""] = ""
+    """host:port of the Triton that candidates are measured in; empty means the platform's own."""
+
     triton_memory_mb: int = Field(default=0, ge=0)
     """Megabytes that all versions in a Triton may take together, by their contracts' budgets; 0: no bound."""
+
+    triton_backend: TritonBackend = TritonBackend.PYTHON
+    """What runs models in Triton: `python`, or `onnxruntime`, which the vendor's container has."""
 
     ledger_url: str = ""
     """SQLAlchemy URL of the ledger; empty means SQLite under `home`."""
@@ -327,6 +345,11 @@ class Settings(BaseSettings):
     @property
     def airflow_url(self) -> str:
         """Base URL of Airflow."""
+        return self.airflow_url_inside or self.airflow_page_url
+
+    @property
+    def airflow_page_url(self) -> str:
+        """Base URL of Airflow for people on this machine."""
         return f"http://{self._reachable_host}:{self.airflow_port}"
 
     @property
@@ -346,8 +369,8 @@ class Settings(BaseSettings):
 
     @property
     def triton_endpoint(self) -> str:
-        """host:port of the platform's own Triton, where candidates are measured."""
-        return f"{LOOPBACK}:{self.triton_grpc_port}"
+        """host:port of the Triton where candidates are measured: the platform's own unless told."""
+        return self.candidate_triton or f"{LOOPBACK}:{self.triton_grpc_port}"
 
     @property
     def serving_endpoints(self) -> tuple[str, ...]:

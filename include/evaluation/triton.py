@@ -66,6 +66,7 @@ def measure_in_triton(
                 signature=record.signature,
                 resources=candidate.contract.resources,
                 memory_mb=settings.triton_memory_mb,
+                backend=settings.triton_backend,
             ) as name:
                 return measure(
                     lambda tensors: triton.infer_tensors(name, tensors),

@@ -38,7 +38,14 @@ def load_version(settings: Settings, triton: TritonControl, version: Version) ->
     golden = load_golden(store, version)
     name = triton_name(version.model, version.version)
     package = store.path(version.package_uri)
-    stage_version(package, settings.triton_repository, name, manifest.signature, manifest.resources)
+    stage_version(
+        package,
+        settings.triton_repository,
+        name,
+        manifest.signature,
+        manifest.resources,
+        backend=settings.triton_backend,
+    )
     check_memory(triton, name, manifest.resources.memory_mb, settings.triton_memory_mb)
     triton.load(name)
     rows = [case.features for case in golden.cases]

@@ -6,6 +6,7 @@ import pytest
 
 from include.adapters.files import sha256_of
 from include.adapters.model_repository import config_text, stage_version, verify_package, verify_staged
+from include.config.settings import TritonBackend
 from include.contracts.errors import ArtefactError
 from include.contracts.model import Resources
 from include.contracts.signatures import FeatureInput, FeatureKind, Signature, Task
@@ -120,6 +121,18 @@ def test_a_file_added_after_staging_is_refused(tmp_path, package):
     (folder / "1" / "extra.py").write_text("")
 
     with pytest.raises(ArtefactError, match=r"1/extra\.py was added"):
+        verify_staged(folder)
+
+
+def test_the_vendors_backend_gets_the_graph_alone(tmp_path, package):
+    """No model of ours beside it; changing the backend stages the version anew, one way and the other."""
+    native = TritonBackend.ONNXRUNTIME
+    for _ in range(2):
+        folder = stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources())
+        assert (folder / "1" / "model.py").exists()
+        folder = stage_version(package, tmp_path / "models", NAME, SIGNATURE, Resources(), backend=native)
+        assert 'backend: "onnxruntime"' in (folder / "config.pbtxt").read_text()
+        assert not (folder / "1" / "model.py").exists()
         verify_staged(folder)
 
 
