@@ -20,7 +20,7 @@ from tests.servers import needed
 pytestmark = pytest.mark.faults
 
 QUEUE = 64
-CONNECTIONS = 8 * QUEUE
+CONNECTIONS = 32 * QUEUE
 RATE = 20_000.0
 SECONDS = 4.0
 MEBIBYTE = 2**20
@@ -57,7 +57,7 @@ def flood(program: Path, target: Target) -> Answers:
 
 
 def test_what_is_too_much_is_refused_and_the_rest_is_answered(tmp_path: Path, monkeypatch) -> None:
-    """Nobody waits for nothing: an answer that is logged, or 503. It stays live, and its memory is flat."""
+    """An answer that is logged, or 503; refusing leaves time to answer. It stays live, its memory flat."""
     needed("gcc", "build-essential")
     monkeypatch.setenv("NINETY_QUEUE_ENTITIES", str(QUEUE))
     with served(tmp_path) as (settings, load):
@@ -75,17 +75,13 @@ def test_what_is_too_much_is_refused_and_the_rest_is_answered(tmp_path: Path, mo
             before = resident(gateway)
             again = flood(program, target)
             after = resident(gateway)
-            metrics = httpx.get(f"{settings.gateway_url}/metrics").text
             one = httpx.post(target.url, content=bodies[0], headers=headers)
 
     assert [200] * len(live) == live
     assert len(live) > 10
     for found in (first, again):
-        assert found.right > 0
-        assert found.refused > 0
+        assert 0 < found.refused < 10 * found.right
         assert found.lost == found.unsent
-    shed = metrics.partition('gateway_shed_requests_total{model="churn"} ')[2].partition("\n")[0]
-    assert float(shed) >= first.refused + again.refused
     assert 200 == one.status_code
     assert after < before + 5
     answered = sum(row.status is Status.OK for row in read(settings.predictions_folder))
