@@ -121,8 +121,10 @@ class LabelledMoments:
 
     state: str
     """Changes when they do."""
+    known_from: datetime
+    """Moment by which the first of them is known."""
     known_until: datetime
-    """Moment by which all of them are known."""
+    """Moment by which all of them are."""
 
 
 def label_days(settings: Settings, model: str) -> dict[date, LabelledMoments]:
@@ -131,9 +133,11 @@ def label_days(settings: Settings, model: str) -> dict[date, LabelledMoments]:
     for path in sorted(_folder(settings, model).glob("*.parquet")):
         file, metadata = path.stat(), pyarrow.parquet.read_metadata(path)
         groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-        known = [group.column(LABEL_COLUMNS.index("known_at")).statistics.max for group in groups]
+        known = [group.column(LABEL_COLUMNS.index("known_at")).statistics for group in groups]
         state = f"{file.st_size}:{file.st_mtime_ns}"
-        found[date.fromisoformat(path.stem)] = LabelledMoments(state, max(known))
+        found[date.fromisoformat(path.stem)] = LabelledMoments(
+            state, min(each.min for each in known), max(each.max for each in known)
+        )
     return found
 
 

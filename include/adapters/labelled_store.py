@@ -15,6 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow
 import pyarrow.parquet
+from pyarrow import compute
 
 from include.adapters.files import write_atomically
 from include.config.settings import Settings
@@ -93,8 +94,7 @@ class LabelledStore:
         found = [SCHEMA.empty_table().select(columns)]
         for day in self.days():
             if first <= day < last and (files := self._files(day)):
-                stored = _read(files, list({*columns, *_KEY, "known_at"}))
-                found.append(_query(_LATEST, {"known_by": known_by}, stored=stored).select(columns))
+                found.append(_known(files, known_by, columns))
         return pyarrow.concat_tables([each.cast(found[0].schema) for each in found])
 
     def _of(self, day: date) -> Path:
@@ -114,6 +114,15 @@ def days_between(start: datetime, end: datetime) -> list[datetime]:
     first = midnight(start.astimezone(UTC).date())
     first += timedelta(days=first < start)
     return [first + timedelta(days=number) for number in range(-(-(end - first) // timedelta(days=1)))]
+
+
+def _known(files: Sequence[Path], known_by: datetime, columns: Sequence[str]) -> pyarrow.Table:
+    """Return the latest label of each prediction of a day; within a file each has one."""
+    stored = _read(files, list({*columns, *_KEY, "known_at"}))
+    if len(files) == 1:
+        limit = pyarrow.scalar(known_by, stored["known_at"].type)
+        return stored.filter(compute.less_equal(stored["known_at"], limit)).select(columns)
+    return _query(_LATEST, {"known_by": known_by}, stored=stored).select(columns)
 
 
 def _read(files: Sequence[Path], columns: Sequence[str]) -> pyarrow.Table:

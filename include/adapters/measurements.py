@@ -74,11 +74,12 @@ class MeasurementStore:
         subject: str | None = None,
         start: datetime | None = None,
         end: datetime | None = None,
+        before: datetime | None = None,
     ) -> tuple[Measurement, ...]:
         """Return what was measured over windows that end in (start, end], oldest first.
 
         The bounds are those of windows that lie one after the other: a window that ends where a span
-        starts belongs to the span before.
+        starts belongs to the span before. With `before`, only runs that looked from an earlier moment count.
         """
         table = tables.measurements
         query = select(*(table.c[name] for name in _MEASURED)).where(table.c.model == model)
@@ -91,6 +92,8 @@ class MeasurementStore:
             query = query.where(table.c.window_end > start)
         if end is not None:
             query = query.where(table.c.window_end <= end)
+        if before is not None:
+            query = query.where(table.c.as_of < before)
         query = query.order_by(table.c.window_end, table.c.as_of, table.c.monitor, table.c.position)
         with translating(self._engine), reading(self._engine) as connection:
             return tuple(

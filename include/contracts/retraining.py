@@ -1,6 +1,7 @@
 """Retrain requests: why a model should be trained again, and which run took it on."""
 
 from enum import StrEnum
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,6 +33,10 @@ class RetrainRequest(BaseModel):
     """Event time the training is to look back from."""
     requested_by: str
     requested_at: UtcDatetime
+    why: str | None = None
+    """What speaks for it, in one line for people."""
+    figures: dict[str, Any] = Field(default_factory=dict)
+    """The figures behind it, plain JSON."""
     claimed_by: str | None = None
     """Id of the run that claimed it."""
     claimed_at: UtcDatetime | None = None

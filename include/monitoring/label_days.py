@@ -116,12 +116,13 @@ def _inputs(
     outcomes: list[OutcomeRow],
     as_of: datetime,
 ) -> str:
-    """Return a hash of what goes into a day; from the moment all of it is known, `as_of` is no part of it."""
+    """Return a hash of what goes into a day; before and after it becomes known, `as_of` is no part of it."""
     moments = [moment for row in outcomes for moment in (row.occurred_at, row.recorded_at)]
-    last = max([*moments, *([labels.known_until] if labels else [])])
+    moments += [labels.known_from, labels.known_until] if labels else []
+    seen_until = "nothing yet" if as_of < min(moments) else min(as_of, max(moments)).isoformat()
     said = sorted((row.outcome_id, row.recorded_at.isoformat()) for row in outcomes)
     kind = [contract.task.value, len(contract.classes)]
-    return content_hash([logged, labels.state if labels else "", said, min(as_of, last).isoformat(), kind])
+    return content_hash([logged, labels.state if labels else "", said, seen_until, kind])
 
 
 def _join_day(

@@ -141,7 +141,9 @@ def claim(
         ledger.end_retrain(run_id, ALREADY_TRAINED, actor, over)
     if not wanted:
         return Claim(None, "what was asked for was trained meanwhile")
-    told = dict.fromkeys(reasons.get(item.reason, f"{item.reason.value} request") for item in wanted)
+    told = dict.fromkeys(
+        reasons.get(item.reason, item.why or f"{item.reason.value} request") for item in wanted
+    )
     return Claim(
         as_of=demand.as_of if demand else max(item.as_of for item in wanted),
         why="; ".join(told),

@@ -25,6 +25,7 @@ KNOWN = {
     "release": {"churn_release", "spend_release"},
     "feature_drift": {"churn_feature_drift", "spend_feature_drift"},
     "prediction_drift": {"churn_prediction_drift", "spend_prediction_drift"},
+    "performance": {"churn_performance", "spend_performance"},
     "rollback": {"churn_rollback", "spend_rollback"},
     "alerts": {"alerts_deliver"},
     "objectives": {"churn_objectives", "spend_objectives"},

@@ -89,13 +89,24 @@ def test_a_woken_run_takes_what_was_requested(ledger):
     """Moment and requester are the request's; without one it has nothing to do."""
     assert claim(ledger, CHURN, "churn_train:idle", look=look).as_of is None
     ledger.request_retrain("churn", RetrainReason.DRIFT, AS_OF, "ada")
-    ledger.request_retrain("churn", RetrainReason.PERFORMANCE, AS_OF + timedelta(days=1), "system")
+    ledger.request_retrain(
+        "churn",
+        RetrainReason.PERFORMANCE,
+        AS_OF + timedelta(days=1),
+        "system",
+        why="AUC fell",
+        figures={"n": 3},
+    )
+    assert ("AUC fell", {"n": 3}) == (
+        ledger.retrain_requests("churn")[1].why,
+        ledger.retrain_requests("churn")[1].figures,
+    )
     taken = claim(ledger, CHURN, "churn_train:one", look=look)
     assert (AS_OF + timedelta(days=1), "ada") == (
         taken.as_of,
         requesters(ledger, "churn_train:one", "system"),
     )
-    assert "drift request; performance request" == taken.why
+    assert "drift request; AUC fell" == taken.why
     assert taken == claim(ledger, CHURN, "churn_train:one", look=look)
 
 

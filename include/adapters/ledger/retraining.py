@@ -1,7 +1,9 @@
 """Retrain requests: asked for by many, claimed by one run."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, Select, select, update
@@ -15,6 +17,16 @@ from include.contracts.retraining import RetrainReason, RetrainRequest, Training
 _Query = Select[tuple[object, ...]]
 
 
+@dataclass(frozen=True)
+class _Wish:
+    """What is asked for."""
+
+    reason: RetrainReason
+    as_of: datetime
+    why: str | None = None
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
 def _any(_: RetrainRequest) -> bool:
     return True
 
@@ -23,12 +35,29 @@ class RetrainLedger(Journal):
     """Reads and writes retrain requests."""
 
     def request_retrain(
-        self, model: str, reason: RetrainReason, as_of: datetime, actor: str
+        self,
+        model: str,
+        reason: RetrainReason,
+        as_of: datetime,
+        actor: str,
+        *,
+        why: str | None = None,
+        figures: Mapping[str, Any] | None = None,
     ) -> RetrainRequest:
-        """Ask for a training; a reason asked again by the same person is one request, of the later moment."""
+        """Ask for a training; a reason asked again by the same person is one request, of the later moment.
+
+        Args:
+            model: the model.
+            reason: what kind of reason.
+            as_of: event time the training is to look back from.
+            actor: who asks.
+            why: the reason in one line.
+            figures: what it rests on, plain JSON.
+        """
+        wish = _Wish(reason, as_of, why, dict(figures or {}))
         with self._writing() as transaction:
             waiting = _read(transaction.connection, _unclaimed(model))
-            return _ask(transaction, waiting, model, reason, as_of, actor)
+            return _ask(transaction, waiting, model, wish, actor)
 
     def retrain_requests(self, model: str) -> tuple[RetrainRequest, ...]:
         """Return a model's requests nobody has claimed, oldest first."""
@@ -62,7 +91,7 @@ class RetrainLedger(Journal):
             waiting = [item for item in _read(transaction.connection, _unclaimed(model)) if takes(item)]
             taken = {item.request_id: item for item in waiting}
             for reason, as_of in wishes:
-                wished = _ask(transaction, waiting, model, reason, as_of, actor)
+                wished = _ask(transaction, waiting, model, _Wish(reason, as_of), actor)
                 taken[wished.request_id] = wished
             for request in taken.values():
                 changes = {"claimed_by": run_id, "claimed_at": transaction.now, "outcome": None}
@@ -146,36 +175,33 @@ class RetrainLedger(Journal):
                     _change(transaction, request, changes, EventKind.RETRAIN_RETURNED, actor)
 
 
-def _ask(  # noqa: PLR0917 - a request's fields, and those it may be one with
-    transaction: Transaction,
-    waiting: Iterable[RetrainRequest],
-    model: str,
-    reason: RetrainReason,
-    as_of: datetime,
-    actor: str,
+def _ask(
+    transaction: Transaction, waiting: Iterable[RetrainRequest], model: str, wish: _Wish, actor: str
 ) -> RetrainRequest:
     """Return the request that waits for a person's reason, moved to the later moment, or a new one."""
     for request in waiting:
-        if (request.reason, request.requested_by) == (reason, actor):
-            if as_of > request.as_of:
-                _change(transaction, request, {"as_of": as_of}, EventKind.RETRAIN_REQUESTED, actor)
-            return request.model_copy(update={"as_of": max(as_of, request.as_of)})
-    return _insert(transaction, model, reason, as_of, actor)
+        if (request.reason, request.requested_by) == (wish.reason, actor):
+            if wish.as_of <= request.as_of:
+                return request
+            changes: dict[str, object] = {"as_of": wish.as_of, "why": wish.why, "figures": wish.figures}
+            _change(transaction, request, changes, EventKind.RETRAIN_REQUESTED, actor)
+            return request.model_copy(update=changes)
+    return _insert(transaction, model, wish, actor)
 
 
-def _insert(
-    transaction: Transaction, model: str, reason: RetrainReason, as_of: datetime, actor: str
-) -> RetrainRequest:
+def _insert(transaction: Transaction, model: str, wish: _Wish, actor: str) -> RetrainRequest:
     new = RetrainRequest(
         request_id=f"retrain-{uuid4().hex}",
         model=model,
-        reason=reason,
-        as_of=as_of,
+        reason=wish.reason,
+        as_of=wish.as_of,
         requested_by=actor,
         requested_at=transaction.now,
+        why=wish.why,
+        figures=wish.figures,
     )
     transaction.connection.execute(
-        retrain_requests.insert().values(**{**new.model_dump(), "reason": reason.value})
+        retrain_requests.insert().values(**{**new.model_dump(), "reason": wish.reason.value})
     )
     _append(transaction, EventKind.RETRAIN_REQUESTED, new, actor)
     return new

@@ -220,6 +220,8 @@ retrain_requests = Table(
     Column("claimed_at", Moment),
     Column("ended_at", Moment),
     Column("outcome", Text),
+    Column("why", Text),
+    Column("figures", Document, nullable=False, server_default="{}"),
     Index("ix_retrain_requests_model", "model", "claimed_at"),
 )
 
