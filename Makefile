@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
+.PHONY: help setup run start demo test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: bench-pages bench-monitoring test-browser
 .PHONY: key-issue key-rotate key-revoke keys
@@ -110,10 +110,13 @@ abandon: ## End a model's open release or experiment: MODEL=<model> REASON=<why>
 retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
 	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
 
-bench: bench-stats bench-objectives bench-monitoring bench-features bench-rollback bench-log bench-pages bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
+bench: bench-stats bench-experiments bench-objectives bench-monitoring bench-features bench-rollback bench-log bench-pages bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
 	@$(PYTHON) -m include.commands.bench_stats
+
+bench-experiments: setup ## Measure an analysis of 10 M requests and as many outcomes; writes docs/benchmarks/experiments.*
+	@$(PYTHON) -m include.commands.bench_experiments $(if $(ROWS),--rows $(ROWS))
 
 bench-objectives: setup ## False alarms and detection of the burn-rate alerts, simulated; writes docs/benchmarks/objectives.*
 	@$(PYTHON) -m include.commands.bench_objectives

@@ -65,7 +65,7 @@ def analyse(
     analysis = (
         _void(experiment, as_of, changed)
         if changed is not None
-        else _analysed(settings, folder.contract, experiment, looks, as_of, extra_look=extra_look)
+        else judged(settings, folder.contract, experiment, looks, as_of, extra_look=extra_look)
     )
     return _kept(settings, ledger, experiment, [*earlier, analysis], actor)
 
@@ -103,15 +103,28 @@ def _void(experiment: Experiment, as_of: datetime, reason: ExperimentReason) -> 
     )
 
 
-def _analysed(
+def judged(
     settings: Settings,
     contract: ModelContract,
     experiment: Experiment,
     looks: Sequence[Look],
     as_of: datetime,
     *,
-    extra_look: bool,
+    extra_look: bool = False,
 ) -> Analysis:
+    """Return the analysis of an experiment whose plan is as it was; only what is set aside is written.
+
+    Args:
+        settings: say where the logs lie.
+        contract: the model's.
+        experiment: as the ledger holds it.
+        looks: those there were.
+        as_of: event time.
+        extra_look: look even if none is due.
+
+    Raises:
+        DataError: a log is damaged.
+    """
     with exposures(settings, contract, _source(experiment, as_of)) as exposed:
         found = gather(settings, exposed, experiment, as_of)
         evidence = _evidence(contract, experiment, found, looks, as_of, extra_look=extra_look)

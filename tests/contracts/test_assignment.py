@@ -1,10 +1,14 @@
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chisquare
+from scipy.stats import chi2_contingency, chisquare
 
 from include.contracts.assignment import bucket, is_assigned
 
@@ -47,14 +51,31 @@ def test_share_zero_is_nobody_and_one_is_everybody(salt, unit):
 
 
 def test_buckets_are_uniform():
-    """Chi-squared over 100 cells on 100,000 units finds nothing."""
-    cells = [0] * 100
-    for unit in range(100_000):
-        cells[int(bucket("uniform", str(unit)) * 100)] += 1
+    """Chi-squared over 1,000 cells on a million ids finds nothing."""
+    cells = [0] * 1_000
+    for unit in range(1_000_000):
+        cells[int(bucket("uniform", str(unit)) * 1_000)] += 1
     assert chisquare(cells).pvalue > 0.001
 
 
 def test_salts_are_independent():
-    """Half of those on under one salt are on under another."""
-    both = sum(is_assigned("a", str(u), 0.5) and is_assigned("b", str(u), 0.5) for u in range(100_000))
-    assert abs(both - 25_000) < 5 * (100_000 * 0.25 * 0.75) ** 0.5
+    """Chi-squared over ten by ten cells: where a unit lies under one salt says nothing about another's."""
+    cells = np.zeros((10, 10))
+    for unit in range(200_000):
+        cells[int(bucket("a", str(unit)) * 10), int(bucket("b", str(unit)) * 10)] += 1
+    assert chi2_contingency(cells).pvalue > 0.001
+
+
+def test_every_process_assigns_alike():
+    """Another process, with hashes seeded otherwise, puts every unit where this one does."""
+    script = (
+        "from include.contracts.assignment import bucket; print([bucket('s', str(u)) for u in range(50)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PYTHONHASHSEED": "7", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [bucket("s", str(unit)) for unit in range(50)] == json.loads(done.stdout)
