@@ -1,8 +1,8 @@
 """`make bench-experiments`: what an analysis of millions of exposures and outcomes takes.
 
 A compacted prediction log and an outcome log are made up: units under the real hash, a version that is better
-by the plan's smallest difference. Then the analysis runs in processes of its own: first with no outcome copied
-to columns yet, as the day after a segment was sealed, then as ever after. It writes docs/benchmarks/.
+by the plan's smallest difference. Then the analysis runs in processes of its own: first with no outcome
+copied to columns yet, as the day after a segment was sealed, then as ever after. It writes docs/benchmarks/.
 """
 
 import argparse
@@ -61,8 +61,8 @@ REPEATS = 3
 NOTES = """Requests lie in Parquet as `predictions_compact` writes them, outcomes in segments as the gateway
 does; half of the outcomes name a unit, half a prediction. The primary metric, sample ratio, two guardrails
 (errors and p99 latency, both clustered on the unit) and the models' health are computed by each run, in a
-process of its own; memory is the largest resident set of that process. The first run copies sealed segments of
-outcomes to columns, once and for all; later ones read those."""
+process of its own; memory is the largest resident set of that process. The first run copies sealed segments
+of outcomes to columns, once and for all; later ones read those."""
 
 
 @dataclass(frozen=True)
