@@ -13,6 +13,7 @@ from typing import BinaryIO
 import pyarrow
 
 from include.adapters import prediction_parquet
+from include.adapters.artefacts import ArtefactStore
 from include.adapters.compacted_home import compacted_store
 from include.adapters.compacted_log import CompactedFile
 from include.contracts.errors import ArtefactError, DataError
@@ -53,6 +54,10 @@ class CompactedFiles:
         """
         with self._opened(file) as content:
             yield from prediction_parquet.read(content)
+
+    def local(self, file: CompactedFile) -> Path | None:
+        """Return where a file lies on this machine's disk; None where it lies in a bucket."""
+        return self._store.path(file.uri) if isinstance(self._store, ArtefactStore) else None
 
     def columns(self, file: CompactedFile, names: Sequence[str]) -> pyarrow.Table:
         """Return fields of all rows of a file, by id."""

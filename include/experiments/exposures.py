@@ -1,8 +1,8 @@
-"""Who was exposed to what, first, and when: an experiment's part of the prediction log, folded day by day.
+"""Who was exposed to what, first, and when: an experiment's part of the prediction log, folded into tables.
 
-    requests(unit, treated, seen_at, failed, fell_back, latency, score)  every request of the experiment
-    units(unit, first_at, share, treated, requests, analysed)            every unit, by its first exposure
-    named(prediction_id, unit, inside)                                   predictions that outcomes speak of
+    requests(unit, treated, seen_at, failed, fell_back, latency, …)  every request of the experiment
+    units(unit, first_at, share, treated, analysed, requests, …)     every unit, by its first exposure; sums
+    named(prediction_id, unit, inside)                               predictions that outcomes speak of
 
 Whether a unit is treated follows from its place under the salt and the share at its first exposure. In a
 ramp, control units that a later stage moves to treatment are set aside from the beginning, so that nobody who
@@ -12,14 +12,12 @@ is analysed ever changes arms; their place is random, so nothing but their numbe
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from math import ceil
+from datetime import datetime
 from typing import Any
 
 import duckdb
-import pyarrow
 
-from include.adapters.logged_columns import read_columns
+from include.adapters.logged_parts import logged_parts
 from include.adapters.outcome_columns import OutcomeColumns, outcome_columns
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
@@ -27,68 +25,51 @@ from include.contracts.errors import DataError
 from include.contracts.experiments import CHALLENGER, Condition
 from include.contracts.model import ModelContract
 from include.contracts.predictions import NOT_ANSWERED
+from include.contracts.predictions import Source as LoggedSource
 from include.contracts.routes import EntityType
-from include.contracts.signatures import FeatureKind, Task
+from include.contracts.signatures import Task
 
 MEMORY = "1200MB"
 """Most that DuckDB holds before it spills to disk."""
 CHECKED_UNITS = 1_000
 """Units whose place is computed anew from salt and unit."""
-_DAY = timedelta(days=1)
 _KEYS = {EntityType.INT64: "BIGINT", EntityType.STRING: "VARCHAR"}
 
 _TABLES = """
 CREATE TABLE requests (
-    unit {key}, treated BOOLEAN, seen_at TIMESTAMPTZ, failed BOOLEAN, fell_back BOOLEAN,
-    latency FLOAT, score FLOAT
+    unit {key}, treated BOOLEAN, seen_at TIMESTAMPTZ, failed BOOLEAN, fell_back BOOLEAN, latency FLOAT,
+    score FLOAT, share DOUBLE, bucket DOUBLE, fits BOOLEAN
 );
-CREATE TABLE firsts (
-    unit {key}, first_at TIMESTAMPTZ, share DOUBLE, bucket DOUBLE, requests INTEGER,
-    broken BOOLEAN, fits BOOLEAN
-);
-CREATE TABLE named (prediction_id UUID, unit {key}, inside BOOLEAN);
+CREATE TABLE named (prediction_id VARCHAR, unit {key}, inside BOOLEAN);
 """
-# The share only rises and the place never changes, so the smallest share is that of the first exposure.
-_DAY_SQL = """
+_FOLD = """
 INSERT INTO requests
-    SELECT unit, treated, seen_at, failed, fell_back, latency, score FROM exposed;
-INSERT INTO firsts
-    SELECT unit, min(seen_at), min(share), min(bucket), count(*),
-        bool_or(treated <> (bucket < share)) OR min(bucket) <> max(bucket), {fits}
-    FROM exposed GROUP BY unit;
-"""
-_EXPOSED = """
-CREATE OR REPLACE TEMP VIEW exposed AS
 SELECT
-    TRY_CAST(unit AS {key}) AS unit,
-    {treated} AS treated,
-    predicted_at AS seen_at,
-    {failed} AS failed,
-    status = 'fallback' AS fell_back,
-    latency_seconds AS latency,
-    {score} AS score,
-    {share} AS share,
-    {bucket} AS bucket,
-    {conditions} AS fits
-FROM logged WHERE {inside}
+    TRY_CAST(unit AS {key}), {treated}, predicted_at, {failed}, status = 'fallback', latency_seconds, {score},
+    {share}, {bucket}, {fits}
+FROM {logged} WHERE {window} AND {inside}
 """
 _NAMED = """
 INSERT INTO named
-SELECT prediction_id::UUID, TRY_CAST(unit AS {key}), {inside}
-FROM logged SEMI JOIN asked ON asked.prediction_id = logged.prediction_id::UUID
+SELECT prediction_id, TRY_CAST(unit AS {key}), {inside}
+FROM {logged} SEMI JOIN asked USING (prediction_id) WHERE {window}
 """
+# The share only rises and the place never changes, so the smallest share is that of the first exposure.
 _UNITS = """
 CREATE TABLE units AS
 WITH seen AS (
-    SELECT unit, min(first_at) AS first_at, min(share) AS share, min(bucket) AS bucket,
-        sum(requests)::INTEGER AS requests,
-        bool_or(broken) OR min(bucket) <> max(bucket) AS broken, {fits} AS fits
-    FROM firsts GROUP BY unit
+    SELECT unit, min(seen_at) AS first_at, min(share) AS share, min(bucket) AS bucket,
+        bool_or(treated <> (bucket < share)) OR min(bucket) <> max(bucket) AS broken, {fits} AS fits,
+        count(*) AS requests, sum(failed::INTEGER) AS failed, sum(fell_back::INTEGER) AS fell_back,
+        sum(latency) AS latency, count(score) AS scores, sum(score) AS score, sum({sure}) AS sure
+    FROM requests GROUP BY unit
 )
 SELECT *, bucket < share AS treated, bucket >= share AND bucket < {final} AS reserved,
     fits AND NOT (bucket >= share AND bucket < {final}) AND first_at < TIMESTAMPTZ '{last}' AS analysed
-FROM seen;
-DROP TABLE firsts;
+FROM seen
+"""
+_JUDGED = """
+CREATE VIEW judged_requests AS SELECT * FROM requests {only}
 """
 
 
@@ -105,14 +86,6 @@ class Source:
     population: tuple[Condition, ...] = ()
     last_exposure_at: datetime | None = None
     """Units first exposed from then on do not count."""
-
-    @property
-    def days(self) -> Iterator[tuple[datetime, datetime]]:
-        """The window, a day at a time."""
-        first = datetime.combine(self.start.astimezone(UTC).date(), time(), UTC)
-        for number in range(ceil((self.end - first) / _DAY)):
-            day = first + number * _DAY
-            yield max(day, self.start), min(day + _DAY, self.end)
 
 
 @dataclass(frozen=True)
@@ -157,7 +130,7 @@ def exposures(settings: Settings, contract: ModelContract, source: Source) -> It
         connection.execute("SET TimeZone = 'UTC'")
         exposed = Exposed(connection, contract, source, outcomes)
         _register_outcomes(exposed)
-        _read_days(settings, exposed)
+        _read_log(settings, exposed)
         yield exposed
 
 
@@ -175,43 +148,47 @@ def _register_outcomes(exposed: Exposed) -> None:
         f"WHERE model = '{model}' AND occurred_at < TIMESTAMPTZ '{end}'"
     )
     connection.execute(
-        "CREATE TABLE asked AS SELECT DISTINCT TRY_CAST(prediction_id AS UUID) AS prediction_id "
-        "FROM outcomes WHERE prediction_id IS NOT NULL"
+        "CREATE TABLE asked AS SELECT DISTINCT prediction_id FROM outcomes WHERE prediction_id IS NOT NULL"
     )
 
 
-def _read_days(settings: Settings, exposed: Exposed) -> None:
+def _read_log(settings: Settings, exposed: Exposed) -> None:
+    """Fold the log into the tables."""
     contract, source, connection = exposed.contract, exposed.source, exposed.connection
     connection.execute(_TABLES.format(key=exposed.key))
     asked = bool(exposed.rows("SELECT 1 FROM asked LIMIT 1"))
-    columns = _columns(exposed, asked=asked)
-    texts = [item.name for item in contract.features.inputs if item.kind is FeatureKind.CATEGORICAL]
-    fits = "arg_min(fits, {at})" if source.population else "true"
-    for start, end in source.days:
-        logged = read_columns(settings, contract.name, start, end, columns, texts=texts)
-        _fold(exposed, logged, fits=fits.format(at="seen_at"), asked=asked)
+    fields = _fields(source, asked=asked)
+    with logged_parts(settings, contract.name, source.start, source.end, fields) as parts:
+        if parts.files:
+            _fold(exposed, f"read_parquet({[str(path) for path in parts.files]})", asked=asked)
+        for table in parts.tables:
+            connection.register("logged", table)
+            _fold(exposed, "logged", asked=asked)
+            connection.unregister("logged")
+    fits = "arg_min(fits, seen_at)" if source.population else "true"
     final = source.final_share if source.experiment_id is not None else 0.0
     last = min(source.last_exposure_at or source.end, source.end).isoformat()
-    connection.execute(_UNITS.format(final=repr(final), fits=fits.format(at="first_at"), last=last))
+    sure = "greatest(score, 1 - score)" if contract.task is Task.BINARY else "score"
+    connection.execute(_UNITS.format(final=repr(final), fits=fits, last=last, sure=sure))
+    some = exposed.rows("SELECT 1 FROM units WHERE NOT analysed LIMIT 1")
+    only = "SEMI JOIN (SELECT unit FROM units WHERE analysed) USING (unit)" if some else ""
+    connection.execute(_JUDGED.format(only=only))
     if exposed.rows("SELECT 1 FROM units WHERE unit IS NULL LIMIT 1"):
         raise DataError(f"{contract.name}: the log holds units that are no {exposed.key}")
 
 
-def _fold(exposed: Exposed, logged: pyarrow.Table, *, fits: str, asked: bool) -> None:
-    """Add a day's rows to the tables."""
-    connection = exposed.connection
-    connection.register("logged", logged)
-    connection.execute(_EXPOSED.format(key=exposed.key, **_expressions(exposed)))
-    connection.execute(_DAY_SQL.format(fits=fits))
-    if asked:
-        connection.execute(_NAMED.format(key=exposed.key, inside=_expressions(exposed)["inside"]))
-    connection.execute("DROP VIEW exposed")
-    connection.unregister("logged")
+def _fold(exposed: Exposed, logged: str, *, asked: bool) -> None:
+    """Add a part's rows to the tables."""
+    said = {"key": exposed.key, "logged": logged, **_expressions(exposed)}
+    try:
+        exposed.connection.execute(_FOLD.format(**said))
+        if asked:
+            exposed.connection.execute(_NAMED.format(**said))
+    except duckdb.IOException as error:
+        raise DataError(f"the compacted log of {exposed.contract.name} cannot be read: {error}") from error
 
 
-def _columns(exposed: Exposed, *, asked: bool) -> list[str]:
-    named = ["prediction_id"] if asked else []
-    asked_about = [f"feature.{condition.feature}" for condition in exposed.source.population]
+def _fields(source: Source, *, asked: bool) -> list[str]:
     return [
         "unit",
         "assigned_variant",
@@ -219,29 +196,28 @@ def _columns(exposed: Exposed, *, asked: bool) -> list[str]:
         "predicted_at",
         "status",
         "fallback_reason",
+        "source",
         "latency_seconds",
         "share",
         "bucket",
-        *_outputs(exposed.contract),
-        *named,
-        *dict.fromkeys(asked_about),
+        "outputs",
+        *(["prediction_id"] if asked else []),
+        *(["features"] if source.population else []),
     ]
-
-
-def _outputs(contract: ModelContract) -> list[str]:
-    return [f"output.{place}" for place in range(contract.signature.outputs)]
 
 
 def _expressions(exposed: Exposed) -> dict[str, str]:
     """Return what differs between an experiment and plain traffic, or between tasks."""
     source, contract = exposed.source, exposed.contract
-    outputs = ", ".join(f'"{name}"' for name in _outputs(contract))
+    start, end = source.start.isoformat(), source.end.isoformat()
     reasons = ", ".join(f"'{reason.value}'" for reason in sorted(NOT_ANSWERED))
     shared = {
+        "window": f"predicted_at >= TIMESTAMPTZ '{start}' AND predicted_at < TIMESTAMPTZ '{end}' "
+        f"AND source = '{LoggedSource.LIVE.value}'",
         # The same as the ramp's guardrails count.
         "failed": f"status IN ('failed', 'refused') OR coalesce(fallback_reason IN ({reasons}), false)",
-        "score": f"greatest({outputs})" if contract.task is Task.MULTICLASS else outputs,
-        "conditions": " AND ".join(["true", *(_condition(each) for each in source.population)]),
+        "score": "list_max(outputs)" if contract.task is Task.MULTICLASS else "outputs[1]",
+        "fits": " AND ".join(["true", *(_condition(each) for each in source.population)]),
     }
     if source.experiment_id is None:
         plain = {
@@ -258,12 +234,12 @@ def _expressions(exposed: Exposed) -> dict[str, str]:
 
 
 def _condition(condition: Condition) -> str:
-    column = f'"feature.{condition.feature}"'
+    value = f"(features ->> '{condition.feature}')"
     if condition.values is not None:
         names = ", ".join("'" + value.replace("'", "''") + "'" for value in condition.values)
-        return f"coalesce({column} IN ({names}), false)"
+        return f"coalesce({value} IN ({names}), false)"
     bounds = [
-        f"{column} {sign} {bound!r}"
+        f"TRY_CAST({value} AS DOUBLE) {sign} {bound!r}"
         for sign, bound in ((">=", condition.minimum), ("<=", condition.maximum))
         if bound is not None
     ]

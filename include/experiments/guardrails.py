@@ -22,7 +22,7 @@ from include.contracts.guardrails import (
 )
 from include.experiments.exposures import Exposed
 from include.experiments.samples import UNKNOWN, Sample, arm_figures, proportion
-from include.experiments.tallies import latency_intervals, tallies
+from include.experiments.tallies import counted, latency
 from include.stats.confidence_sequences import always_valid_p_values
 from include.stats.guardrails import ERROR, Tally, adjusted, judge_ratio
 from include.stats.intervals import Estimate
@@ -76,7 +76,7 @@ def _judged(
     if plan.metric == RequestMetric.LATENCY_P99:
         yield None, judge_latency(exposed, plan, error)
     elif plan.is_of_requests:
-        arms = tallies(exposed, _COUNTS[RequestMetric(plan.metric)])
+        arms = counted(exposed, _COUNTS[RequestMetric(plan.metric)])
         yield None, judge_ratio(_guardrail(plan), arms.control, arms.treatment, error)
     elif plan.metric == FAIRNESS:
         primary = experiment.plan.primary
@@ -96,18 +96,18 @@ def judge_latency(exposed: Exposed, plan: GuardrailPlan, error: float) -> Guardr
     margin together.
     """
     guardrail = _guardrail(plan)
-    found = latency_intervals(exposed, 1.0 - 2.0 * error)
+    found = latency(exposed, 1.0 - 2.0 * error, plan.margin)
     if found is None:
-        every = tallies(exposed, "true")
+        every = counted(exposed, "requests")
         return _unjudged(guardrail, every.control.requests, every.treatment.requests)
-    slow = tallies(exposed, f"latency > {found.control.value + plan.margin!r}")
-    tested = judge_ratio(guardrail, slow.control, slow.treatment, error)
-    harm = difference_of_quantiles(found.control, found.treatment)
+    tested = judge_ratio(guardrail, found.slow.control, found.slow.treatment, error)
+    arms = found.quantiles
+    harm = difference_of_quantiles(arms.control, arms.treatment)
     return tested.model_copy(
         update={
             **_said(ruled_out=harm.high < plan.margin),
-            "control": found.control.value,
-            "treatment": found.treatment.value,
+            "control": arms.control.value,
+            "treatment": arms.treatment.value,
             "harm_low": harm.low,
             "harm": harm.value,
             "harm_high": harm.high,

@@ -24,10 +24,16 @@ COVERED_WITHIN = timedelta(hours=1)
 """The last requests whose features are looked at."""
 MINIMUM_UNITS = 100
 """Units an arm needs before its errors are well enough known."""
+_SUMS = {
+    HealthMetric.PREDICTION_DISTRIBUTION: ("score", "scores"),
+    HealthMetric.CONFIDENCE_DISTRIBUTION: ("sure", "scores"),
+    HealthMetric.LATENCY: ("latency", "requests"),
+}
+"""Columns of `units`: the sum over a unit's requests, and how many of them have a value."""
 _SQL = """
-SELECT u.treated, {moments} FROM (
-    SELECT unit, sum({value})::DOUBLE AS x, count({value})::DOUBLE AS y FROM requests GROUP BY unit
-) r JOIN units u USING (unit) WHERE u.analysed AND y > 0 GROUP BY 1
+SELECT treated, {moments} FROM (
+    SELECT treated, {total}::DOUBLE AS x, {count}::DOUBLE AS y FROM units WHERE analysed AND {count} > 0
+) GROUP BY 1
 """
 _COVERAGE = """
 SELECT treated, {moments} FROM (
@@ -56,22 +62,14 @@ def health(
         arms = (
             _coverage(settings, exposed)
             if metric is HealthMetric.FEATURE_COVERAGE
-            else _of_requests(exposed, _expression(metric, exposed.contract.task))
+            else _of_requests(exposed, *_SUMS[metric])
         )
         found.append(_figures(metric, arms, fraction))
     return tuple(found)
 
 
-def _expression(metric: HealthMetric, task: Task) -> str:
-    """Return a request's value; the score of several classes is that of the likeliest."""
-    if metric is HealthMetric.LATENCY:
-        return "latency"
-    sure = metric is HealthMetric.CONFIDENCE_DISTRIBUTION and task is Task.BINARY
-    return "greatest(score, 1 - score)" if sure else "score"
-
-
-def _of_requests(exposed: Exposed, value: str) -> Arms[JointMoments]:
-    return _arms(exposed.rows(_SQL.format(moments=MOMENTS, value=value)))
+def _of_requests(exposed: Exposed, total: str, count: str) -> Arms[JointMoments]:
+    return _arms(exposed.rows(_SQL.format(moments=MOMENTS, total=total, count=count)))
 
 
 def _coverage(settings: Settings, exposed: Exposed) -> Arms[JointMoments]:

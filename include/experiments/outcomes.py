@@ -73,7 +73,7 @@ FROM (
     END AS fate
     FROM {outcomes} o
     JOIN horizons h USING (metric)
-    LEFT JOIN named n ON n.prediction_id = TRY_CAST(o.prediction_id AS UUID)
+    LEFT JOIN named n ON n.prediction_id = o.prediction_id
     LEFT JOIN units u ON u.unit = coalesce(TRY_CAST(o.unit AS {key}), n.unit)
 )
 """

@@ -10,14 +10,24 @@ from include.stats.intervals import Interval
 from include.stats.quantiles import check_tail, quantile_levels
 from include.stats.sufficient_statistics import JointMoments
 
-_PER_UNIT = """
-SELECT u.treated, {moments} FROM (
-    SELECT unit, sum(({counts})::INTEGER)::DOUBLE AS x, count(*)::DOUBLE AS y FROM requests GROUP BY unit
-) r JOIN units u USING (unit) WHERE u.analysed GROUP BY 1
+_COUNTED = """
+SELECT treated, {moments} FROM (
+    SELECT treated, {counted}::DOUBLE AS x, requests::DOUBLE AS y FROM units WHERE analysed
+) GROUP BY 1
+"""
+_LATENCIES = """
+CREATE OR REPLACE TEMP TABLE latencies AS
+SELECT treated, sum((latency <= CASE WHEN treated THEN {treatment} ELSE {control} END)::INTEGER) AS below,
+    sum((latency > {slow})::INTEGER) AS slow, count(*) AS requests
+FROM judged_requests GROUP BY treated, unit
+"""
+_BY_LATENCY = """
+SELECT treated, {moments} FROM (
+    SELECT treated, {counted}::DOUBLE AS x, requests::DOUBLE AS y FROM latencies
+) GROUP BY 1
 """
 _QUANTILES = """
-SELECT u.treated, quantile_disc(r.latency, {levels}) FROM requests r JOIN units u USING (unit)
-WHERE u.analysed GROUP BY 1
+SELECT treated, quantile_disc(latency, {levels}) FROM judged_requests GROUP BY 1
 """
 
 
@@ -32,22 +42,28 @@ class Arms(Generic[T]):
     treatment: T
 
 
-def per_unit(exposed: Exposed, counts: str) -> Arms[JointMoments]:
-    """Return, per unit, the requests that count (x) and all of them (y).
+@dataclass(frozen=True)
+class Latency:
+    """The quantile of each arm in seconds, between its limits, and the requests slower than harm allows."""
+
+    quantiles: Arms[Interval]
+    slow: Arms[Tally]
+
+
+def counted(exposed: Exposed, column: str) -> Arms[Tally]:
+    """Return the requests that count, arm by arm, with the clustering of units.
 
     Args:
         exposed: the experiment's tables.
-        counts: SQL condition on a request.
+        column: of `units`: `failed`, `fell_back`, or `requests` for all of them.
     """
-    rows = exposed.rows(_PER_UNIT.format(moments=MOMENTS, counts=counts))
-    found = {bool(treated): moments_of(moments) for treated, *moments in rows}
-    return Arms(found.get(False, JointMoments()), found.get(True, JointMoments()))
-
-
-def tallies(exposed: Exposed, counts: str) -> Arms[Tally]:
-    """Return the requests that count, arm by arm, with the clustering of units."""
-    arms = per_unit(exposed, counts)
+    arms = _arms(exposed, _COUNTED.format(moments=MOMENTS, counted=column))
     return Arms(tally(arms.control), tally(arms.treatment))
+
+
+def _arms(exposed: Exposed, sql: str) -> Arms[JointMoments]:
+    found = {bool(treated): moments_of(moments) for treated, *moments in exposed.rows(sql)}
+    return Arms(found.get(False, JointMoments()), found.get(True, JointMoments()))
 
 
 def tally(sample: JointMoments) -> Tally:
@@ -69,13 +85,24 @@ def tally(sample: JointMoments) -> Tally:
     return Tally(failures, requests, min(max(clustering, 1.0), largest), largest)
 
 
-def latency_intervals(exposed: Exposed, confidence: float) -> Arms[Interval] | None:
-    """Return the quantile of the latency in seconds, arm by arm; None where there are too few requests."""
+def latency(exposed: Exposed, confidence: float, margin: float) -> Latency | None:
+    """Return what is known of the latency; None where there are too few requests.
+
+    Args:
+        exposed: the experiment's tables.
+        confidence: of the two limits of each quantile together.
+        margin: seconds beyond control's quantile from which on a request counts as slow.
+    """
     values = _looked_up(exposed, Arms((LATENCY_QUANTILE,), (LATENCY_QUANTILE,)))
     if values is None:
         return None
-    slow = f"CASE WHEN treated THEN {values.treatment[0]!r} ELSE {values.control[0]!r} END"
-    below = per_unit(exposed, f"latency <= {slow}")
+    [control], [treatment] = values.control, values.treatment
+    exposed.connection.execute(
+        _LATENCIES.format(control=repr(control), treatment=repr(treatment), slow=repr(control + margin))
+    )
+    below, slow = (
+        _arms(exposed, _BY_LATENCY.format(moments=MOMENTS, counted=column)) for column in ("below", "slow")
+    )
     try:
         levels = Arms(*(_levels(arm, confidence) for arm in (below.control, below.treatment)))
     except ValueError:
@@ -83,7 +110,8 @@ def latency_intervals(exposed: Exposed, confidence: float) -> Arms[Interval] | N
     found = _looked_up(exposed, levels)
     if found is None:
         return None
-    return Arms(*(Interval(*ends) for ends in (found.control, found.treatment)))
+    quantiles = Arms(*(Interval(*ends) for ends in (found.control, found.treatment)))
+    return Latency(quantiles, Arms(tally(slow.control), tally(slow.treatment)))
 
 
 def _levels(below: JointMoments, confidence: float) -> tuple[float, ...]:
