@@ -149,6 +149,9 @@ backup: setup ## Copy ledger, registry, artefacts, logs and labels into a new fo
 restore: setup ## Put a backup back where there is nothing, proven file by file: FROM=<folder>
 	@$(PYTHON) -m include.commands.restore "$(FROM)"
 
+erase: setup ## Take one entity out of log, labels, features, training sets and scores: ENTITY=<key> VALUE=<value> REASON=<why>
+	@$(PYTHON) -m include.commands.erase "$(ENTITY)" "$(VALUE)" "$(REASON)"
+
 sbom: setup ## Write a CycloneDX bill of materials of each environment to var/sbom/
 	@$(PYTHON) -m include.commands.supply_chain sbom
 

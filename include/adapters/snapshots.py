@@ -5,9 +5,11 @@ from typing import cast
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from include.adapters.artefacts import ArtefactStore
 from include.adapters.parquet import content_sha256
+from include.contracts.erasures import Successor
 from include.contracts.errors import ArtefactError
 from include.contracts.packages import Snapshot
 from include.contracts.windows import Window
@@ -35,18 +37,34 @@ def read_snapshot_table(store: ArtefactStore, snapshot: Snapshot) -> pa.Table:
     Raises:
         ArtefactError: the file is missing, or its rows are not those that were frozen.
     """
-    path = store.path(snapshot.uri)
+    uri, sha256 = current_place(store, snapshot)
+    path = store.path(uri)
     if not path.is_file():
         raise ArtefactError(f"training set {snapshot.uri} is not in the artefact store: freeze it again")
     try:
         table = pq.read_table(path)
     except pa.ArrowException as error:
         raise ArtefactError(f"training set {snapshot.uri} was altered, it is no Parquet: {error}") from error
-    if (found := content_sha256(table)) != snapshot.sha256:
-        raise ArtefactError(
-            f"training set {snapshot.uri} was altered: its rows hash to {found}, not {snapshot.sha256}"
-        )
+    if (found := content_sha256(table)) != sha256:
+        raise ArtefactError(f"training set {uri} was altered: its rows hash to {found}, not {sha256}")
     return table
+
+
+def current_place(store: ArtefactStore, snapshot: Snapshot) -> tuple[str, str]:
+    """Return URI and hash of what stands for a snapshot now: another one, where an entity was erased."""
+    uri, sha256 = snapshot.uri, snapshot.sha256
+    while (found := store.tagged(successor_uri(uri))) is not None:
+        try:
+            successor = Successor.model_validate_json(found[0])
+        except ValidationError as error:
+            raise ArtefactError(f"{successor_uri(uri)} names no successor: {error}") from error
+        uri, sha256 = successor.uri, successor.sha256
+    return uri, sha256
+
+
+def successor_uri(uri: str) -> str:
+    """Return where it is written which training set took another's place."""
+    return f"{uri}.successor.json"
 
 
 def rows_within(frame: pd.DataFrame, window: Window) -> pd.DataFrame:

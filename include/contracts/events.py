@@ -44,6 +44,7 @@ class EventKind(StrEnum):
     KEY_ROTATED = "key_rotated"
     KEY_REVOKED = "key_revoked"
     ACTION_ASKED = "action_asked"
+    ENTITY_ERASED = "entity_erased"
 
 
 class LedgerEvent(BaseModel):

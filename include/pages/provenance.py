@@ -11,7 +11,7 @@ from include.adapters.evidence import load_evidence
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteChange
 from include.adapters.packages import load_evaluation, load_manifest, load_report
-from include.adapters.snapshots import read_snapshot
+from include.adapters.snapshots import current_place, read_snapshot
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
 from include.contracts.errors import ArtefactError
@@ -59,6 +59,7 @@ class Origin:
         Raises:
             ArtefactError: it was altered.
         """
+        self._ledger = ledger
         self._store = store
         self.version = version
         self.manifest: Manifest = load_manifest(store, version)
@@ -69,10 +70,14 @@ class Origin:
     @cached_property
     def data_gap(self) -> str | None:
         """Why the training set cannot be read again by its hash; None where it can."""
+        snapshot = self.manifest.snapshot
         try:
-            read_snapshot(self._store, self.manifest.snapshot)
+            read_snapshot(self._store, snapshot)
+            _, found = current_place(self._store, snapshot)
         except ArtefactError as error:
             return str(error)
+        if found != self._ledger.successor_of(snapshot.sha256):
+            return f"training set {snapshot.uri} was replaced, and no erasure in the ledger tells of it"
         return None
 
     @cached_property

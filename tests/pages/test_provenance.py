@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import make_url
 
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.erased_snapshots import drop_replaced, erase_from_snapshots
 from include.adapters.evidence import evidence_uri, publish_evidence
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
@@ -25,6 +26,7 @@ from include.commands.production_readiness import trace_problem
 from include.commands.trace import trace
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
+from include.contracts.erasures import Erasure
 from include.contracts.errors import ArtefactError
 from include.contracts.experiments import ExperimentAnswer
 from include.contracts.identifiers import uuid7
@@ -295,6 +297,30 @@ def test_lost_training_set_is_a_gap(made: Made) -> None:
     model.write_bytes(model.read_bytes() + b" ")
     with pytest.raises(ArtefactError, match=r"model\.onnx was altered"):
         made.gaps()
+
+
+def test_a_training_set_without_an_erased_entity_is_no_gap(made: Made) -> None:
+    """The trace follows to the one in its place if the ledger tells of the erasure, and only then."""
+    store = ArtefactStore(made.settings.artefacts_folder)
+    count, replaced = erase_from_snapshots(store, "churn", "7", "erasure-1")
+    drop_replaced(store, replaced)
+    (gap,) = made.gaps()
+    assert "was replaced, and no erasure in the ledger tells of it" in gap
+    old = load_manifest(store, made.version).snapshot
+    (successor,) = replaced.values()
+    ledger = Ledger(made.settings.ledger_uri)
+    ledger.record_erasure(
+        Erasure(
+            erasure_id="erasure-1",
+            entity="customer_id",
+            removed={"training sets of churn": count},
+            snapshots={old.sha256: successor.sha256},
+            reason="asked for it",
+        ),
+        actor="olga",
+    )
+    ledger.close()
+    assert () == made.gaps()
 
 
 def test_refused_attempt_has_a_chain_without_a_version(made: Made) -> None:

@@ -12,6 +12,7 @@
 | API keys | keys.py |
 | retrain requests | retraining.py |
 | alerts, and who was told of them | alerts.py, deliveries.py |
+| erasures | erasures.py |
 | what people asked for on pages | actions.py |
 | what happened, for people | history.py |
 | transactions, the proof | journal.py, chain.py, state.py |
@@ -27,6 +28,7 @@ from include.adapters.ledger.alerts import AlertLedger
 from include.adapters.ledger.approvals import ApprovalLedger
 from include.adapters.ledger.chain import StoredEvent
 from include.adapters.ledger.deliveries import DeliveryLedger
+from include.adapters.ledger.erasures import ErasureLedger
 from include.adapters.ledger.experiments import ExperimentLedger
 from include.adapters.ledger.history import HistoryLedger
 from include.adapters.ledger.keys import KeyLedger
@@ -49,6 +51,7 @@ class Ledger(
     KeyLedger,
     RetrainLedger,
     AlertLedger,
+    ErasureLedger,
     DeliveryLedger,
     ExperimentLedger,
     ActionLedger,
