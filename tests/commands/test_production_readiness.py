@@ -20,7 +20,7 @@ from tests.shop import Shop, at, half_a_year
 
 READY = CHURN | {
     "owner": {"team": "retention", "email": "retention@shop.test", "on_call": "night"},
-    "monitoring": yaml.safe_load(MONITORING),
+    "monitoring": MONITORING,
     "training": CHURN["training"] | {"allow_dirty": False},
 }
 FOLDER = REPOSITORY_ROOT / "include" / "models" / "churn"

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from include.config.foreign_names import check_foreign_names, pipeline_dag, reference_address
 from include.config.settings import Settings
@@ -11,7 +10,7 @@ from include.contracts.errors import ContractError
 from include.contracts.model import ModelContract
 from tests.contracts.test_model import CHURN, MONITORING
 
-SEED = ModelContract.model_validate(CHURN | {"monitoring": yaml.safe_load(MONITORING)})
+SEED = ModelContract.model_validate(CHURN | {"monitoring": MONITORING})
 DATASETS = {"s3://ml-artifacts/": "/data/all/", "s3://ml-artifacts/training-data/": "/data/training/"}
 PIPELINES = {"ml-pipelines/retrain-v2": "{model}_train"}
 
