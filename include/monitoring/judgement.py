@@ -170,9 +170,14 @@ def _since(shift: Shift, of: Measurement, before: Sequence[Measurement], window:
     """Return from when on a shift has lasted without a break: the start of the first window it was found in.
 
     A run that is missing in between breaks nothing as long as no whole window lies between two that found it.
+    Another version is held against another reference, and begins anew.
     """
     for found in before:
-        same = (found.subject, found.metric, found.variant) == (shift.subject, shift.metric, of.variant)
+        same = _key(found, found.subject, found.metric) == _key(of, shift.subject, shift.metric)
         if same and "since" in found.details and of.window_start - found.window_end < window:
             return datetime.fromisoformat(found.details["since"])
     return of.window_start
+
+
+def _key(of: Measurement, subject: str, metric: str) -> tuple[str | None, ...]:
+    return of.version, of.variant, subject, metric

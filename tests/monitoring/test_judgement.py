@@ -97,6 +97,14 @@ def test_a_shift_that_went_away_begins_anew():
     assert 10 == judged.details["windows"]
 
 
+def test_another_version_begins_anew():
+    """What the last version's inputs did against its own training set is no history of this one's."""
+    old = {"subject": "spend", "metric": KS, "details": since(9), "version": "0.9.0"}
+    before = OF.model_copy(update=old | {"window_start": NOW - 2 * DAY, "window_end": NOW - DAY})
+    [judged] = judge()([ks(0.15)], OF, [before])
+    assert 1 == judged.details["windows"]
+
+
 def test_twenty_healthy_features_are_one_question():
     """Raw p < 0.05 would alert in two runs of three; adjusted for all of them it does not."""
     shifts = [ks(0.15, p_value=(place + 1) / 21, subject=f"f{place}") for place in range(20)]

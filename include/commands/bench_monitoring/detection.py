@@ -151,7 +151,7 @@ def _calibration(dice: np.random.Generator, rows: int) -> dict[str, Figure]:
 def _table(
     dice: np.random.Generator, rows: int, shift: float = 0.0, *, renamed: bool = False
 ) -> pyarrow.Table:
-    """Return rows whose numbers hang together, as those of one customer do; the first one may be shifted."""
+    """Return rows whose numbers hang together, as those of one unit do; the first one may be shifted."""
     common = dice.normal(size=rows)
     columns: dict[str, pyarrow.Array] = {}
     for place in range(INPUTS):

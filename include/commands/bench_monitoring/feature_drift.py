@@ -1,12 +1,16 @@
 """Feature drift at a million rows on either side and fifty inputs: time, memory, and whether it is right."""
 
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
 import pyarrow
+import pyarrow.parquet
 from scipy.stats import ks_2samp
 
+from include.adapters.datasets import read_dataset
 from include.adapters.drift_report import DriftTests, drift_page
 from include.commands.bench_monitoring.apart import apart
 from include.commands.benchmark_record import Figure
@@ -33,6 +37,7 @@ def measure_feature_drift() -> Mapping[str, Figure]:
     before, memory = apart(_ours, ROWS)
     (theirs, their_memory), after = apart(_evidently, ROWS), apart(_ours, ROWS)[0]
     seconds = (before + after) / 2
+    from_files, files_memory = apart(_ours_from_parquet, ROWS)
     by_size = {rows: apart(_ours, rows)[0] for rows in SIZES[:-1]} | {ROWS: seconds}
     largest_ks, largest_psi = apart(_differences, ROWS)[0]
     return {
@@ -41,6 +46,8 @@ def measure_feature_drift() -> Mapping[str, Figure]:
         "feature_drift_categorical_inputs": CATEGORICAL,
         "feature_drift_seconds": seconds,
         "feature_drift_peak_memory_mb": memory,
+        "feature_drift_from_parquet_seconds": from_files,
+        "feature_drift_from_parquet_peak_memory_mb": files_memory,
         "evidently_drift_seconds": theirs,
         "evidently_drift_peak_memory_mb": their_memory,
         "feature_drift_over_evidently_speedup": theirs / seconds,
@@ -73,6 +80,21 @@ def _ours(rows: int) -> float:
     started = perf_counter()
     input_shifts(sample(reference), sample(current), SIGNATURE)
     return perf_counter() - started
+
+
+def _ours_from_parquet(rows: int) -> float:
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder) / name for name in ("reference.parquet", "current.parquet")]
+        _write(paths, rows)
+        started = perf_counter()
+        reference, current = (sample(read_dataset(str(path))) for path in paths)
+        input_shifts(reference, current, SIGNATURE)
+        return perf_counter() - started
+
+
+def _write(paths: list[Path], rows: int) -> None:
+    for path, table in zip(paths, tables(rows), strict=True):
+        pyarrow.parquet.write_table(table, path)
 
 
 def _evidently(rows: int) -> float:
