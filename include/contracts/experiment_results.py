@@ -131,6 +131,20 @@ class JudgedGuardrail(BaseModel):
     """`harm_low` and `harm_high` hold at this look; `p_value` at all times at once."""
 
 
+class Distribution(BaseModel):
+    """Where the requests' values lie, arm by arm."""
+
+    model_config = _STRICT
+
+    edges: tuple[float, ...]
+    """Of the bins, one more than there are shares."""
+    control: tuple[float, ...]
+    """Share of the requests in each bin."""
+    treatment: tuple[float, ...]
+    stability_index: float
+    """How far the two lie apart, less what chance gives so many units."""
+
+
 class HealthFigures(BaseModel):
     """A property of the models, arm by arm."""
 
@@ -143,6 +157,8 @@ class HealthFigures(BaseModel):
     """Always-valid limits of treatment less control."""
     difference_high: float | None
     differs: bool
+    distribution: Distribution | None = None
+    """How the values lie; None: it is a share, or nothing is known."""
 
 
 class SliceFigures(BaseModel):

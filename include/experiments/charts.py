@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from include.contracts.experiment_results import JudgedGuardrail, Look, SliceFigures
+from include.contracts.experiment_results import Distribution, JudgedGuardrail, Look, SliceFigures
 from include.contracts.experiments import Experiment
 from include.stats.sequential import plan_design
 
@@ -99,7 +99,9 @@ def guardrails_chart(guardrails: Sequence[JudgedGuardrail]) -> str:
             axes.plot([low, high], [place, place], color=SEEN, linewidth=2)
             axes.plot([value], [place], color=SEEN, marker="o")
         axes.axvline(1.0, color=BOUND, linestyle=":")
-        axes.set_yticks(range(len(known)), [f"{each.name} {each.part or ''}".strip() for each in known])
+        axes.set_yticks(
+            range(len(known)), [_short(each.name) + (f"={each.part}" if each.part else "") for each in known]
+        )
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.set(xlabel="harm, in margins", title="Guardrails")
 
@@ -115,11 +117,32 @@ def slices_chart(slices: Sequence[SliceFigures]) -> str:
             axes.plot([each.low or 0.0, each.high or 0.0], [place, place], color=SEEN, linewidth=2)
             axes.plot([each.difference or 0.0], [place], color=SEEN, marker="o")
         axes.axvline(0.0, color=_INK, alpha=0.5, linestyle=":")
-        axes.set_yticks(range(len(known)), [f"{each.slice}={each.part}" for each in known])
+        axes.set_yticks(range(len(known)), [f"{_short(each.slice)}={each.part}" for each in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.set(xlabel="treatment less control", title="Parts of the units")
 
     return _svg(draw, "Difference in each part of the units with its limits", len(known))
+
+
+def _short(name: str) -> str:
+    """Return a slice without its view: axes are narrow."""
+    head, dot, column = name.rpartition(".")
+    return f"{head.rpartition(' ')[0]} {column}".strip() if dot else name
+
+
+def distribution_chart(name: str, values: Distribution, arms: tuple[str, str]) -> str:
+    """Draw where the requests' values lie, arm by arm."""
+
+    def draw(axes: Axes) -> None:
+        for label, shares, colour in (
+            (arms[0], values.control, BOUND),
+            (arms[1], values.treatment, SEEN),
+        ):
+            axes.stairs(shares, values.edges, color=colour, fill=True, alpha=0.4, label=label)
+        axes.set(xlabel=name, ylabel="share of requests", title=name)
+        axes.legend()
+
+    return _svg(draw, f"Distribution of {name} in both arms")
 
 
 def _svg(draw: Callable[[Axes], None], label: str, rows: int = 0) -> str:

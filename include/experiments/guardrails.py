@@ -132,7 +132,7 @@ def judge_units(
     units = (sample.control.units, sample.treatment.units)
     if min(units) < plan.minimum_units:
         return _unjudged(guardrail, *units)
-    if sample.kind is MetricKind.PROPORTION and len(sample.stages) == 1:
+    if sample.kind is MetricKind.PROPORTION and (len(sample.stages) == 1 or _is_constant(sample)):
         return _judge_counts(guardrail, sample, harmful, error)
     effect = sample.effect
     if effect is None or effect.standard_error == 0.0:
@@ -154,6 +154,12 @@ def judge_units(
         treatment_requests=units[1],
         **_said(ruled_out=harm.high < plan.margin),
     )
+
+
+def _is_constant(sample: Sample) -> bool:
+    """Say whether all units did the same: then stages have nothing to differ in, and may be added up."""
+    everybody = proportion(sample.control + sample.treatment)
+    return everybody.successes in {0, everybody.trials}
 
 
 def _judge_counts(guardrail: Guardrail, sample: Sample, harmful: Harm, error: float) -> GuardrailResult:

@@ -8,14 +8,17 @@ from datetime import timedelta
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from include.adapters.logged_columns import read_columns
 from include.config.settings import Settings
-from include.contracts.experiment_results import HealthFigures
+from include.contracts.experiment_results import Distribution, HealthFigures
 from include.contracts.experiments import CHALLENGER, HealthMetric
 from include.contracts.signatures import FeatureKind, Task
 from include.experiments.exposures import Exposed
 from include.experiments.samples import MOMENTS, moments_of
 from include.experiments.tallies import Arms
+from include.stats.category_shift import category_shift
 from include.stats.confidence_sequences import normal_mixture_sequence
 from include.stats.delta_method import difference_of_ratios, ratio
 from include.stats.sufficient_statistics import JointMoments
@@ -24,6 +27,18 @@ COVERED_WITHIN = timedelta(hours=1)
 """The last requests whose features are looked at."""
 MINIMUM_UNITS = 100
 """Units an arm needs before its errors are well enough known."""
+BINS = 20
+_VALUES = {
+    HealthMetric.PREDICTION_DISTRIBUTION: "score",
+    HealthMetric.CONFIDENCE_DISTRIBUTION: "greatest(score, 1 - score)",
+    HealthMetric.LATENCY: "ln(latency)",
+}
+"""A request's value; latencies by their logarithm, since a few are very long."""
+_RANGE = "SELECT min(value), max(value) FROM (SELECT {value}::DOUBLE AS value FROM judged_requests)"
+_BINS = """
+SELECT treated, least(floor((value - {low}) / {width}), {last})::INTEGER, count(*)
+FROM (SELECT treated, {value}::DOUBLE AS value FROM judged_requests) WHERE isfinite(value) GROUP BY ALL
+"""
 _SUMS = {
     HealthMetric.PREDICTION_DISTRIBUTION: ("score", "scores"),
     HealthMetric.CONFIDENCE_DISTRIBUTION: ("sure", "scores"),
@@ -64,12 +79,39 @@ def health(
             if metric is HealthMetric.FEATURE_COVERAGE
             else _of_requests(exposed, *_SUMS[metric])
         )
-        found.append(_figures(metric, arms, fraction))
+        figures = _figures(metric, arms, fraction)
+        found.append(figures.model_copy(update={"distribution": _distribution(exposed, metric, arms)}))
     return tuple(found)
 
 
 def _of_requests(exposed: Exposed, total: str, count: str) -> Arms[JointMoments]:
     return _arms(exposed.rows(_SQL.format(moments=MOMENTS, total=total, count=count)))
+
+
+def _distribution(exposed: Exposed, metric: HealthMetric, arms: Arms[JointMoments]) -> Distribution | None:
+    """Return how a metric's values lie; None where there are none, or all are the same."""
+    if metric is HealthMetric.FEATURE_COVERAGE or not min(arms.control.units, arms.treatment.units):
+        return None
+    sure = metric is HealthMetric.CONFIDENCE_DISTRIBUTION and exposed.contract.task is Task.BINARY
+    value = _VALUES[metric] if sure or metric is HealthMetric.LATENCY else "score"
+    [(low, high)] = exposed.rows(_RANGE.format(value=value))
+    if low is None or not (isfinite(low) and isfinite(high) and low < high):
+        return None
+    width = (high - low) / BINS
+    counts = np.zeros((2, BINS))
+    binned = _BINS.format(value=value, low=repr(low), width=repr(width), last=BINS - 1)
+    for treated, place, requests in exposed.rows(binned):
+        counts[int(treated), place] = requests
+    if not counts.sum(axis=1).all():
+        return None
+    units = (float(arms.control.units), float(arms.treatment.units))
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return Distribution(
+        edges=tuple(low + width * place for place in range(BINS + 1)),
+        control=tuple(shares[0].tolist()),
+        treatment=tuple(shares[1].tolist()),
+        stability_index=category_shift(counts[0], counts[1], independent=units).excess,
+    )
 
 
 def _coverage(settings: Settings, exposed: Exposed) -> Arms[JointMoments]:

@@ -7,7 +7,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from include.contracts.experiment_results import Analysis
 from include.contracts.experiments import Experiment
-from include.experiments.charts import boundary_chart, guardrails_chart, intervals_chart, slices_chart
+from include.experiments.charts import (
+    boundary_chart,
+    distribution_chart,
+    guardrails_chart,
+    intervals_chart,
+    slices_chart,
+)
 
 _TEMPLATE = "page.html.jinja"
 
@@ -30,6 +36,15 @@ def analysis_page(experiment: Experiment, analyses: Sequence[Analysis]) -> str:
         boundary=boundary_chart(experiment, looks),
         intervals=intervals_chart(looks) if looks else None,
         guardrails=guardrails_chart(last.guardrails) if _has_limits(last) else None,
+        distributions=[
+            distribution_chart(
+                _words(each.name),
+                each.distribution,
+                (experiment.plan.control.name, experiment.plan.treatment.name),
+            )
+            for each in last.health
+            if each.distribution is not None
+        ],
         slices=slices_chart(last.slices) if any(each.low is not None for each in last.slices) else None,
     )
 

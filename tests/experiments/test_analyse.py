@@ -44,9 +44,13 @@ def test_a_better_version_is_shipped(running: World) -> None:
         "feature_coverage",
         "latency",
     }
+    scores = done.health[0].distribution
+    assert (1.0, 1.0) == (pytest.approx(sum(scores.control)), pytest.approx(sum(scores.treatment)))
+    assert abs(scores.stability_index) < 0.05
     page = ArtefactStore(running.settings.artefacts_folder).read(str(done.report_uri)).decode()
     assert "SHIP: primary better" in page
-    assert page.count("<svg") >= 3
+    # Bounds, intervals, guardrails, slices, and the distributions of score, confidence and latency.
+    assert page.count("<svg") == 7
     assert (done,) == running.ledger.analyses("churn", "offers-1")
     assert running.ledger.verify() > 0
 
@@ -245,6 +249,16 @@ def test_a_ramp_is_pooled_by_stage(tmp_path: Path) -> None:
         assert done.treatment.value < done.control.value - 0.1
         # 1 / (1/300 + 1/1500) and 1 / (1/1500 + 1/1500).
         assert 250 + 750 == pytest.approx(done.look.information, rel=0.05)
+
+
+def test_a_complaint_that_nobody_makes_is_ruled_out_in_a_ramp_too(tmp_path: Path) -> None:
+    """No event in any stage is something to go by."""
+    guardrails = [{"metric": "complaint", "margin": 0.02}]
+    for running in world(tmp_path, ramp=[0.2], guardrails=guardrails):
+        running.expose(range(2_000), share=0.2, requests=1)
+        running.expose(range(2_000, 4_000), day=1, share=0.5, requests=1)
+        [complaint] = running.analyse(16).guardrails
+        assert GuardrailVerdict.NON_INFERIOR is complaint.result.verdict
 
 
 def test_labels_are_awaited_and_their_absence_is_told(tmp_path: Path) -> None:

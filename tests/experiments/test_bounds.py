@@ -13,17 +13,25 @@ from include.contracts.experiment_results import (
     JudgedGuardrail,
     Look,
 )
-from include.contracts.experiments import Experiment, MetricKind
+from include.contracts.experiments import Experiment, ExperimentPlan, MetricKind
 from include.contracts.guardrails import GuardrailReason, GuardrailResult, GuardrailVerdict
 from include.experiments.bounds import Timetable, take_look, timetable
 from include.experiments.decide import Evidence, decide
 from include.experiments.samples import Sample, StageSample
+from include.experiments.size import _arms
+from include.stats.critical_values import critical_values
+from include.stats.group_sequential_design import plan_design
 from include.stats.sufficient_statistics import JointMoments
 from tests.adapters.ledger.trials import BEGAN, PLAN, experiment, plan
 
 DAY = timedelta(days=1)
 ENDS = BEGAN + 70 * DAY
 R, V = ExperimentReason, ExperimentVerdict
+
+
+def _drift(of: ExperimentPlan) -> float:
+    primary = of.primary
+    return plan_design(primary.looks, primary.alpha, primary.sides, primary.power).drift
 
 
 def sample(units: int, control: float = 0.5, treatment: float = 0.5) -> Sample:
@@ -79,6 +87,35 @@ def test_a_last_look_spends_what_is_left_early_or_late():
         assert 0.05 == pytest.approx(looks[-1].alpha_spent)
         assert 1.95 < looks[-1].upper < 2.1
     assert early[-1].upper < looked(of, (400, 700))[-1].upper
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+@pytest.mark.parametrize("direction", ["increase", "decrease"])
+def test_the_planned_units_give_the_planned_power(share, direction):
+    """Simulated at the smallest difference worth finding, with the plan's looks and the split's sizes."""
+    variants = [
+        {"name": "control", "version": "champion", "share": 1 - share},
+        {"name": "treatment", "version": "candidate", "share": share},
+    ]
+    asked = plan(primary=PLAN["primary"] | {"direction": direction, "baseline": 0.2}, variants=variants)
+    arms = _arms(asked, 0.2, None, _drift(asked))
+    assert share == pytest.approx(arms.treatment / arms.total, abs=1e-3)
+    rates = (0.2, asked.primary.model_copy(update={"baseline": 0.2}).expected)
+    dice = np.random.default_rng(11)
+    seen, shares = [np.zeros(10_000), np.zeros(10_000)], []
+    for part in np.diff(asked.primary.looks, prepend=0.0):
+        for arm, (units, rate) in enumerate(zip((arms.control, arms.treatment), rates, strict=True)):
+            seen[arm] = seen[arm] + dice.binomial(round(units * part), rate, 10_000)
+        shares.append(list(seen))
+    crossed = np.zeros(10_000, dtype=bool)
+    for fraction, (control, treatment), bound in zip(
+        asked.primary.looks, shares, critical_values(asked.primary.looks), strict=True
+    ):
+        sizes = (arms.control * fraction, arms.treatment * fraction)
+        first, second = control / sizes[0], treatment / sizes[1]
+        error = np.sqrt(first * (1 - first) / sizes[0] + second * (1 - second) / sizes[1])
+        crossed |= (second - first if direction == "increase" else first - second) / error > bound
+    assert crossed.mean() > 0.8 - 4 * (0.8 * 0.2 / 10_000) ** 0.5
 
 
 SCHEDULES = ((400, 800, 1_200, 1_600), (100, 130, 900, 1_000, 1_900), (700, 900), (1_600,))
