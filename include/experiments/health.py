@@ -34,10 +34,15 @@ _VALUES = {
     HealthMetric.LATENCY: "ln(latency)",
 }
 """A request's value; latencies by their logarithm, since a few are very long."""
-_RANGE = "SELECT min(value), max(value) FROM (SELECT {value}::DOUBLE AS value FROM judged_requests)"
+DRAWN = 1_000_000
+"""Requests, about, that distributions are drawn from where there are more: those of units at random."""
+_DRAWN = """
+CREATE TEMP TABLE drawn AS SELECT treated, score, latency FROM judged_requests WHERE hash(unit) % {parts} = 0
+"""
+_RANGE = "SELECT min(value), max(value) FROM (SELECT {value}::DOUBLE AS value FROM drawn)"
 _BINS = """
 SELECT treated, least(floor((value - {low}) / {width}), {last})::INTEGER, count(*)
-FROM (SELECT treated, {value}::DOUBLE AS value FROM judged_requests) WHERE isfinite(value) GROUP BY ALL
+FROM (SELECT treated, {value}::DOUBLE AS value FROM drawn) WHERE isfinite(value) GROUP BY ALL
 """
 _SUMS = {
     HealthMetric.PREDICTION_DISTRIBUTION: ("score", "scores"),
@@ -70,6 +75,8 @@ def health(
         metrics: which are wanted.
         fraction: information reached; the limits are tightest where the plan ends.
     """
+    [(requests,)] = exposed.rows("SELECT count(*) FROM requests")
+    exposed.connection.execute(_DRAWN.format(parts=max(1, requests // DRAWN)))
     found = []
     for metric in metrics:
         if metric is HealthMetric.CONFIDENCE_DISTRIBUTION and exposed.contract.task is Task.REGRESSION:
