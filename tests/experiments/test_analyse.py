@@ -266,6 +266,8 @@ def test_labels_are_awaited_and_their_absence_is_told(tmp_path: Path) -> None:
     primary = PLAN["primary"] | {"metric": "kept"}
     for running in world(tmp_path, primary=primary):
         treated = running.expose(range(3_300), requests=1)
+        # What was true at midnight, before anybody was exposed, is nobody's label.
+        running.label(dict.fromkeys(treated, 0.0), day=0)
         running.label({unit: 1.0 for unit in treated if unit % 3}, day=1)
         early = running.analyse(14.5)
         assert (0, 0) == (early.counts.matured, early.counts.missing)
