@@ -75,7 +75,7 @@ def day_results(store: MeasurementStore, plan: Plan, trigger: RetrainTrigger) ->
     judged = _judged(past, watched, start, end)
     first = min(judged, default=end)
     return [
-        _result(day, versions.get(day), list(judged.get(day, {}).values()))
+        judged_day(day, versions.get(day), list(judged.get(day, {}).values()))
         for number in range(LOOK_BACK // ONE_DAY + 1)
         if (day := start + number * ONE_DAY) >= first
     ]
@@ -104,7 +104,7 @@ def _judged(
     return found
 
 
-def _result(day: datetime, version: str | None, judged: Sequence[Measurement]) -> DayResult:
+def judged_day(day: datetime, version: str | None, judged: Sequence[Measurement]) -> DayResult:
     """Return the worst decline that chance does not explain; where there is none, the worst there is."""
     falls = [(each.low is not None and each.low > 0.0, each.value or 0.0) for each in judged]
     if not falls:

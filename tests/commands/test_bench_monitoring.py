@@ -2,7 +2,7 @@
 
 import pytest
 
-from include.commands.bench_monitoring import detection, feature_drift
+from include.commands.bench_monitoring import detection, feature_drift, label_join, performance
 from include.commands.bench_monitoring.page import write_page
 from include.commands.bench_monitoring.parts import PARTS
 
@@ -25,6 +25,30 @@ def test_detectors_find_what_is_there_and_nothing_else(monkeypatch):
     assert 1.0 == found["feature_drift_found_ratio_category_renamed_of_1000_rows"]
     assert 1.0 == found["prediction_drift_found_ratio_scores_times_1.5_of_1000_rows"]
     assert 1.0 == found["calibration_found_ratio_scores_0.2_too_high_of_1000_rows"]
+
+
+def test_the_join_is_right_and_again_does_nothing(tmp_path):
+    """On the benchmark's own rows: late labels and corrections reopen their days, and nothing is lost."""
+    label_join.made_up(tmp_path, 2, 2_000)
+    assert 3_800 == pytest.approx(label_join.joined(tmp_path, label_join.IN_TIME)[0], rel=0.02)
+    assert 200 == pytest.approx(label_join.joined(tmp_path, label_join.AT_LAST)[0], rel=0.5)
+    assert (0, 0) == (
+        label_join.joined(tmp_path, label_join.AT_LAST)[0],
+        label_join.mismatches(tmp_path, 2, 2_000),
+    )
+
+
+def test_declines_are_found_and_healthy_weeks_are_quiet(monkeypatch):
+    """One world: a slide only the frozen baseline sees, causes by their names."""
+    sizes = {"WORLDS": 1, "CAUSES": 1, "UNITS": (1_000,), "FLIPPED": (0.3,), "SLIDING": 40}
+    for name, value in sizes.items():
+        monkeypatch.setattr(performance, name, value)
+    found = performance.measure_performance()
+    assert 0.0 == found["performance_weeks_with_a_false_alarm_ratio_of_1000_labels_a_day"]
+    assert 1.0 == found["performance_found_ratio_first_day_0.3_of_units_turned_of_1000_labels_a_day"]
+    assert 1.0 == found["retrain_requested_ratio_within_a_week_0.3_of_units_turned_of_1000_labels_a_day"]
+    assert 1.0 == found["performance_slide_found_ratio_degradation_vs_baseline_of_1000_labels_a_day"]
+    assert 1.0 == found["cause_right_ratio_changed_relation"]
 
 
 def test_a_part_alone_makes_a_page(monkeypatch, tmp_path):
