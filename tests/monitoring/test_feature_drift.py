@@ -9,7 +9,6 @@ from include.contracts.errors import ContractError, LedgerError
 from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict
 from include.contracts.predictions import Status
 from include.monitoring.drift_alerts import announce_run
-from include.monitoring.drift_pages import write_feature_page
 from include.monitoring.feature_drift import watch_features
 from tests.monitoring.world import AS_OF, DAY, WALL, World
 
@@ -255,29 +254,6 @@ def test_a_model_that_asks_for_no_such_monitor_is_told(served):
     """The error names the missing block."""
     with pytest.raises(ContractError, match=r"churn: the contract has no monitoring\.feature_drift"):
         watch_features(served.settings, served.contract(feature_drift=None), AS_OF, WALL)
-
-
-def test_a_page_is_drawn_of_a_sample_and_says_so(served, monkeypatch):
-    """It lies in the artefact store under the run's moment, and the run knows where."""
-    monkeypatch.setattr("include.monitoring.drift_pages.ROWS", 300)
-    served.log(served.asked().assign(**{"avg_order_value_30d": None}))
-    run, _ = look(served)
-    contract = served.contract(feature_drift={"schedule": "every 6 hours"})
-    uri = write_feature_page(served.settings, contract, AS_OF)
-    assert "monitoring/churn/feature_drift/20171110T000000Z.html" == uri
-    page = (served.settings.artefacts_folder / uri).read_text()
-    assert "300 of 12,000 rows, drawn at random. Current: 300 of 400 rows, drawn at random" in page
-    assert run.summary in page
-    with served.store() as store:
-        assert uri == store.last_run("churn", Monitor.FEATURE_DRIFT).report_uri
-
-
-def test_nothing_is_drawn_of_nothing(served):
-    """No rows, or no run at that moment: no page."""
-    contract = served.contract(feature_drift={"schedule": "every 6 hours"})
-    assert write_feature_page(served.settings, contract, AS_OF) is None
-    look(served)
-    assert write_feature_page(served.settings, contract, AS_OF) is None
 
 
 def test_an_input_that_shifted_has_an_alert_until_it_is_back(served):
