@@ -1,6 +1,6 @@
-"""`make contract-reference`: the contract's JSON schema for editors and its page for people, from the code.
+"""`make contract-reference`: JSON schemas for editors and pages for people, of contracts and experiments.
 
-Both are read off the models of `include.contracts.model` and the docstrings under their keys.
+All are read off the models of `include.contracts` and the docstrings under their keys.
 """
 
 import ast
@@ -20,11 +20,14 @@ from include.adapters.files import write_atomically
 from include.commands.terminal import run_command
 from include.config.problems import model_in
 from include.config.settings import REPOSITORY_ROOT
+from include.contracts.experiments import ExperimentPlan
 from include.contracts.model import ModelContract
 from include.contracts.moments import format_duration
 
 SCHEMA = REPOSITORY_ROOT / "docs" / "contract.schema.json"
 PAGE = REPOSITORY_ROOT / "docs" / "contract.md"
+EXPERIMENT_SCHEMA = REPOSITORY_ROOT / "docs" / "experiment.schema.json"
+EXPERIMENT_PAGE = REPOSITORY_ROOT / "docs" / "experiment-plan.md"
 
 _HEADING = """# The contract, key by key
 
@@ -39,6 +42,18 @@ contract-reference` from the docstrings in `include/contracts/`. An editor that 
 `contract.schema.json` completes and checks while you type: the first line of a contract names it.
 """
 
+_EXPERIMENT_HEADING = """# An experiment's plan, key by key
+
+`include/models/<model>/experiments/<name>.yaml`. How to run one: [experiments.md](experiments.md).
+
+It is strict: a key that is not here, a value that is not allowed, shares that do not add up, a metric the
+contract does not have: the plan is refused where it is read, with the path of the key and what is allowed,
+and only this experiment's DAGs stop. Durations are a whole number and one of s, m, h, d, w. Written by `make
+contract-reference` from the docstrings in `include/contracts/experiments.py`. An editor completes and checks
+while you type if the first line names the schema:
+`# yaml-language-server: $schema=../../../../docs/experiment.schema.json`.
+"""
+
 _WORDS = {
     "str": "text",
     "int": "whole number",
@@ -51,33 +66,38 @@ _WORDS = {
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all files."""
     run_command(write_reference)
 
 
 def write_reference() -> None:
-    """Write schema and page into docs/."""
-    for path, content in ((SCHEMA, schema_text()), (PAGE, page())):
+    """Write schemas and pages into docs/."""
+    for path, content in (
+        (SCHEMA, schema_text()),
+        (PAGE, page()),
+        (EXPERIMENT_SCHEMA, schema_text(ExperimentPlan, "Experiment")),
+        (EXPERIMENT_PAGE, page(ExperimentPlan, _EXPERIMENT_HEADING)),
+    ):
         write_atomically(path, content.encode())
         print(f"wrote {path}")
 
 
-def schema_text() -> str:
-    """Return the JSON schema of a contract, with what each key means."""
-    schema = ModelContract.model_json_schema()
-    definitions = {kind.__name__: kind for kind in models_of(ModelContract)}
-    for name, part in [(ModelContract.__name__, schema), *schema["$defs"].items()]:
+def schema_text(kind: type[BaseModel] = ModelContract, title: str = "Model contract") -> str:
+    """Return the JSON schema of a contract or plan, with what each key means."""
+    schema = kind.model_json_schema()
+    definitions = {each.__name__: each for each in models_of(kind)}
+    for name, part in [(kind.__name__, schema), *schema["$defs"].items()]:
         if name in definitions:
             meanings = meanings_of(definitions[name])
             for key, value in part["properties"].items():
                 value["description"] = meanings[key]
-    return json.dumps(schema | {"title": "Model contract"}, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(schema | {"title": title}, indent=2, ensure_ascii=False) + "\n"
 
 
-def page() -> str:
+def page(kind: type[BaseModel] = ModelContract, heading: str = _HEADING) -> str:
     """Return the reference as Markdown: one table a block, in the order of the keys."""
-    sections = [_section(path, kind) for path, kind in _blocks("", ModelContract)]
-    return "\n".join([_HEADING, *sections])
+    sections = [_section(path, each) for path, each in _blocks("", kind)]
+    return "\n".join([heading, *sections])
 
 
 def models_of(kind: type[BaseModel]) -> list[type[BaseModel]]:

@@ -47,9 +47,13 @@ class HealthMetric(StrEnum):
     """What tells whether the two versions behave alike as models."""
 
     PREDICTION_DISTRIBUTION = "prediction_distribution"
+    """Scores; of several classes, that of the likeliest."""
     CONFIDENCE_DISTRIBUTION = "confidence_distribution"
+    """How sure a classifier is of its likeliest class."""
     FEATURE_COVERAGE = "feature_coverage"
+    """Features that the last requests had, of all that the model reads."""
     LATENCY = "latency"
+    """Seconds an answer takes."""
 
 
 class Variant(BaseModel):

@@ -49,6 +49,7 @@ def analyse(
 
     Raises:
         ExperimentError: there is no such experiment, or it was analysed as of a later moment.
+        ConflictError: it was analysed meanwhile.
         ContractError: the model's contract is wrong.
         DataError: a log is damaged.
     """
@@ -240,4 +241,4 @@ def _kept(
     told = last.model_copy(update={"report_uri": uri})
     page = analysis_page(experiment, [*earlier, told])
     artefact_store(settings).write(uri, page.encode())
-    return ledger.record_analysis(experiment.model, told, actor)
+    return ledger.record_analysis(experiment.model, told, actor, earlier=len(earlier))

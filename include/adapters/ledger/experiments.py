@@ -142,18 +142,31 @@ class ExperimentLedger(Journal):
                 write_route(transaction, route, actor=actor, reason=reason)
             return end_experiment(transaction, current, state, actor=actor, reason=reason)
 
-    def record_analysis(self, model: str, analysis: Analysis, actor: str) -> Analysis:
+    def record_analysis(self, model: str, analysis: Analysis, actor: str, *, earlier: int) -> Analysis:
         """Record an analysis; the first one as of a moment stays, and is returned.
+
+        Args:
+            model: the model.
+            analysis: what was found.
+            actor: user name, or `system`.
+            earlier: how many analyses it took into account: a look that another one took would cost nothing.
 
         Raises:
             LedgerError: there is no such experiment.
+            ConflictError: another analysis was recorded meanwhile.
         """
         with self._writing() as transaction:
             if read_experiment(transaction.connection, analysis.experiment_id) is None:
                 raise LedgerError(f"no experiment {analysis.experiment_id!r}")
-            for known in _analyses(transaction.connection, model, analysis.experiment_id):
-                if known.as_of == analysis.as_of:
-                    return known
+            known = _analyses(transaction.connection, model, analysis.experiment_id)
+            same = next((each for each in known if each.as_of == analysis.as_of), None)
+            if same is not None:
+                return same
+            if len(known) != earlier:
+                raise ConflictError(
+                    f"experiment {analysis.experiment_id} was analysed as of {known[-1].as_of.isoformat()} "
+                    "meanwhile; analyse it anew"
+                )
             transaction.append(
                 EventKind.EXPERIMENT_ANALYSED,
                 model=model,

@@ -123,13 +123,17 @@ def test_a_rollback_of_the_model_ends_its_experiment(ledger: Ledger) -> None:
 def test_of_two_analyses_as_of_a_moment_the_first_stays(ledger: Ledger) -> None:
     """A look that was recorded is spent; running the task again does not look again."""
     started(ledger)
-    first = ledger.record_analysis("churn", analysis(7), "system")
-    assert first == ledger.record_analysis("churn", analysis(7, ExperimentVerdict.HOLD), "system")
-    ledger.record_analysis("churn", analysis(14), "system")
+    first = ledger.record_analysis("churn", analysis(7), "system", earlier=0)
+    again = analysis(7, ExperimentVerdict.HOLD)
+    assert first == ledger.record_analysis("churn", again, "system", earlier=0)
+    with pytest.raises(ConflictError, match="was analysed as of 2017-10-08T00:00:00"):
+        ledger.record_analysis("churn", analysis(14), "system", earlier=0)
+    ledger.record_analysis("churn", analysis(14), "system", earlier=1)
     assert (analysis(7), analysis(14)) == ledger.analyses("churn", "offers-1")
     assert first == ledger.analysis_as_of("churn", "offers-1", BEGAN + timedelta(days=7))
+    other = analysis(7).model_copy(update={"experiment_id": "x"})
     with pytest.raises(LedgerError, match="no experiment 'x'"):
-        ledger.record_analysis("churn", analysis(7).model_copy(update={"experiment_id": "x"}), "system")
+        ledger.record_analysis("churn", other, "system", earlier=0)
 
 
 @pytest.mark.parametrize(
