@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from include.contracts.canonical import content_hash
 from include.contracts.moments import Duration
 from include.contracts.monitoring import Monitoring
-from include.contracts.releases import RolloutPlan
+from include.contracts.ramps import RolloutPlan
 from include.contracts.routes import EntityKey, Fallback, StalePolicy
 from include.contracts.schedules import Cron
 from include.contracts.signatures import FeatureInput, Signature, Task

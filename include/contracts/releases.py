@@ -2,11 +2,11 @@
 
 from collections.abc import Collection
 from enum import StrEnum
-from itertools import pairwise
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
-from include.contracts.moments import Duration, UtcDatetime
+from include.contracts.moments import UtcDatetime
+from include.contracts.ramps import Ramp, RolloutPlan
 
 
 class ReleaseStage(StrEnum):
@@ -41,37 +41,6 @@ _TERMINAL = frozenset(
 )
 
 
-class RampStage(BaseModel):
-    """One step of a ramp."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    share: float = Field(gt=0.0, le=1.0)
-    """Share of units on the new version."""
-    hold: Duration
-    """Least time at this share."""
-    minimum_requests: int = Field(default=0, ge=0)
-    """Fewest requests on the new version before the stage is judged."""
-
-
-class RolloutPlan(BaseModel):
-    """Stages of a ramp and the bake after it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    stages: tuple[RampStage, ...] = Field(min_length=1)
-    """Steps of the ramp; shares rise and end at 1.0."""
-    bake: Duration
-    """How long the new champion is watched, its predecessor warm."""
-
-    @model_validator(mode="after")
-    def _ramp_rises_to_one(self) -> "RolloutPlan":
-        shares = [stage.share for stage in self.stages]
-        if any(later <= earlier for earlier, later in pairwise(shares)) or shares[-1] != 1.0:
-            raise ValueError(f"shares must rise and end at 1.0; these are {shares}")
-        return self
-
-
 class Release(BaseModel):
     """State of a release. `revision` counts its changes and is what compare-and-set compares."""
 
@@ -93,6 +62,8 @@ class Release(BaseModel):
     """How many of them must."""
     stage: ReleaseStage
     share: float = Field(default=0.0, ge=0.0, le=1.0)
+    ramp: Ramp | None = None
+    """Where it stands in its ramp; None before the first place was entered."""
     requested_by: str
     """All who asked for the version's training, as `joined_requesters` writes them."""
     triggered_by: str

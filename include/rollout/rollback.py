@@ -11,6 +11,7 @@ from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
 from include.contracts.errors import LedgerError, RegistryError, ServingError
 from include.contracts.packages import Manifest, Version
+from include.contracts.ramps import RampDecision
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.routes import ModelRoute
 from include.rollout.load import load_version
@@ -34,6 +35,7 @@ def roll_back(
     actor: str,
     reason: str,
     to: str = PREVIOUS,
+    decision: RampDecision | None = None,
 ) -> ModelRoute:
     """Send all traffic to an earlier version, loaded and compared with its golden predictions first.
 
@@ -48,7 +50,9 @@ def roll_back(
         model: the model.
         actor: user name, or `system`.
         reason: why; it is kept.
-        to: a semantic version, or `previous`.
+        to: a semantic version, or `previous`: during a ramp the champion beside the new version, after it
+            the champion before.
+        decision: what a ramp decided it by; it is kept.
 
     Raises:
         RegistryError: the version is unknown or was never champion, or there is no previous one.
@@ -69,7 +73,7 @@ def roll_back(
         return state.route
     manifest = load_manifest(artefact_store(settings), version)
     route = rolled_back(state.route, manifest, version, settings.serving_endpoints)
-    _write(ledger, release, RouteUpdate(route, state.revision), actor, reason)
+    _write(ledger, release, RouteUpdate(route, state.revision), actor, reason, decision)
     return route
 
 
@@ -114,9 +118,10 @@ def _answers(triton: TritonControl) -> bool:
 
 
 def _target(ledger: Ledger, route: ModelRoute, to: str) -> Version:
-    if to == PREVIOUS and route.previous is None:
+    previous = route.champion if route.challenger is not None else route.previous
+    if to == PREVIOUS and previous is None:
         raise RegistryError(f"{route.model} has no previous version; name one with its number")
-    name = route.previous.version if to == PREVIOUS and route.previous else to
+    name = previous.version if to == PREVIOUS and previous is not None else to
     found = {item.version: item for item in ledger.versions(route.model)}
     if name not in found:
         raise RegistryError(f"{route.model} has no version {name}; registered: {', '.join(found)}")
@@ -143,7 +148,14 @@ def _under_way(ledger: Ledger, model: str) -> Release | None:
     return release if release is not None and release.stage in _UNDER_WAY else None
 
 
-def _write(ledger: Ledger, release: Release | None, update: RouteUpdate, actor: str, reason: str) -> None:
+def _write(
+    ledger: Ledger,
+    release: Release | None,
+    update: RouteUpdate,
+    actor: str,
+    reason: str,
+    decision: RampDecision | None,
+) -> None:
     if release is None:
         ledger.change_route(update, actor=actor, reason=reason)
         return
@@ -155,4 +167,5 @@ def _write(ledger: Ledger, release: Release | None, update: RouteUpdate, actor: 
         share=0.0,
         reason=reason,
         route=update,
+        decision=decision,
     )

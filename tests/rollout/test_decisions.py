@@ -20,7 +20,8 @@ from include.contracts.errors import ArtefactError, ConflictError, ContractError
 from include.contracts.events import EventKind
 from include.contracts.model import ModelContract
 from include.contracts.packages import CodeState, GoldenCase, GoldenSet, Manifest, Version
-from include.contracts.releases import Decision, RampStage, Release, ReleaseStage
+from include.contracts.ramps import RampStage
+from include.contracts.releases import Decision, Release, ReleaseStage
 from include.contracts.reports import Assessment
 from include.contracts.routes import ModelRoute
 from include.rollout.approval import follow_answers, is_approved, may_approve, record_decision

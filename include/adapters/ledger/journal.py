@@ -27,6 +27,10 @@ class Journal:
         """Close all connections."""
         self._engine.dispose()
 
+    def now(self) -> datetime:
+        """Return the wall time by which changes are recorded."""
+        return self._clock()
+
     def verify(self) -> int:
         """Prove the chain, then the state against it, and return how many events there are.
 

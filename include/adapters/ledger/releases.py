@@ -13,7 +13,8 @@ from include.adapters.ledger.routes import RouteUpdate, read_route, write_route
 from include.adapters.ledger.tables import events, releases, versions
 from include.contracts.errors import ConflictError, LedgerError
 from include.contracts.events import EventKind
-from include.contracts.releases import Decision, Release, ReleaseStage, RolloutPlan
+from include.contracts.ramps import Ramp, RampDecision, RolloutPlan
+from include.contracts.releases import Decision, Release, ReleaseStage
 
 _S = ReleaseStage
 NEXT_STAGES: dict[ReleaseStage, frozenset[ReleaseStage]] = {
@@ -21,7 +22,7 @@ NEXT_STAGES: dict[ReleaseStage, frozenset[ReleaseStage]] = {
     _S.APPROVED: frozenset({_S.LOADED, _S.ROLLED_BACK}),
     _S.LOADED: frozenset({_S.RAMPING, _S.BAKING, _S.ROLLED_BACK}),
     _S.RAMPING: frozenset({_S.RAMPING, _S.BAKING, _S.ROLLED_BACK}),
-    _S.BAKING: frozenset({_S.PROMOTED, _S.ROLLED_BACK}),
+    _S.BAKING: frozenset({_S.BAKING, _S.PROMOTED, _S.ROLLED_BACK}),
 }
 """Stages a release may go to from each; `abandoned` is open to all of them."""
 
@@ -117,8 +118,21 @@ class ReleaseLedger(Journal):
         share: float | None = None,
         reason: str | None = None,
         route: RouteUpdate | None = None,
+        ramp: Ramp | None = None,
+        decision: RampDecision | None = None,
     ) -> Release:
         """Move a release on, or end it; with a route, both change in one transaction or neither.
+
+        Args:
+            release_id: which.
+            expected_revision: how the caller has seen it.
+            stage: where it goes; `ramping` and `baking` may follow themselves.
+            actor: user name, or `system`.
+            share: share of the units it answers from now on; None leaves it.
+            reason: why; it is kept in the event.
+            route: the route that changes with it.
+            ramp: where it stands in its ramp from now on; None leaves it.
+            decision: what was decided, with its figures; it is kept in the event.
 
         Raises:
             LedgerError: there is no such release, or the stage does not follow from where it stands.
@@ -129,7 +143,10 @@ class ReleaseLedger(Journal):
             _check_step(transaction.connection, current, stage)
             if route is not None:
                 write_route(transaction, route, actor=actor, reason=reason)
-            return _move(transaction, current, stage, actor=actor, share=share, reason=reason)
+            moved = current if ramp is None else current.model_copy(update={"ramp": ramp})
+            return _move(
+                transaction, moved, stage, actor=actor, share=share, reason=reason, decision=decision
+            )
 
     def abandon(self, model: str, *, actor: str, reason: str, release_id: str | None = None) -> Release:
         """End a model's open release before its time; its challenger, if routed, loses its traffic.
@@ -174,7 +191,7 @@ def _open_release(connection: Connection, model: str) -> Release | None:
 
 
 def _columns(release: Release) -> dict[str, Any]:
-    documents = release.model_dump(mode="json", include={"plan", "thresholds", "approvers", "stage"})
+    documents = release.model_dump(mode="json", include={"plan", "thresholds", "approvers", "stage", "ramp"})
     return {**release.model_dump(), **documents}
 
 
@@ -229,6 +246,7 @@ def _move(
     actor: str,
     share: float | None,
     reason: str | None,
+    decision: RampDecision | None = None,
 ) -> Release:
     new = current.model_copy(
         update={
@@ -244,19 +262,26 @@ def _move(
     if stage.is_terminal:
         close_lease(transaction, new.release_id)
     kind = EventKind.RELEASE_ENDED if stage.is_terminal else EventKind.RELEASE_ADVANCED
-    _append(transaction, kind, new, actor=actor, reason=reason)
+    _append(transaction, kind, new, actor=actor, reason=reason, decision=decision)
     return new
 
 
 def _append(
-    transaction: Transaction, kind: EventKind, release: Release, *, actor: str, reason: str | None
+    transaction: Transaction,
+    kind: EventKind,
+    release: Release,
+    *,
+    actor: str,
+    reason: str | None,
+    decision: RampDecision | None = None,
 ) -> None:
+    decided = {} if decision is None else {"decision": decision.model_dump(mode="json")}
     transaction.append(
         kind,
         model=release.model,
         subject=release.release_id,
         actor=actor,
-        payload={"reason": reason, "release": release.model_dump(mode="json")},
+        payload={"reason": reason, "release": release.model_dump(mode="json"), **decided},
     )
 
 

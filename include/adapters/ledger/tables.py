@@ -122,6 +122,7 @@ releases = Table(
     Column("quorum", Integer, nullable=False),
     Column("stage", String(40), nullable=False),
     Column("share", Float, nullable=False),
+    Column("ramp", Document),
     Column("requested_by", Name, nullable=False),
     Column("triggered_by", Name, nullable=False),
     Column("revision", Integer, nullable=False),

@@ -4,7 +4,8 @@ from sqlalchemy import create_engine
 
 from include.adapters.ledger.ledger import Ledger
 from include.contracts.packages import Version
-from include.contracts.releases import Approval, Decision, RampStage, Release, ReleaseStage, RolloutPlan
+from include.contracts.ramps import RampStage, RolloutPlan
+from include.contracts.releases import Approval, Decision, Release, ReleaseStage
 from include.contracts.routes import EntityKey, EntityType, ModelRoute, StalePolicy, VersionRoute
 from include.contracts.signatures import FeatureInput, FeatureKind, Signature, Task
 
