@@ -6,9 +6,14 @@
 2. `approve`: named approvers see the evidence, and their answer goes to the ledger, bound to the artefact's
    hash. Who asked for the training or triggered this run may not answer; when time runs out the answer is no.
    With a quorum, `approve_2` and so on ask the others, one after the other.
-3. `is_approved`: goes on only where the ledger holds the approval. A no ends the release here.
-4. `load_version`: into every Triton, every byte checked, golden predictions compared.
-5. `switch_route`: release and route change in one transaction.
+3. `is_approved`: goes on only where the ledger holds the approval. A no ends the release here. 4.
+`load_version`: into every Triton, every byte checked, golden predictions compared. 5. `shadow`,
+`ramp_to_<percent>`, `switch_route` (all traffic), `bake`: the places of the contract's plan. Each
+   gives the version its traffic, release and route in one transaction, waits without a worker until its time
+   is over and its requests have come, and decides by the guardrails. Harm goes back at once; evidence that is
+   missing asks a person: extend, roll back, or promote with a written reason. The ledger says where the ramp
+   stands: a killed task goes on from there. `<model>_ramp_pause`, `<model>_ramp_resume` and
+   `<model>_rollback` are for people.
 6. `settle`: the registry's alias and Triton's loaded models follow the ledger.
 
 Where the champion gives way while the question is open, a yes is void: the release ends as outdated, and
@@ -22,13 +27,22 @@ from airflow.sdk import DAG, Param, XComArg, chain, get_current_context, task
 
 from include.config.models import ModelFolder
 from include.config.settings import settings
+from include.contracts.ramps import SHADOW_PLACE
 from model_dags import model_dag, model_dags
+from ramp_stage import CLOCK, RampStage
 from release_approval import ReleaseApproval, release_id
-from stage_task import asked_at, readable, requested_by, stage_task, triggered_by
+from stage_task import asked_at, readable, requested_by, stage_task
 
 PARAMS = {
     "version": Param(None, type="string", description="Semantic version to release"),
     "requested_by": Param(None, type=["null", "string"], description="Who asked for it, if the system does"),
+    CLOCK: Param(
+        1.0,
+        type="number",
+        exclusiveMinimum=0,
+        maximum=1,
+        description="What the plan's times are multiplied by, in a replay; never its requests",
+    ),
 }
 
 
@@ -83,31 +97,31 @@ def release_dag(folder: ModelFolder) -> DAG:
             load_release(settings(), ledger, every_triton(settings()), release)
 
         @stage_task
-        def switch_route() -> None:
-            """Give the version all traffic."""
-            from include.adapters.ledger.ledger import Ledger
-            from include.rollout.approval import existing_release
-            from include.rollout.switch import switch_route
-
-            ledger = Ledger(settings().ledger_uri)
-            release = existing_release(ledger, this_release(folder))
-            switch_route(settings(), ledger, contract, release, triggered_by())
-
-        @stage_task
         def settle() -> None:
-            """End the release, then bring Triton and the registry in line with the ledger."""
-            from include.adapters.ledger.ledger import Ledger
+            """Bring Triton and the registry in line with the ledger."""
             from include.commands.reconcile import reconcile
-            from include.rollout.approval import existing_release
-            from include.rollout.promote import promote
 
-            ledger = Ledger(settings().ledger_uri)
-            promote(ledger, existing_release(ledger, this_release(folder)), triggered_by())
             reconcile(settings(), folder.name)
 
         answered = answers(folder, dag, open_release())
-        answered >> is_approved() >> load_version() >> switch_route() >> settle()
+        chain(answered, is_approved(), load_version(), *places(folder), settle())
     return dag
+
+
+def places(folder: ModelFolder) -> list[RampStage]:
+    """Return a task for each place of the contract's plan; the last sees to all that the ledger has left."""
+    plan = folder.contract.rollout
+    names = {SHADOW_PLACE: "shadow", plan.full_place: "switch_route", plan.bake_place: "bake"}
+    last = plan.bake_place if plan.bake or plan.labels else plan.full_place
+    return [
+        RampStage(
+            task_id=names.get(place) or f"ramp_to_{plan.share_at(place) * 100:g}".replace(".", "_"),
+            model=folder.name,
+            until=None if place == last else place,
+            retries=20,  # a Triton that is away, a ledger that is locked: the ramp is not left unwatched
+        )
+        for place in range(plan.first_place, last + 1)
+    ]
 
 
 def answers(folder: ModelFolder, dag: DAG, opened: XComArg) -> ReleaseApproval:
@@ -141,6 +155,7 @@ def answers(folder: ModelFolder, dag: DAG, opened: XComArg) -> ReleaseApproval:
         conf={
             "version": "{{ params.version }}",
             "requested_by": "{{ dag_run.triggering_user_name or params.requested_by or '' }}",
+            CLOCK: "{{ params.clock }}",
         },
     )
     chain(opened, *questions, is_outdated(), ask_again)

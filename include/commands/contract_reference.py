@@ -176,7 +176,9 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "**needed**"
     value = field.get_default(call_default_factory=True)
-    if isinstance(value, BaseModel):
+    if isinstance(value, BaseModel) or (
+        value and isinstance(value, tuple) and isinstance(value[0], BaseModel)
+    ):
         return "its own defaults"
     if value is None or value in ((), {}):
         return "none"

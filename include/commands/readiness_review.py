@@ -12,7 +12,7 @@ from include.contracts.moments import format_duration
 from include.contracts.routes import Fallback
 from include.contracts.signatures import Task
 from include.contracts.views import ViewDefinition
-from include.rollout.open import check_plan
+from include.rollout.plan import check_plan
 
 _FEWEST_RUNBOOK_WORDS = 100
 _UNREACHABLE = ("@example.com", "@example.org")

@@ -47,6 +47,10 @@ class AlertKind(StrEnum):
     """A monitor looks and cannot judge."""
     EXPERIMENT = "experiment"
     """An experiment has a verdict, or is broken: a person decides."""
+    RAMP_HELD = "ramp_held"
+    """A release's ramp waits for a person: evidence is missing, or decides nothing."""
+    RAMP_ROLLED_BACK = "ramp_rolled_back"
+    """A release's ramp went back by itself."""
     ALERT_ROUTE_FAILING = "alert_route_failing"
     """Alerts do not get through by one of the ways they go out."""
 

@@ -8,6 +8,7 @@ from itertools import pairwise, product
 from math import inf, isclose, isfinite
 
 from include.contracts.errors import ContractError
+from include.contracts.guardrails import RequestMetric
 from include.contracts.model import Metric, ModelContract, Threshold
 from include.contracts.moments import format_duration
 from include.contracts.monitoring import PredictionMetric
@@ -28,6 +29,8 @@ _WATCHED_BY = {
     "prediction_distribution": "chi_squared",
     "confidence_calibration": "expected_calibration_error",
 }
+_REQUEST_METRICS = tuple(metric.value for metric in RequestMetric)
+_RATIOS = (RequestMetric.ERROR_RATIO, RequestMetric.FALLBACK_RATIO)
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _SOME_DAY = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -194,6 +197,50 @@ def _rollout(contract: ModelContract) -> Iterator[str]:
             yield (
                 f"rollout.stages.{index}: at share {stage.share:g} it neither holds nor waits for requests, "
                 "so nothing can be judged; give it a 'hold' or 'minimum_requests', or leave it out"
+            )
+    yield from _guardrails(contract)
+    yield from _labels(contract)
+
+
+def _guardrails(contract: ModelContract) -> Iterator[str]:
+    """Tell guardrails that cannot judge a stage: unknown ones, and those whose value comes too late."""
+    plan = contract.rollout
+    yield from _repeated("rollout.guardrails", [item.metric for item in plan.guardrails])
+    for index, item in enumerate(plan.guardrails):
+        where = f"rollout.guardrails.{index}"
+        if item.metric not in _REQUEST_METRICS:
+            yield (
+                f"{where}.metric: {item.metric!r} is not measured of every request; there are: "
+                f"{', '.join(_REQUEST_METRICS)}; what needs labels judges the bake, under rollout.labels"
+            )
+        if item.metric in _RATIOS and item.baseline is None:
+            yield f"{where}.baseline: without what is expected, no number of requests can be derived"
+        if item.metric in _RATIOS and (item.baseline or 0.0) + 2.0 * item.margin >= 1.0:
+            yield f"{where}.margin: {item.margin:g} lets nearly every request fail"
+        for place, stage in enumerate(plan.stages[:-1]):
+            if stage.hold < item.matures_in:
+                yield (
+                    f"{where}.matures_in: {item.metric} is known {format_duration(item.matures_in)} after a "
+                    f"request, and rollout.stages.{place} holds {format_duration(stage.hold)} only"
+                )
+
+
+def _labels(contract: ModelContract) -> Iterator[str]:
+    """Tell label metrics that nobody measures, or not before the bake is over."""
+    plan, watched = contract.rollout, contract.monitoring.performance_monitoring
+    measured = watched.metrics if watched is not None else ()
+    yield from _repeated("rollout.labels", [item.metric for item in plan.labels])
+    for index, item in enumerate(plan.labels):
+        where = f"rollout.labels.{index}.metric"
+        if item.metric not in measured:
+            yield (
+                f"{where}: {item.metric!r} is not measured; monitoring.performance_monitoring has: "
+                f"{', '.join(measured) or 'nothing'}"
+            )
+        if plan.bake < contract.label.delay:
+            yield (
+                f"{where}: a label is known {format_duration(contract.label.delay)} after its moment, and "
+                f"rollout.bake is over after {format_duration(plan.bake)}"
             )
 
 

@@ -29,7 +29,7 @@ class Harm(StrEnum):
 
 
 class Guardrail(BaseModel):
-    """A metric that a change must not make worse by more than a margin."""
+    """A metric that must not get worse by more than a margin."""
 
     model_config = _STRICT
 

@@ -72,7 +72,7 @@ class RolloutPlan(BaseModel):
     shadow: ShadowStage | None = None
     """Mirrored requests before the first share; none: it begins with that share."""
     guardrails: tuple[Guardrail, ...] = DEFAULT_GUARDRAILS
-    """What the new version must not make worse, at each share and in the bake."""
+    """What must not get worse with the new version, at each share and in the bake."""
     labels: tuple[LabelBound, ...] = ()
     """What labels must show before the bake is over."""
     alpha: float = Field(default=0.01, gt=0, lt=0.5)

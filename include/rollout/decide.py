@@ -47,8 +47,9 @@ def decide(
 ) -> RampDecision:
     """Decide at a moment of wall time.
 
-    Harm that is shown goes back at once, paused or not; where there is no way back, a person is asked. Otherwise nothing is decided before the hold is over;
-    then missing evidence asks a person, and only guardrails that are all kept go on.
+    Harm that is shown goes back at once, paused or not; where there is no way back, a person is asked.
+    Otherwise nothing is decided before the hold is over; then missing evidence asks a person, and only
+    guardrails that are all kept go on.
 
     Args:
         plan: as the release copied it.
@@ -146,8 +147,9 @@ def _harm(
     found = _shown(evidence, results, labels)
     if found is None or evidence.has_way_back:
         return found
-    is_asked = ramp.held is not None or ramp.paused_at is not None
-    return None if is_asked else (RampVerdict.HOLD, found[1], f"{found[2]}; there is no version to go back to")
+    if ramp.held is not None or ramp.paused_at is not None:
+        return None
+    return RampVerdict.HOLD, found[1], f"{found[2]}; there is no version to go back to"
 
 
 def _shown(evidence: Evidence, results: Sequence[GuardrailResult], labels: Sequence[LabelResult]) -> _Found:
@@ -206,7 +208,7 @@ def _undecided(results: Sequence[GuardrailResult], labels: Sequence[LabelResult]
         return RampVerdict.HOLD, reason, "; ".join(map(told, open_ones))
     unknown = [each for each in labels if each.verdict is RampVerdict.HOLD]
     if unknown:
-        detail = "; ".join(f"{each.metric} is {_figure(each.value)}, bound {each.bound:.4g}" for each in unknown)
+        detail = "; ".join(f"{each.metric} {_figure(each.value)}, bound {each.bound:.4g}" for each in unknown)
         return RampVerdict.HOLD, RampReason.LABELS_MISSING, detail
     return None
 

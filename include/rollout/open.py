@@ -1,11 +1,13 @@
 """Opening a release: everything later steps need is copied into the ledger now."""
 
 from include.adapters.ledger.ledger import Ledger
-from include.contracts.errors import ConflictError, ContractError, RegistryError
-from include.contracts.model import Gates, ModelContract
+from include.contracts.errors import ConflictError, RegistryError
+from include.contracts.model import ModelContract
 from include.contracts.releases import Release
 from include.contracts.reports import Assessment
 from include.rollout.approval import may_approve
+from include.rollout.bounds import OBJECTIVE, accepted
+from include.rollout.plan import check_plan, resolved_plan
 
 
 def open_release(
@@ -57,8 +59,8 @@ def open_release(
         artefact_sha256=row.artefact_sha256,
         evaluation_uri=assessment.evaluation_uri,
         contract_sha256=contract.sha256,
-        plan=contract.rollout,
-        thresholds=thresholds(contract.gates),
+        plan=resolved_plan(contract.rollout),
+        thresholds=thresholds(contract),
         approvers=approvers,
         quorum=contract.approvers.quorum,
         requested_by=row.requested_by,
@@ -66,27 +68,9 @@ def open_release(
     )
 
 
-def check_plan(contract: ModelContract) -> None:
-    """Refuse a plan this platform cannot carry out.
-
-    Raises:
-        ContractError: the plan has more than one stage, or holds or bakes.
-    """
-    stages = contract.rollout.stages
-    if len(stages) > 1:
-        shares = ", ".join(f"{stage.share:g}" for stage in stages)
-        raise ContractError(
-            f"{contract.name}: rollout.stages ramps over shares {shares}; staged ramps are not supported "
-            "yet, write a single stage with share 1.0"
-        )
-    if stages[0].hold or contract.rollout.bake:
-        raise ContractError(
-            f"{contract.name}: rollout holds or bakes, which is not supported yet; write 0s for hold and bake"
-        )
-
-
-def thresholds(gates: Gates) -> dict[str, float]:
-    """Return the gates' figures by name, such as `roc_auc.minimum`."""
+def thresholds(contract: ModelContract) -> dict[str, float]:
+    """Return the figures of gates and objectives by name, such as `roc_auc.minimum`."""
+    gates = contract.gates
     bounds = {
         f"{item.metric.value}.{side}": bound
         for item in gates.thresholds
@@ -95,6 +79,7 @@ def thresholds(gates: Gates) -> dict[str, float]:
     }
     return {
         **bounds,
+        **{f"{OBJECTIVE}{name}": bound for name, bound in accepted(contract.objectives).items()},
         f"baseline.{gates.baseline.metric.value}.margin": gates.baseline.margin,
         f"champion.{gates.champion.metric.value}.tolerance": gates.champion.tolerance,
     }

@@ -1,4 +1,4 @@
-"""The plan of a ramp as a release copies it: whether it can be carried out, and how many requests it takes."""
+"""The plan of a ramp as a release copies it: can it show what it promises, and by how many requests."""
 
 from include.contracts.errors import ContractError
 from include.contracts.model import ModelContract
@@ -17,9 +17,9 @@ def check_plan(contract: ModelContract) -> None:
         needed = needed_at(plan, place)
         if 0 < stage.minimum_requests < needed:
             raise ContractError(
-                f"{contract.name}: rollout.stages.{place}.minimum_requests: {stage.minimum_requests:,} are fewer "
-                f"than the {needed:,} its guardrails take at share {stage.share:g}; leave it out, and they are "
-                "derived, or widen a margin"
+                f"{contract.name}: rollout.stages.{place}.minimum_requests: {stage.minimum_requests:,} are "
+                f"fewer than the {needed:,} its guardrails take at share {stage.share:g}; leave it out, and "
+                "they are derived, or widen a margin"
             )
 
 

@@ -12,16 +12,17 @@ from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.packages import load_manifest
-from include.adapters.triton_control import TritonControl
+from include.adapters.triton_control import TritonControl, every_triton
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, ConflictError, LedgerError
 from include.contracts.events import SYSTEM
 from include.contracts.model import ModelContract
 from include.contracts.packages import Manifest, Version
-from include.contracts.ramps import SHADOW_PLACE, Ramp, RampDecision, RampReason, RampVerdict
+from include.contracts.ramps import SHADOW_PLACE, Ramp, RampDecision, RampVerdict
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.routes import ModelRoute
 from include.rollout.approval import check_unchanged
+from include.rollout.bounds import bounds_of
 from include.rollout.decide import decide
 from include.rollout.promote import promote
 from include.rollout.ramp_alerts import tell_held, tell_rolled_back
@@ -44,10 +45,18 @@ class RampTools:
     evidence: RampEvidence
 
 
+def ramp_tools(settings: Settings, contract: ModelContract) -> RampTools:
+    """Return the tools of a process's settings."""
+    ledger = Ledger(settings.ledger_uri)
+    evidence = RampEvidence(settings, ledger, contract.monitoring)
+    return RampTools(settings, ledger, contract, every_triton(settings), evidence)
+
+
 def next_place(release: Release) -> int | None:
     """Return the place a release is at, or is to enter; None once it has ended.
 
-    Without a champion there is nothing to ramp beside: the first version of a model takes all traffic at once.
+    Without a champion there is nothing to ramp beside: the first version of a model takes all traffic at
+    once.
     """
     if release.stage.is_terminal:
         return None
@@ -57,7 +66,7 @@ def next_place(release: Release) -> int | None:
 
 
 def enter(tools: RampTools, release: Release, actor: str, *, clock: float = 1.0) -> Release:
-    """Give a release the traffic of its next place; release and route change in one transaction or not at all.
+    """Give a release the traffic of its next place; release and route change in one transaction.
 
     A place that was entered already stays as it is. Where contract, artefact or champion changed since the
     release opened, it ends: what was approved is not what would get the traffic.
@@ -104,26 +113,14 @@ def look(tools: RampTools, release: Release) -> tuple[Release, RampDecision]:
         ArtefactError, ServingError: what it goes back to cannot be loaded; everything stays as it was.
     """
     if release.ramp is None or release.stage not in _RAMPED:
-        raise LedgerError(f"release {release.release_id} is {release.stage.value}; it is at no place of a ramp")
+        raise LedgerError(f"release {release.release_id} is {release.stage.value}: at no place of a ramp")
     now = tools.ledger.now()
     found = tools.evidence.of(release, now)
     decision = decide(release.plan, release.ramp, found, bounds_of(release), now)
     return _do(tools, release, release.ramp, decision, now), decision
 
 
-def bounds_of(release: Release) -> dict[str, float]:
-    """Return, by metric, what a version without a champion beside it is held against."""
-    prefix = "objectives."
-    return {
-        name.removeprefix(prefix): bound
-        for name, bound in release.thresholds.items()
-        if name.startswith(prefix)
-    }
-
-
-def _do(
-    tools: RampTools, release: Release, ramp: Ramp, decision: RampDecision, now: datetime
-) -> Release:
+def _do(tools: RampTools, release: Release, ramp: Ramp, decision: RampDecision, now: datetime) -> Release:
     if decision.verdict is RampVerdict.PROMOTE:
         return leave(tools.ledger, release, SYSTEM, decision)
     if decision.verdict is RampVerdict.ROLLBACK:
@@ -192,9 +189,7 @@ def go_back(tools: RampTools, release: Release, actor: str, decision: RampDecisi
     )
 
 
-def moved(
-    ledger: Ledger, release: Release, ramp: Ramp, actor: str, decision: RampDecision
-) -> Release:
+def moved(ledger: Ledger, release: Release, ramp: Ramp, actor: str, decision: RampDecision) -> Release:
     """Write where a release stands now, and what was decided; its traffic stays."""
     return ledger.advance_release(
         release.release_id,
@@ -249,15 +244,11 @@ def _check(tools: RampTools, release: Release, place: int) -> None:
         check_unchanged(tools.ledger, release)
     except ConflictError as error:
         # It will not become right by waiting, and an open release keeps every other one out.
-        tools.ledger.abandon(
-            release.model, actor=SYSTEM, reason=str(error), release_id=release.release_id
-        )
+        tools.ledger.abandon(release.model, actor=SYSTEM, reason=str(error), release_id=release.release_id)
         raise
 
 
-def _route(
-    tools: RampTools, release: Release, place: int, before: ModelRoute | None
-) -> ModelRoute | None:
+def _route(tools: RampTools, release: Release, place: int, before: ModelRoute | None) -> ModelRoute | None:
     """Return the route of a place; None where it stays as it is."""
     if place == release.plan.bake_place:
         return None
@@ -281,21 +272,17 @@ def _route(
         share = release.plan.shadow.share
         return shadowed(before, manifest, version, endpoints=endpoints, share=share)
     share = release.plan.share_at(place)
-    return beside(
-        before, manifest, version, endpoints=endpoints, share=share, change_id=release.release_id
-    )
+    return beside(before, manifest, version, endpoints=endpoints, share=share, change_id=release.release_id)
 
 
 def _entered(release: Release, place: int, now: datetime, clock: float) -> Ramp:
     before, share = release.ramp, release.plan.share_at(place)
     speed = before.clock if before is not None else clock
     has_control = 0.0 < share < 1.0
-    # The bake goes on where full traffic began: its requests are the same stream.
-    same_stream = before is not None and place == release.plan.bake_place
     return Ramp(
         place=place,
         began_at=before.began_at if before is not None else now,
-        entered_at=before.entered_at if same_stream and before is not None else now,
+        entered_at=now,
         due_at=now + release.plan.hold_at(place) * speed,
         clock=speed,
         control_share=share if has_control else (before.control_share if before is not None else None),

@@ -73,7 +73,7 @@ def roll_back(
         return state.route
     manifest = load_manifest(artefact_store(settings), version)
     route = rolled_back(state.route, manifest, version, settings.serving_endpoints)
-    _write(ledger, release, RouteUpdate(route, state.revision), actor, reason, decision)
+    _write(ledger, release, RouteUpdate(route, state.revision), actor=actor, reason=reason, decision=decision)
     return route
 
 
@@ -152,6 +152,7 @@ def _write(
     ledger: Ledger,
     release: Release | None,
     update: RouteUpdate,
+    *,
     actor: str,
     reason: str,
     decision: RampDecision | None,

@@ -1,64 +1,14 @@
-"""Switching traffic: the new version becomes champion, the old one stays warm."""
+"""The route of a version with all traffic: the new version becomes champion, the old one stays warm."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from include.adapters.artefact_home import artefact_store
-from include.adapters.ledger.ledger import Ledger
-from include.adapters.ledger.routes import RouteUpdate
-from include.adapters.packages import load_manifest, version_route
-from include.config.settings import Settings
-from include.contracts.errors import ArtefactError, ConflictError
+from include.adapters.packages import version_route
+from include.contracts.errors import ConflictError
 from include.contracts.model import ModelContract
 from include.contracts.packages import Manifest, Version
-from include.contracts.releases import Release, ReleaseStage
+from include.contracts.releases import Release
 from include.contracts.routes import ModelRoute, VersionRoute
-from include.rollout.approval import check_unchanged
-
-
-def switch_route(
-    settings: Settings, ledger: Ledger, contract: ModelContract, release: Release, actor: str
-) -> Release:
-    """Give a loaded release all traffic; release and route change in one transaction or not at all.
-
-    Run again after it succeeded, it changes nothing. Where contract or champion changed since the release
-    opened, it ends: what was approved is not what would be switched to.
-
-    Raises:
-        ConflictError: contract, champion, release or route changed since the release opened.
-        ArtefactError: the package is damaged.
-        LedgerError: the release is not loaded.
-    """
-    if release.stage in {ReleaseStage.BAKING, ReleaseStage.PROMOTED}:
-        return release
-    try:
-        check_contract(contract, release)
-        check_unchanged(ledger, release)
-    except ConflictError as error:
-        # It will not become right by waiting, and an open release keeps every other one out.
-        ledger.abandon(release.model, actor=actor, reason=str(error), release_id=release.release_id)
-        raise
-    version = ledger.version(release.model, release.version)
-    if version is None:
-        raise ArtefactError(f"release {release.release_id}: {release.version} is not registered any more")
-    manifest = load_manifest(artefact_store(settings), version)
-    state = ledger.route_state(release.model)
-    route = full_route(
-        contract,
-        manifest,
-        version,
-        endpoints=settings.serving_endpoints,
-        before=state.route,
-        change_id=release.release_id,
-    )
-    return ledger.advance_release(
-        release.release_id,
-        release.revision,
-        ReleaseStage.BAKING,
-        actor=actor,
-        share=1.0,
-        route=RouteUpdate(route, state.revision),
-    )
 
 
 def check_contract(contract: ModelContract, release: Release) -> None:

@@ -54,6 +54,7 @@ def gates(**changes: Any) -> dict[str, Any]:
 
 ECE = {"metric": "expected_calibration_error", "maximum": 0.05}
 CHANCE = [{"metric": "roc_auc", "minimum": 0.5}, ECE]
+RAMP = [{"share": 0.05, "hold": "1h", "minimum_requests": 100}, {"share": 1.0, "hold": "1h"}]
 FAILURES = [
     ("owner and on-call", {"owner": READY["owner"] | {"on_call": "your-on-call"}}, "owner.on_call is 'your"),
     ("owner and on-call", {"owner": READY["owner"] | {"email": "a@example.com"}}, "owner.email is 'a@"),
@@ -70,7 +71,7 @@ FAILURES = [
     ("slices", {"slices": []}, "parts of the population"),
     ("fallback ladder", {"serving": {"fallbacks": ["refuse"]}}, "the version before is no rung"),
     ("fallback ladder", {"serving": {"fallbacks": ["previous_version"]}}, "when nothing answers"),
-    ("rollout", {"rollout": CHURN["rollout"] | {"bake": "2d"}}, "holds or bakes, which is not supported yet"),
+    ("rollout", {"rollout": {"stages": RAMP, "bake": "2d"}}, "100 are fewer than the"),
     ("objectives", {"objectives": {"latency_p99_ms": 900}}, "falls back after 500 ms, before"),
     ("approvers", {"approvers": {"users": ["ada"]}}, "the quorum of 1 is out of reach"),
     ("approvers", {"approvers": {"users": ["ada", "your-approver"]}}, "your-approver is nobody"),

@@ -26,6 +26,7 @@ KNOWN = {
     "feature_drift": {"churn_feature_drift", "spend_feature_drift"},
     "prediction_drift": {"churn_prediction_drift", "spend_prediction_drift"},
     "performance": {"churn_performance", "spend_performance"},
+    "ramp_control": {"churn_ramp_pause", "spend_ramp_pause", "churn_ramp_resume", "spend_ramp_resume"},
     "rollback": {"churn_rollback", "spend_rollback"},
     "alerts": {"alerts_deliver"},
     "objectives": {"churn_objectives", "spend_objectives"},

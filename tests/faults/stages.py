@@ -34,8 +34,8 @@ from include.registry.register import register
 from include.rollout.approval import record_decision
 from include.rollout.load import load_release
 from include.rollout.promote import promote
+from include.rollout.ramp import enter, ramp_tools
 from include.rollout.rollback import roll_back
-from include.rollout.switch import switch_route
 from include.training.train import train_candidate
 from tests.registry.candidates import opened, write_candidate
 from tests.shop import Shop, at, half_a_year, on
@@ -179,7 +179,7 @@ def load(world: World, version: str = SECOND) -> None:
 
 def switch(world: World, version: str = SECOND) -> None:
     """Give it all traffic."""
-    switch_route(world.settings, world.ledger, world.folder.contract, world.release(version), "system")
+    enter(ramp_tools(world.settings, world.folder.contract), world.release(version), "system")
 
 
 def promote_release(world: World, version: str = SECOND) -> None:

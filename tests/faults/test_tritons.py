@@ -19,7 +19,7 @@ from include.adapters.triton_control import every_triton
 from include.config.settings import Settings
 from include.contracts.routes import ModelRoute
 from include.rollout.load import load_release
-from include.rollout.switch import switch_route
+from include.rollout.ramp import enter
 from tests.registry.candidates import ROWS
 from tests.rollout.platform import Platform
 from tests.serving.gateway.conftest import NOW, Row, Stage, serving, wait_for
@@ -103,7 +103,7 @@ def released(home: Path, root: Path, settings: Settings) -> ModelRoute:
     tracking = Tracking(settings, uri="http://127.0.0.1:9")
     platform = Platform(settings, ledger, tritons[0], tracking, root, "churn")
     release = load_release(settings, ledger, tritons, platform.approved(platform.register("a")))
-    switch_route(settings, ledger, platform.folder.contract, release, actor="system")
+    enter(platform.tools, release, "system")
     route = ledger.route("churn")
     assert route is not None
     for triton in tritons:

@@ -18,7 +18,8 @@ from include.contracts.versions import triton_name
 from include.registry.register import register
 from include.rollout.approval import record_decision
 from include.rollout.load import load_release
-from include.rollout.switch import switch_route
+from include.rollout.ramp import RampTools, enter
+from include.rollout.ramp_evidence import RampEvidence
 from tests.registry.candidates import model_folder, opened, write_candidate
 
 ANSWERED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,6 +40,13 @@ class Platform:
     def folder(self) -> ModelFolder:
         """The model's folder."""
         return model_folder(self.root, self.model)
+
+    @property
+    def tools(self) -> RampTools:
+        """What steps of a ramp work with."""
+        contract = self.folder.contract
+        evidence = RampEvidence(self.settings, self.ledger, contract.monitoring)
+        return RampTools(self.settings, self.ledger, contract, [self.triton], evidence)
 
     @property
     def store(self) -> ArtefactStore:
@@ -81,7 +89,7 @@ class Platform:
     def switched(self, version: Version) -> Release:
         """Give a loaded release all traffic."""
         release = self.loaded(version)
-        return switch_route(self.settings, self.ledger, self.folder.contract, release, actor="system")
+        return enter(self.tools, release, "system")
 
     def name(self, version: Version) -> str:
         """Return Triton's name of a version."""

@@ -25,11 +25,13 @@ from include.contracts.releases import Decision, Release, ReleaseStage
 from include.contracts.reports import Assessment
 from include.contracts.routes import ModelRoute
 from include.rollout.approval import follow_answers, is_approved, may_approve, record_decision
+from include.rollout.bounds import bounds_of
 from include.rollout.evidence import evidence
 from include.rollout.load import load_release
 from include.rollout.open import open_release, thresholds
 from include.rollout.reconcile import TritonPlan, plan_triton
 from include.rollout.rollback import roll_back
+from include.stats.ramp_requests import needed_requests
 from tests.adapters.ledger import changes
 from tests.adapters.ledger.changes import route_to
 from tests.registry.candidates import evaluation_report, model_folder, opened, training_record
@@ -145,7 +147,7 @@ def test_release_copies_what_later_steps_need(
     """Plan, gates, approvers and contract hash lie in the ledger from the start."""
     assert (contract.rollout, contract.sha256) == (release.plan, release.contract_sha256)
     assert ("olga", "uma") == release.approvers
-    assert thresholds(contract.gates) == release.thresholds
+    assert thresholds(contract) == release.thresholds
     assert release.thresholds["roc_auc.minimum"] == 0.77
     assert version.artefact_sha256 == release.artefact_sha256
 
@@ -156,13 +158,42 @@ def test_unknown_version_is_refused(ledger: Kept, contract: ModelContract, versi
         opened(ledger, contract, "2.0.0", release_id="r1")
 
 
-def test_staged_ramp_is_refused(ledger: Kept, contract: ModelContract, version: Version) -> None:
-    """A plan the platform cannot carry out opens no release."""
-    stages = tuple(RampStage.model_validate({"share": share, "hold": "1h"}) for share in (0.05, 1.0))
-    ramp = contract.model_copy(update={"rollout": contract.rollout.model_copy(update={"stages": stages})})
-    with pytest.raises(ContractError, match=r"shares 0\.05, 1; staged ramps are not supported yet"):
-        opened(ledger, ramp, "1.0.0", release_id="r1")
+def _staged(contract: ModelContract, requests: int) -> ModelContract:
+    stages = tuple(
+        RampStage.model_validate({"share": share, "hold": "1h", "minimum_requests": requests})
+        for share in (0.05, 1.0)
+    )
+    return contract.model_copy(update={"rollout": contract.rollout.model_copy(update={"stages": stages})})
+
+
+def test_a_plan_that_cannot_show_what_it_promises_is_refused(
+    ledger: Kept, contract: ModelContract, version: Version
+) -> None:
+    """A stage of fewer requests than its guardrails take opens no release."""
+    with pytest.raises(ContractError, match=r"stages\.0\.minimum_requests: 100 are fewer than the 1\d,\d{3}"):
+        opened(ledger, _staged(contract, 100), "1.0.0", release_id="r1")
     assert ledger.open_release_of("churn") is None
+
+
+def test_a_release_copies_the_requests_its_guardrails_take(
+    ledger: Kept, contract: ModelContract, version: Version
+) -> None:
+    """Where the plan names none they are derived, at full traffic, too; what it names stays."""
+    derived = opened(ledger, _staged(contract, 0), "1.0.0", release_id="r1").plan
+    needed = needed_requests(derived.guardrails, 0.05, derived.alpha_per_place)
+    assert [needed, needed] == [stage.minimum_requests for stage in derived.stages]
+    ledger.abandon("churn", actor="ada", reason="make room")
+    named = opened(ledger, _staged(contract, 50_000), "1.0.0", release_id="r2").plan
+    assert [50_000, 50_000] == [stage.minimum_requests for stage in named.stages]
+
+
+def test_a_plan_that_judges_nothing_asks_for_no_requests(
+    ledger: Kept, contract: ModelContract, version: Version
+) -> None:
+    """All traffic at once, no hold and no bake: as the contract says it."""
+    release = opened(ledger, contract, "1.0.0", release_id="r1")
+    assert contract.rollout == release.plan
+    assert {"error_ratio": pytest.approx(0.001)}.items() <= bounds_of(release).items()
 
 
 def test_yes_approves(ledger: Kept, release: Release) -> None:

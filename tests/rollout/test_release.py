@@ -1,6 +1,7 @@
 """Releases on a real Triton."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -19,10 +20,10 @@ from include.contracts.routes import ModelRoute
 from include.contracts.versions import triton_name
 from include.rollout.load import load_release, load_version
 from include.rollout.promote import promote
+from include.rollout.ramp import enter
 from include.rollout.reconcile import reconcile_triton
 from include.rollout.rollback import roll_back
 from include.rollout.shadow import start_shadow, stop_shadow
-from include.rollout.switch import switch_route
 from tests.registry.candidates import ROWS, opened
 from tests.rollout.platform import Platform
 
@@ -52,7 +53,6 @@ def test_steps_may_run_twice(platform: Platform) -> None:
     again = opened(platform.ledger, contract, "1.0.0", release_id=release.release_id)
     assert release == again
     assert release == promote(platform.ledger, again, "system")
-    assert release == switch_route(platform.settings, platform.ledger, contract, again, "system")
     assert events == platform.ledger.verify()
 
 
@@ -100,9 +100,11 @@ def test_unapproved_release_is_not_loaded(platform: Platform) -> None:
 def test_changed_contract_stops_the_switch(platform: Platform) -> None:
     """What was approved under one contract gets no traffic under another."""
     release = platform.loaded(platform.register("a"))
-    other = platform.folder.contract.model_copy(update={"description": "other"})
+    other = replace(
+        platform.tools, contract=platform.folder.contract.model_copy(update={"description": "other"})
+    )
     with pytest.raises(ConflictError, match=r"the contract .* changed since"):
-        switch_route(platform.settings, platform.ledger, other, release, actor="system")
+        enter(other, release, "system")
     assert platform.ledger.route(platform.model) is None
 
 
@@ -140,7 +142,7 @@ def test_release_waits_for_every_triton(platform: Platform) -> None:
     both = (platform.settings.triton_endpoint, "127.0.0.1:8")
     release = load_release(platform.settings, platform.ledger, [platform.triton, platform.triton], release)
     settings = platform.settings.model_copy(update={"triton_endpoints": both})
-    switch_route(settings, platform.ledger, platform.folder.contract, release, actor="system")
+    enter(replace(platform.tools, settings=settings), release, "system")
     route = platform.ledger.route(platform.model)
     assert route is not None
     assert both == route.champion.endpoints
