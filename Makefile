@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
+.PHONY: help setup run start demo test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-ramp bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: bench-pages bench-monitoring test-browser
 .PHONY: key-issue key-rotate key-revoke keys
@@ -110,7 +110,7 @@ abandon: ## End a model's open release or experiment: MODEL=<model> REASON=<why>
 retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
 	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
 
-bench: bench-stats bench-experiments bench-objectives bench-monitoring bench-features bench-rollback bench-log bench-pages bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
+bench: bench-stats bench-ramp bench-experiments bench-objectives bench-monitoring bench-features bench-rollback bench-log bench-pages bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
 	@$(PYTHON) -m include.commands.bench_stats
@@ -123,6 +123,9 @@ bench-objectives: setup ## False alarms and detection of the burn-rate alerts, s
 
 bench-monitoring: setup ## Time, memory and power of the monitors; writes docs/benchmarks/monitoring.* (ONLY="detection" measures parts)
 	@$(PYTHON) -m include.commands.bench_monitoring $(if $(ONLY),--only $(ONLY))
+
+bench-ramp: ## Monte Carlo of the ramp's decisions; writes docs/benchmarks/ramp.*
+	@$(PYTHON) -m include.commands.bench_ramp
 
 bench-rollback: export NINETY_REPLAY := true
 bench-rollback: setup ## Measure a rollback under load, Airflow down; writes docs/benchmarks/rollback.*
