@@ -135,6 +135,10 @@ class AirflowApi:
             self._send("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances")["task_instances"]
         )
 
+    def task_ids(self, dag_id: str) -> set[str]:
+        """Return the tasks a DAG has, as it was parsed last."""
+        return {str(item["task_id"]) for item in self._send("GET", f"/api/v2/dags/{dag_id}/tasks")["tasks"]}
+
     def result(self, dag_id: str, run_id: str, task_id: str) -> Any:  # noqa: ANN401 - whatever the task returned
         """Return what a task returned."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value"
