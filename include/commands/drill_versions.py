@@ -7,7 +7,7 @@ import onnx
 import pandas as pd
 from onnx import TensorProto, helper
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.files import write_atomically
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.onnx_model import OnnxModel
@@ -77,7 +77,7 @@ def _registered(
     settings: Settings, folder: ModelFolder, champion: Version, name: str, change: Change
 ) -> Version:
     """Register a changed copy of the champion's package, as a training would leave it."""
-    store, tracking = ArtefactStore(settings.artefacts_folder), Tracking(settings)
+    store, tracking = artefact_store(settings), Tracking(settings)
     manifest, golden = load_manifest(store, champion), load_golden(store, champion)
     run_id = tracking.start_run(folder.name, name, {"drill": name})
     tracking.end_run(run_id)

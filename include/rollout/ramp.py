@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from include.adapters.artefacts import ArtefactStore
+from include.adapters.artefact_home import artefact_store
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
-from include.adapters.packages import load_manifest
+from include.adapters.packages import load_manifest, version_route
 from include.adapters.triton_control import TritonControl, every_triton
 from include.config.settings import Settings
 from include.contracts.errors import ArtefactError, ConflictError, LedgerError
@@ -29,7 +29,7 @@ from include.rollout.ramp_alerts import tell_held, tell_rolled_back
 from include.rollout.ramp_evidence import RampEvidence
 from include.rollout.rollback import roll_back
 from include.rollout.shadow import shadowed
-from include.rollout.switch import check_contract, full_route, version_route
+from include.rollout.switch import check_contract, full_route
 
 _RAMPED = frozenset({ReleaseStage.RAMPING, ReleaseStage.BAKING})
 
@@ -255,7 +255,7 @@ def _route(tools: RampTools, release: Release, place: int, before: ModelRoute | 
     version = tools.ledger.version(release.model, release.version)
     if version is None:
         raise ArtefactError(f"release {release.release_id}: {release.version} is not registered any more")
-    manifest = load_manifest(ArtefactStore(tools.settings.artefacts_folder), version)
+    manifest = load_manifest(artefact_store(tools.settings), version)
     endpoints = tools.settings.serving_endpoints
     if place == release.plan.full_place:
         return full_route(

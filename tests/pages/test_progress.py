@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contracts.releases import RampStage, Release, ReleaseStage, RolloutPlan
+from include.contracts.ramps import RampStage, RolloutPlan
+from include.contracts.releases import Release, ReleaseStage
 from include.pages.progress import StepState, progress
 
 S = ReleaseStage

@@ -23,7 +23,8 @@ from include.contracts.alerts import AlertContent, AlertKind, Severity
 from include.contracts.measurements import Monitor, Verdict
 from include.contracts.model import ModelContract
 from include.contracts.objectives import Objective
-from include.contracts.releases import Approval, Decision, RampStage, Release, ReleaseStage, RolloutPlan
+from include.contracts.ramps import RampStage, RolloutPlan
+from include.contracts.releases import Approval, Decision, Release, ReleaseStage
 from include.contracts.retraining import RetrainReason
 from include.contracts.routes import ModelRoute, VersionRoute
 
