@@ -14,6 +14,7 @@ from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.packages import load_manifest, version_route
 from include.adapters.triton_control import TritonControl, every_triton
 from include.config.settings import Settings
+from include.contracts.alerts import AlertContent
 from include.contracts.errors import ArtefactError, ConflictError, LedgerError
 from include.contracts.events import SYSTEM
 from include.contracts.model import ModelContract
@@ -25,7 +26,7 @@ from include.rollout.approval import check_unchanged
 from include.rollout.bounds import bounds_of
 from include.rollout.decide import decide
 from include.rollout.promote import promote
-from include.rollout.ramp_alerts import tell_held, tell_rolled_back
+from include.rollout.ramp_alerts import held_alert, rolled_back_alert
 from include.rollout.ramp_evidence import RampEvidence
 from include.rollout.rollback import roll_back
 from include.rollout.shadow import shadowed
@@ -124,18 +125,13 @@ def _do(tools: RampTools, release: Release, ramp: Ramp, decision: RampDecision, 
     if decision.verdict is RampVerdict.PROMOTE:
         return leave(tools.ledger, release, SYSTEM, decision)
     if decision.verdict is RampVerdict.ROLLBACK:
-        ended = go_back(tools, release, SYSTEM, decision)
-        tell_rolled_back(tools.ledger, ended, decision)
-        return ended
+        return go_back(tools, release, SYSTEM, decision, raises=rolled_back_alert(release, decision))
     if decision.verdict is RampVerdict.HOLD:
         answer_by = now + timedelta(hours=tools.settings.approval_timeout_hours)
         held = ramp.model_copy(
             update={"held": decision.reason, "answer_by": answer_by, "looks": ramp.looks + 1}
         )
-        release = moved(tools.ledger, release, held, SYSTEM, decision)
-        tell_held(tools.ledger, release, decision)
-    elif ramp.held is not None:
-        tell_held(tools.ledger, release, decision)
+        return moved(tools.ledger, release, held, SYSTEM, decision, raises=held_alert(release, decision))
     return release
 
 
@@ -153,7 +149,14 @@ def leave(ledger: Ledger, release: Release, actor: str, decision: RampDecision) 
     return moved(ledger, release, passed, actor, decision)
 
 
-def go_back(tools: RampTools, release: Release, actor: str, decision: RampDecision) -> Release:
+def go_back(
+    tools: RampTools,
+    release: Release,
+    actor: str,
+    decision: RampDecision,
+    *,
+    raises: AlertContent | None = None,
+) -> Release:
     """End a release as rolled back; before full traffic its version just loses its share.
 
     That needs no Triton. Afterwards the champion before it is loaded and proven first.
@@ -172,6 +175,7 @@ def go_back(tools: RampTools, release: Release, actor: str, decision: RampDecisi
             actor=actor,
             reason=decision.detail,
             decision=decision,
+            raises=raises,
         )
         return _ended(ledger, release)
     state = ledger.route_state(release.model)
@@ -186,10 +190,19 @@ def go_back(tools: RampTools, release: Release, actor: str, decision: RampDecisi
         reason=decision.detail,
         route=RouteUpdate(without(state.route, release.version), state.revision),
         decision=decision,
+        raises=raises,
     )
 
 
-def moved(ledger: Ledger, release: Release, ramp: Ramp, actor: str, decision: RampDecision) -> Release:
+def moved(
+    ledger: Ledger,
+    release: Release,
+    ramp: Ramp,
+    actor: str,
+    decision: RampDecision,
+    *,
+    raises: AlertContent | None = None,
+) -> Release:
     """Write where a release stands now, and what was decided; its traffic stays."""
     return ledger.advance_release(
         release.release_id,
@@ -199,6 +212,7 @@ def moved(ledger: Ledger, release: Release, ramp: Ramp, actor: str, decision: Ra
         reason=decision.detail,
         ramp=ramp,
         decision=decision,
+        raises=raises,
     )
 
 

@@ -1,29 +1,18 @@
-"""Alerts of a ramp: somebody is asked, or it went back by itself."""
+"""Alerts of a ramp: somebody is asked, or it went back by itself. They are written with what they tell of."""
 
-from include.adapters.ledger.ledger import Ledger
 from include.contracts.alerts import AlertContent, AlertKind, Severity
-from include.contracts.events import SYSTEM
 from include.contracts.ramps import RampDecision
 from include.contracts.releases import Release
 
 
-def tell_held(ledger: Ledger, release: Release, decision: RampDecision) -> None:
-    """Say that a ramp waits for a person; said again, it is the same alert."""
-    ledger.raise_alert(_content(AlertKind.RAMP_HELD, release, decision, Severity.WARNING), SYSTEM)
+def held_alert(release: Release, decision: RampDecision) -> AlertContent:
+    """Return that a ramp waits for a person."""
+    return _content(AlertKind.RAMP_HELD, release, decision, Severity.WARNING)
 
 
-def tell_rolled_back(ledger: Ledger, release: Release, decision: RampDecision) -> None:
-    """Say that a ramp went back by itself; whatever was asked is settled by that."""
-    settle_held(ledger, release, SYSTEM, "the ramp went back")
-    ledger.raise_alert(_content(AlertKind.RAMP_ROLLED_BACK, release, decision, Severity.ERROR), SYSTEM)
-
-
-def settle_held(ledger: Ledger, release: Release, actor: str, reason: str) -> None:
-    """Close the question, if there is one."""
-    known = AlertContent(
-        kind=AlertKind.RAMP_HELD, subject=release.release_id, model=release.model, message=""
-    )
-    ledger.resolve_if_open(known, actor, reason)
+def rolled_back_alert(release: Release, decision: RampDecision) -> AlertContent:
+    """Return that a ramp went back by itself."""
+    return _content(AlertKind.RAMP_ROLLED_BACK, release, decision, Severity.ERROR)
 
 
 def _content(kind: AlertKind, release: Release, decision: RampDecision, severity: Severity) -> AlertContent:

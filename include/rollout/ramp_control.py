@@ -9,7 +9,6 @@ from include.contracts.ramps import Ramp, RampDecision, RampReason, RampVerdict
 from include.contracts.releases import Release
 from include.rollout.approval import may_approve
 from include.rollout.ramp import RampTools, go_back, leave, moved
-from include.rollout.ramp_alerts import settle_held
 
 
 class Answer(StrEnum):
@@ -41,13 +40,10 @@ def answer(tools: RampTools, release: Release, choice: Answer, *, by: str, reaso
         check_may_raise(release, by, reason)
     decision = _by_hand(release, ramp, choice, by, reason)
     if choice is Answer.ROLL_BACK:
-        answered = go_back(tools, release, by, decision)
-    elif choice is Answer.PROMOTE:
-        answered = leave(tools.ledger, release, by, decision)
-    else:
-        answered = moved(tools.ledger, release, _extended(release, ramp, tools.ledger.now()), by, decision)
-    settle_held(tools.ledger, release, by, decision.detail)
-    return answered
+        return go_back(tools, release, by, decision)
+    if choice is Answer.PROMOTE:
+        return leave(tools.ledger, release, by, decision)
+    return moved(tools.ledger, release, _extended(release, ramp, tools.ledger.now()), by, decision)
 
 
 def pause(ledger: Ledger, model: str, *, by: str, reason: str) -> Release:

@@ -9,6 +9,7 @@ from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.packages import load_manifest, version_route
 from include.adapters.triton_control import TritonControl
 from include.config.settings import Settings
+from include.contracts.alerts import AlertContent
 from include.contracts.errors import LedgerError, RegistryError, ServingError
 from include.contracts.packages import Manifest, Version
 from include.contracts.ramps import RampDecision
@@ -36,6 +37,7 @@ def roll_back(
     reason: str,
     to: str = PREVIOUS,
     decision: RampDecision | None = None,
+    raises: AlertContent | None = None,
 ) -> ModelRoute:
     """Send all traffic to an earlier version, loaded and compared with its golden predictions first.
 
@@ -53,6 +55,7 @@ def roll_back(
         to: a semantic version, or `previous`: during a ramp the champion beside the new version, after it
             the champion before.
         decision: what a ramp decided it by; it is kept.
+        raises: an alert that is raised with it.
 
     Raises:
         RegistryError: the version is unknown or was never champion, or there is no previous one.
@@ -73,7 +76,21 @@ def roll_back(
         return state.route
     manifest = load_manifest(artefact_store(settings), version)
     route = rolled_back(state.route, manifest, version, settings.serving_endpoints)
-    _write(ledger, release, RouteUpdate(route, state.revision), actor=actor, reason=reason, decision=decision)
+    update = RouteUpdate(route, state.revision)
+    if release is None:
+        ledger.change_route(update, actor=actor, reason=reason)
+    else:
+        ledger.advance_release(
+            release.release_id,
+            release.revision,
+            ReleaseStage.ROLLED_BACK,
+            actor=actor,
+            share=0.0,
+            reason=reason,
+            route=update,
+            decision=decision,
+            raises=raises,
+        )
     return route
 
 
@@ -146,27 +163,3 @@ def _check_served(ledger: Ledger, version: Version) -> None:
 def _under_way(ledger: Ledger, model: str) -> Release | None:
     release = ledger.open_release_of(model)
     return release if release is not None and release.stage in _UNDER_WAY else None
-
-
-def _write(
-    ledger: Ledger,
-    release: Release | None,
-    update: RouteUpdate,
-    *,
-    actor: str,
-    reason: str,
-    decision: RampDecision | None,
-) -> None:
-    if release is None:
-        ledger.change_route(update, actor=actor, reason=reason)
-        return
-    ledger.advance_release(
-        release.release_id,
-        release.revision,
-        ReleaseStage.ROLLED_BACK,
-        actor=actor,
-        share=0.0,
-        reason=reason,
-        route=update,
-        decision=decision,
-    )

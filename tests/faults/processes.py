@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from tests.faults.effects import Effects
+from tests.faults.ramps import PREPARED, RAMPS
 from tests.faults.stages import STAGES, Home, World, lasting, prepare, prepare_shop, settle
 
 PROCESSES = get_context("forkserver")
@@ -26,6 +27,10 @@ PROCESSES.set_forkserver_preload(
         "torch._inductor",
     ]
 )
+
+
+_STEPS = STAGES | {name: step for way in RAMPS.values() for name, step in way.items()}
+_FIRST = {"freeze": prepare_shop, **PREPARED}
 
 
 def work(answer: Connection, task: Callable[..., Any], *arguments: Any) -> None:
@@ -60,20 +65,20 @@ def run(fields: dict[str, Any], stage: str, kill_at: int | None = None) -> list[
     """Run a stage, killed at a moment if one is given; return its moments."""
     effects = Effects(fields["home"], kill_at)
     effects.hook()
-    STAGES[stage](World(Home(**fields)))
+    _STEPS[stage](World(Home(**fields)))
     return effects.moments
 
 
 def begin(fields: dict[str, Any], first: str) -> None:
     """Make the world that the first stage finds."""
-    (prepare_shop if first == "freeze" else prepare)(World(Home(**fields)))
+    _FIRST.get(first, prepare)(World(Home(**fields)))
 
 
 def outcome(fields: dict[str, Any], stage: str, again: bool) -> dict[str, Any]:
     """Run a stage again where asked to, reconcile, and return what lasts."""
     world = World(Home(**fields))
     if again:
-        STAGES[stage](world)
+        _STEPS[stage](world)
     if stage != "freeze":
         settle(world)
     return lasting(world)

@@ -116,10 +116,10 @@ def prepare_shop(world: World) -> None:
     compute_labels(shop.settings, shop.churn, at("2017-04-28"), FROZEN_AS_OF, FROZEN_AS_OF)
 
 
-def prepare(world: World) -> None:
+def prepare(world: World, **changes: Any) -> None:
     """Bring a first version to production; a training set and a second candidate wait."""
     upgrade(world.settings.ledger_uri)
-    churn_folder(world.root / "models", training={"hyperparameters": {"epochs": 2}})
+    churn_folder(world.root / "models", training={"hyperparameters": {"epochs": 2}}, **changes)
     runs = {version: world.tracking.start_run("churn", version, {}) for version in (FIRST, SECOND)}
     for run, seed in zip(runs.values(), (7, 8), strict=True):
         write_candidate(world.store, world.folder, run, seed=seed)
@@ -267,7 +267,8 @@ def _ledger(world: World) -> dict[str, Any]:
     releases = ledger.releases("churn")
     route = ledger.route("churn")
     return {
-        "events": [(event.kind, event.subject) for event in ledger.events("churn")],
+        # An alert's id is drawn anew.
+        "events": [(event.kind, event.subject.partition("alert-")[0]) for event in ledger.events("churn")],
         "versions": [(item.version, item.artefact_sha256, item.run_id) for item in ledger.versions("churn")],
         "releases": [(item.release_id, item.stage, item.share, item.revision) for item in releases],
         "approvals": [

@@ -16,6 +16,7 @@ import pytest
 from include.adapters.triton_control import TritonControl
 from include.contracts.versions import triton_name
 from tests.faults.processes import begin, in_a_process, outcome, run, succeeding
+from tests.faults.ramps import RAMPS
 from tests.faults.stages import SECOND, STAGES, Home
 from tests.triton import running_triton, triton_ports
 
@@ -90,6 +91,20 @@ def releasing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
         yield Line(fields, root / "saved", tuple(name for name in STAGES if name != "freeze"), control)
 
 
+@pytest.fixture(scope="module", params=RAMPS)
+def ramping(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """A model in production whose next version is loaded and about to ramp, each way, with a real Triton."""
+    root = tmp_path_factory.mktemp("ramping")
+    fields = {
+        "home": root / "home",
+        "model_folders": (root / "models",),
+        "replay": True,
+        **triton_ports(),
+    }
+    with running_triton(Home(**fields)) as control:
+        yield Line(fields, root / "saved", tuple(RAMPS[request.param]), control)
+
+
 def reached(request: pytest.FixtureRequest, stage: str) -> Line:
     """Return the line of a stage, run up to it."""
     line: Line = request.getfixturevalue("freezing" if stage == "freeze" else "releasing")
@@ -151,3 +166,14 @@ def check_projections(left: dict[str, Any], moment: str) -> None:
     needed = {triton_name("churn", version) for version in serving}
     under_way = {triton_name("churn", SECOND)} if ledger["open"] else set()
     assert needed <= set(left["triton"]["loaded"]) <= needed | under_way, moment
+
+
+@pytest.mark.faults
+def test_a_ramp_may_be_killed_at_any_moment(ramping):
+    """Around every durable effect of every step: traffic is what the ledger says, a rerun completes it."""
+    for stage in ramping.stages:
+        ramping.reach(stage)
+        for place, moment in enumerate(ramping.moments[stage], 1):
+            kill(ramping, stage, place)
+            check_projections(succeeding(outcome, ramping.fields, stage, False), moment)
+            check_rerun(ramping, stage, place)

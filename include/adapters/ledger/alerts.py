@@ -24,12 +24,7 @@ class AlertLedger(Journal):
         the new content and goes out again.
         """
         with self._writing() as transaction:
-            known = read_alerts(transaction.connection, _open(content.fingerprint))
-            if not known:
-                return _raise(transaction, content, actor)
-            if content.severity.rank <= known[0].content.severity.rank:
-                return known[0]
-            return _escalate(transaction, known[0], content, actor)
+            return tell(transaction, content, actor)
 
     def open_alerts(self, model: str | None = None) -> tuple[Alert, ...]:
         """Return the alerts that are not resolved, oldest first; of one model, or all."""
@@ -65,18 +60,29 @@ class AlertLedger(Journal):
             LedgerError: there is no such alert.
         """
         with self._writing() as transaction:
-            alert = _alert(transaction.connection, alert_id)
-            if alert.resolved_at is not None:
-                return alert
-            over = {"resolved_at": transaction.now, "resolved_by": actor, "resolution": reason}
-            _append(transaction, EventKind.ALERT_RESOLVED, alert, actor, {"reason": reason})
-            return _update(transaction, alert, over)
+            return _resolve(transaction, _alert(transaction.connection, alert_id), actor, reason)
 
     def resolve_if_open(self, content: AlertContent, actor: str, reason: str) -> Alert | None:
         """Close the open alert with a content's fingerprint, if there is one."""
         with self._reading() as connection:
             known = read_alerts(connection, _open(content.fingerprint))
         return self.resolve_alert(known[0].alert_id, actor, reason) if known else None
+
+
+def tell(transaction: Transaction, content: AlertContent, actor: str) -> Alert:
+    """Put an alert into the outbox inside a transaction, as `raise_alert` does."""
+    known = read_alerts(transaction.connection, _open(content.fingerprint))
+    if not known:
+        return _raise(transaction, content, actor)
+    if content.severity.rank <= known[0].content.severity.rank:
+        return known[0]
+    return _escalate(transaction, known[0], content, actor)
+
+
+def settle(transaction: Transaction, content: AlertContent, actor: str, reason: str) -> None:
+    """Close the open alert with a content's fingerprint inside a transaction, if there is one."""
+    for alert in read_alerts(transaction.connection, _open(content.fingerprint)):
+        _resolve(transaction, alert, actor, reason)
 
 
 def _open(fingerprint: str | None = None) -> AlertQuery:
@@ -107,6 +113,14 @@ def _raise(transaction: Transaction, content: AlertContent, actor: str) -> Alert
     )
     _append(transaction, EventKind.ALERT_RAISED, alert, actor, body)
     return alert
+
+
+def _resolve(transaction: Transaction, alert: Alert, actor: str, reason: str) -> Alert:
+    if alert.resolved_at is not None:
+        return alert
+    over = {"resolved_at": transaction.now, "resolved_by": actor, "resolution": reason}
+    _append(transaction, EventKind.ALERT_RESOLVED, alert, actor, {"reason": reason})
+    return _update(transaction, alert, over)
 
 
 def _escalate(transaction: Transaction, alert: Alert, content: AlertContent, actor: str) -> Alert:

@@ -5,12 +5,14 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from include.adapters.ledger.alerts import settle, tell
 from include.adapters.ledger.approvals import approvals_of_release
 from include.adapters.ledger.chain import Transaction
 from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.leases import RELEASE, close_lease, open_holder, take_lease
 from include.adapters.ledger.routes import RouteUpdate, read_route, write_route
 from include.adapters.ledger.tables import events, releases, versions
+from include.contracts.alerts import AlertContent, AlertKind
 from include.contracts.errors import ConflictError, LedgerError
 from include.contracts.events import EventKind
 from include.contracts.ramps import Ramp, RampDecision, RolloutPlan
@@ -120,8 +122,11 @@ class ReleaseLedger(Journal):
         route: RouteUpdate | None = None,
         ramp: Ramp | None = None,
         decision: RampDecision | None = None,
+        raises: AlertContent | None = None,
     ) -> Release:
         """Move a release on, or end it; with a route, both change in one transaction or neither.
+
+        The alert of a ramp that asked a person is closed where it asks no more.
 
         Args:
             release_id: which.
@@ -133,6 +138,7 @@ class ReleaseLedger(Journal):
             route: the route that changes with it.
             ramp: where it stands in its ramp from now on; None leaves it.
             decision: what was decided, with its figures; it is kept in the event.
+            raises: an alert that is raised with it.
 
         Raises:
             LedgerError: there is no such release, or the stage does not follow from where it stands.
@@ -144,9 +150,10 @@ class ReleaseLedger(Journal):
             if route is not None:
                 write_route(transaction, route, actor=actor, reason=reason)
             moved = current if ramp is None else current.model_copy(update={"ramp": ramp})
-            return _move(
-                transaction, moved, stage, actor=actor, share=share, reason=reason, decision=decision
-            )
+            new = _move(transaction, moved, stage, actor=actor, share=share, reason=reason, decision=decision)
+            if raises is not None:
+                tell(transaction, raises, actor)
+            return new
 
     def abandon(self, model: str, *, actor: str, reason: str, release_id: str | None = None) -> Release:
         """End a model's open release before its time; its challenger, if routed, loses its traffic.
@@ -259,11 +266,20 @@ def _move(
     transaction.connection.execute(
         update(releases).where(releases.c.release_id == new.release_id).values(**_columns(new))
     )
+    if stage.is_terminal or new.ramp is None or new.ramp.held is None:
+        settle(transaction, _question(new), actor, reason or stage.value)
     if stage.is_terminal:
         close_lease(transaction, new.release_id)
     kind = EventKind.RELEASE_ENDED if stage.is_terminal else EventKind.RELEASE_ADVANCED
     _append(transaction, kind, new, actor=actor, reason=reason, decision=decision)
     return new
+
+
+def _question(release: Release) -> AlertContent:
+    """Return what the alert of a ramp that asks a person is found by: it is closed with the question."""
+    return AlertContent(
+        kind=AlertKind.RAMP_HELD, subject=release.release_id, model=release.model, message="asked"
+    )
 
 
 def _append(
