@@ -112,7 +112,7 @@ class ExperimentApproval(HITLOperator):
             proposal,
             Decision.APPROVED if event["chosen_options"] == [APPROVE] else Decision.REJECTED,
             approvers=approvers_of(self.file, proposal),
-            decided_by=user["id"] if user else None,
+            decided_by=user["name"] if user else None,
             decided_at=event["responded_at"],
             evidence_sha256=evidence_sha256,
             reason=(event["params_input"] or {}).get("reason"),

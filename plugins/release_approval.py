@@ -106,7 +106,7 @@ class ReleaseApproval(HITLOperator):
             artefact_store(settings()),
             release_id(self.model, context),
             Decision.APPROVED if event["chosen_options"] == [APPROVE] else Decision.REJECTED,
-            decided_by=user["id"] if user else None,
+            decided_by=user["name"] if user else None,
             decided_at=event["responded_at"],
             evidence_sha256=evidence_sha256,
             reason=(event["params_input"] or {}).get("reason"),

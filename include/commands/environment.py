@@ -9,7 +9,7 @@ import shlex
 
 from include.commands.secrets import API_SECRET, FERNET_KEY, JWT_SECRET, PASSWORDS, USERS
 from include.config.libraries import TASK_LIBRARIES
-from include.config.settings import REPOSITORY_ROOT, Settings
+from include.config.settings import REPOSITORY_ROOT, AirflowAuth, Settings
 
 NO_TELEMETRY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -72,13 +72,21 @@ def _core(settings: Settings) -> dict[str, str]:
         "CORE__PLUGINS_FOLDER": str(REPOSITORY_ROOT / "plugins"),
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__EXECUTION_API_SERVER_URL": f"{settings.airflow_url}/execution/",
-        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
-        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.secrets_folder / PASSWORDS),
+        **_auth(settings),
         "DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps([bundle]),
         # On a busy machine a DAG that was not parsed for a minute is late, not gone.
         "CORE__DAGBAG_IMPORT_TIMEOUT": "120",
         "DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "300",
         "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "600",
+    }
+
+
+def _auth(settings: Settings) -> dict[str, str]:
+    if settings.airflow_auth is AirflowAuth.FAB:
+        return {"CORE__AUTH_MANAGER": "named_users.NamedUsersAuthManager"}
+    return {
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(settings.secrets_folder / PASSWORDS),
     }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ from include.adapters.files import write_atomically
 from include.commands.environment import process_environment
 from include.commands.ports import check_ports, ports_of
 from include.commands.readiness import CHECKS, reason_not_ready
-from include.commands.secrets import ensure_secrets
+from include.commands.secrets import USERS, ensure_secrets, passwords
 from include.commands.stack import (
     Stack,
     Started,
@@ -28,7 +29,7 @@ from include.commands.stack import (
     write_record,
 )
 from include.commands.unix_processes import boot_id, send
-from include.config.settings import REPOSITORY_ROOT, Settings
+from include.config.settings import REPOSITORY_ROOT, AirflowAuth, Settings
 from include.contracts.errors import PlatformError
 
 PROCFILE = REPOSITORY_ROOT / "Procfile"
@@ -68,6 +69,8 @@ def start(settings: Settings, names: Sequence[str] = ()) -> Stack:
     environment = process_environment(settings)
     if "api-server" in names:
         migrate(settings, environment)
+        if settings.airflow_auth is AirflowAuth.FAB:
+            make_users(settings, environment)
     pid = _spawn(names, environment, log)
     stack = Stack(boot_id(), (_leader("honcho", pid, log),))
     write_record(settings, stack)
@@ -184,6 +187,32 @@ def migrate(settings: Settings, environment: dict[str, str]) -> None:
     if answer.returncode != 0:
         raise PlatformError(f"`airflow db migrate` failed:\n{_last_lines(answer.stdout + answer.stderr)}")
     write_atomically(stamp, wanted.encode())
+
+
+def make_users(settings: Settings, environment: dict[str, str]) -> None:
+    """Make the platform's users in Airflow's database, with the passwords in its secrets; once.
+
+    Raises:
+        PlatformError: Airflow could not; the message carries its last lines.
+    """
+    stamp = settings.airflow_home / "users.txt"
+    if stamp.exists():
+        return
+    found = {
+        name: {"role": role.capitalize(), "password": passwords(settings)[name]}
+        for name, role in USERS.items()
+    }
+    answer = subprocess.run(  # noqa: S603 - ours
+        [sys.executable, str(REPOSITORY_ROOT / "plugins" / "named_users.py")],
+        env=environment,
+        input=json.dumps(found),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode != 0:
+        raise PlatformError(f"Airflow's users cannot be made:\n{_last_lines(answer.stdout + answer.stderr)}")
+    write_atomically(stamp, b"")
 
 
 @contextlib.contextmanager

@@ -39,6 +39,15 @@ class TritonBackend(StrEnum):
     """Triton's own backend, which the vendor's container has: the graph alone."""
 
 
+class AirflowAuth(StrEnum):
+    """Who says which users Airflow has."""
+
+    SIMPLE = "simple"
+    """A file of this machine, made at the first start."""
+    FAB = "fab"
+    """Airflow's database, or what FAB asks: LDAP, OAuth, OpenID."""
+
+
 class LogPolicy(StrEnum):
     """What happens where the prediction log cannot be written."""
 
@@ -211,6 +220,9 @@ class Settings(BaseSettings):
 
     airflow_database_url: str = Field(default="", pattern=_POSTGRESQL)
     """SQLAlchemy URL of Airflow's database, `postgresql+psycopg://…`; empty means SQLite under `home`."""
+
+    airflow_auth: AirflowAuth = AirflowAuth.SIMPLE
+    """Which users Airflow has: `simple`, those of a file, or `fab`, those of its database or a directory."""
 
     celery_broker_url: str = Field(default="", pattern=r"^(rediss?://.+)?$")
     """Queue that Celery's workers take tasks from, `redis://host:port/database`; empty: no Celery."""

@@ -15,7 +15,7 @@ from include.commands.processes import log_path
 from include.commands.progress import Progress
 from include.commands.stack import read_record, survivors
 from include.commands.traffic import replay
-from include.config.settings import Settings
+from include.config.settings import AirflowAuth, Settings
 from tests.buckets import keys_of, new_bucket
 from tests.databases import new_database
 from tests.e2e.conftest import free_ports
@@ -37,7 +37,7 @@ def bucket(s3: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def platform(postgres: str, bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The platform on PostgreSQL, Redis, S3 and Celery, churn in production; nothing is left behind."""
+    """The platform on PostgreSQL, Redis, S3 and Celery, users in FAB, churn in production."""
     ports = free_ports(5)
     with running_redis() as redis:
         server = redis.removesuffix("/0")
@@ -56,6 +56,7 @@ def platform(postgres: str, bucket: str, tmp_path_factory: pytest.TempPathFactor
             celery_broker_url=f"{server}/2",
             artefacts_url=f"s3://{bucket}/artefacts",
             compacted_url=f"s3://{bucket}/predictions",
+            airflow_auth=AirflowAuth.FAB,
             replay=True,
         )
         platform = Platform(settings, "churn", Progress(5))
