@@ -35,6 +35,16 @@ def keep(settings: Settings, name: str, batch: str, rows: pyarrow.Table, result:
     return path
 
 
+def refused_labels(model: str) -> str:
+    """Return the name that a model's labels are set aside under."""
+    return f"labels_{model}"
+
+
+def refused_labels_folder(settings: Settings, model: str) -> Path:
+    """Return where a model's labels are that were set aside."""
+    return settings.quarantine_folder / refused_labels(model)
+
+
 def remove_old(settings: Settings, now: datetime) -> int:
     """Remove the batches kept longer than `settings.quarantine_days`; return how many.
 

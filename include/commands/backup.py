@@ -37,6 +37,7 @@ FOLDERS = (
     "artefacts",
     "features",
     "labels",
+    "labelled",
     "predictions",
     "outcomes",
     "scores",

@@ -16,6 +16,7 @@ from include.adapters.erased_online import erase_online
 from include.adapters.erased_rows import ErasedLog, erase_from_files, erase_outcomes, erase_predictions
 from include.adapters.erased_snapshots import drop_replaced, erase_from_snapshots
 from include.adapters.ledger.ledger import Ledger
+from include.adapters.quarantine import refused_labels_folder
 from include.commands.terminal import run_command, user_name
 from include.config.models import model_folders
 from include.config.settings import Settings, settings
@@ -122,7 +123,7 @@ def _from_logs(
 
 
 def _from_files(settings: Settings, key: EntityKey, value: str, models: list[str]) -> dict[str, int]:
-    """Take an entity out of features, labels, scores, quarantine and scoring sets."""
+    """Take an entity out of features, labels (joined and refused), scores, quarantine and scoring sets."""
     removed = {}
     views = [view.name for view in load_views(settings).values() if view.definition.entity.name == key.name]
     for view in views:
@@ -133,6 +134,10 @@ def _from_files(settings: Settings, key: EntityKey, value: str, models: list[str
     for model in models:
         labels = sorted((settings.labels_folder / model).glob("*.parquet"))
         removed[f"labels of {model}"] = erase_from_files(labels, "unit", value)
+        labelled = sorted((settings.labelled_folder / model).rglob("*.parquet"))
+        removed[f"labelled predictions of {model}"] = erase_from_files(labelled, "unit", value)
+        refused = sorted(refused_labels_folder(settings, model).glob("*.parquet"))
+        removed[f"refused labels of {model}"] = erase_from_files(refused, "unit", value)
         scores = sorted((settings.scores_folder / model).rglob("*.parquet"))
         removed[f"scores of {model}"] = erase_from_files(scores, "unit", value)
     removed["quarantine"] = erase_from_files(

@@ -6,6 +6,7 @@ An alert is resolved where the same was judged and found well; where nothing was
 from collections.abc import Mapping, Sequence
 
 from include.adapters.ledger.ledger import Ledger
+from include.adapters.quarantine import refused_labels
 from include.contracts.alerts import AlertContent, AlertKind, Severity
 from include.contracts.events import SYSTEM
 from include.contracts.measurements import Measurement, MonitorRun
@@ -94,7 +95,7 @@ def _of_labels(plan: Plan, measured: Sequence[Measurement]) -> _Found:
         return []
     counts = refused[0].details
     told = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-    message = f"labels in quarantine (labels_{plan.contract.name}): {told}"
+    message = f"labels in quarantine ({refused_labels(plan.contract.name)}): {told}"
     return [(_content(plan, LABELS, Severity.WARNING, message, counts), bool(counts))]
 
 

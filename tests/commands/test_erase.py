@@ -19,6 +19,7 @@ from include.features.materialize import compute_features
 from include.features.online import materialize_online
 from include.features.training_set import freeze_training_set
 from include.monitoring.compaction import compact_predictions
+from include.monitoring.label_days import join_days
 from tests.adapters.test_prediction_log import MOMENT, row
 from tests.shop import CUSTOMER, Shop, at, half_a_year, on
 
@@ -42,7 +43,10 @@ def shop(tmp_path_factory):
     told = OutcomeLog(settings.outcomes_folder, 2**20)
     told.append([outcome("by id", prediction_id=rows[0].prediction_id), outcome("by unit", unit=str(ERASED))])
     told.append([outcome("of another", unit=str(KEPT))])
+    truths = [(str(unit), value) for unit in (ERASED, KEPT) for value in (1.0, 7.0)]
+    told.append([outcome(f"{unit} {value}", "label", value, unit=unit) for unit, value in truths])
     told.close()
+    join_days(settings, shop.churn.contract, MOMENT + timedelta(days=1))
     shop.snapshot = freeze_training_set(settings, shop.churn.contract, AS_OF)
     shop.erased = erase(settings, "customer_id", str(ERASED), "asked for it", "olga")
     return shop
@@ -55,10 +59,15 @@ def log(settings, rows):
     writer.close()
 
 
-def outcome(outcome_id, **about):
+def outcome(outcome_id, metric="m", value=1.0, **about):
     """An outcome of a prediction or a unit."""
     moments = {"occurred_at": MOMENT, "recorded_at": MOMENT}
-    return OutcomeRow(outcome_id=outcome_id, model="churn", metric="m", value=1.0, **moments, **about)
+    return OutcomeRow(outcome_id=outcome_id, model="churn", metric=metric, value=value, **moments, **about)
+
+
+def sizes(paths):
+    """Return the rows of Parquet files."""
+    return [pyarrow.parquet.read_metadata(path).num_rows for path in paths]
 
 
 def test_no_row_of_the_entity_is_left_anywhere(shop):
@@ -69,10 +78,18 @@ def test_no_row_of_the_entity_is_left_anywhere(shop):
         for column in {"customer_id", "unit"} & set(table.column_names):
             found |= {str(value) for value in table[column].to_pylist()}
     assert str(KEPT) in found
+    assert [3] == [
+        pyarrow.parquet.read_metadata(path).num_rows for path in home.rglob("labelled/**/*.parquet")
+    ]
+    assert [1] == [
+        pyarrow.parquet.read_metadata(path).num_rows for path in home.rglob("labels_churn/*.parquet")
+    ]
     assert str(ERASED) not in found
     assert {KEPT} == {item.entity["customer_id"] for item in read(shop.settings.predictions_folder)}
     assert 3 == len(list(read(shop.settings.predictions_folder)))
-    assert ["of another"] == [item.outcome_id for item in read_outcomes(shop.settings.outcomes_folder)]
+    assert ["of another", f"{KEPT} 1.0", f"{KEPT} 7.0"] == [
+        item.outcome_id for item in read_outcomes(shop.settings.outcomes_folder)
+    ]
 
 
 def test_the_entity_is_unknown_online(shop):
@@ -105,7 +122,7 @@ def test_the_ledger_tells_of_it_and_holds_no_entity(shop):
     ledger = Ledger(shop.settings.ledger_uri)
     (event,) = ledger.events()
     assert ("entity_erased", "olga", "asked for it") == (event.kind, event.actor, event.payload["reason"])
-    assert {"prediction log": 3, "outcome log": 2}.items() <= event.payload["removed"].items()
+    assert {"prediction log": 3, "outcome log": 4}.items() <= event.payload["removed"].items()
     assert {"erasure_id", "entity", "removed", "snapshots", "reason"} == event.payload.keys()
     assert 1 == ledger.verify()
     ledger.close()
