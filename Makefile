@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo drill test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-ramp bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
+.PHONY: help setup run start demo drill drill-monitoring test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-ramp bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: bench-pages bench-monitoring test-browser
 .PHONY: key-issue key-rotate key-revoke keys
@@ -32,6 +32,9 @@ demo: setup ## The same unattended on replayed traffic of 2017; ends with a summ
 drill: export NINETY_REPLAY := true
 drill: setup ## Ship a sabotaged and an honest version through a real ramp on replayed traffic; writes docs/drill.md
 	@$(PYTHON) -m include.commands.drill
+
+drill-monitoring: setup ## Let quiet and troubled weeks of 2017 pass before the monitors; writes docs/drills/monitoring.md
+	@$(PYTHON) -m include.commands.drill_monitoring
 
 test: setup ## Unit tests and the end-to-end test on real processes
 	@$(PYTHON) -m pytest $(ARGS)

@@ -9,7 +9,12 @@ PLATFORM = ("include", "serving", "plugins", "dags")
 TRADE = re.compile(r"churn|customer|purchase|household", re.IGNORECASE)
 BROUGHT = ("include/models/", "include/features/views/", "include/data/sources/", "include/transforms/")
 """What models, views, sources and transforms are for."""
-DEMO = {"include/commands/run.py", "include/commands/demo.py", "include/commands/drill.py"}
+DEMO = {
+    "include/commands/run.py",
+    "include/commands/demo.py",
+    "include/commands/drill.py",
+    "include/commands/drill_monitoring/champion.py",
+}
 """Commands that bring the demo's model to production, named in one constant."""
 MEASURED = ("include/commands/bench_features", "include/commands/bench_gateway")
 """Benchmarks measure the demo's data, and say which."""
