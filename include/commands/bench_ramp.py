@@ -21,6 +21,7 @@ from include.commands.benchmark_record import BENCHMARKS, Figure, write_record
 from include.commands.progress import Progress
 from include.contracts.guardrails import RequestMetric
 from include.contracts.ramps import Ramp, RampVerdict, RolloutPlan
+from include.contracts.signatures import Task
 from include.rollout.decide import Evidence, decide
 from include.rollout.plan import resolved_plan
 from include.stats.guardrails import Tally, VariantSample
@@ -40,7 +41,8 @@ PLAN = resolved_plan(
             "bake": "0s",
             "guardrails": [{"metric": each, "margin": 0.005, "baseline": BASELINE} for each in METRICS],
         }
-    )
+    ),
+    Task.BINARY,
 )
 """The default margins of the ratios, over the shares that have a champion beside them."""
 CLUSTER = 0.02

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import fsum, sqrt
 
 from include.contracts.guardrails import GuardrailReason, GuardrailResult, GuardrailVerdict, RequestMetric
 from include.contracts.measurements import Measurement, Verdict
@@ -17,6 +18,7 @@ from include.contracts.ramps import (
     RolloutPlan,
 )
 from include.stats.guardrails import VariantSample, judge_guardrails
+from include.stats.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Evidence:
     silent: tuple[str, ...] = ()
     """Monitors that are silent or broken."""
     labels: tuple[Measurement, ...] = ()
-    """What performance monitoring last measured of the new version."""
+    """What performance monitoring measured of the new version, window by window."""
     has_way_back: bool = True
     """Whether there is a version to go back to: a model's first release has none."""
 
@@ -110,30 +112,43 @@ def judged_labels(plan: RolloutPlan, ramp: Ramp, evidence: Evidence) -> tuple[La
     """Return what labels say; only the bake is judged by them."""
     if ramp.place != plan.bake_place:
         return ()
-    last = {each.metric: each for each in evidence.labels}
-    return tuple(_label(bound, last.get(bound.metric)) for bound in plan.labels)
+    return tuple(_label(bound, pooled(evidence.labels, bound.metric)) for bound in plan.labels)
 
 
-def _label(bound: LabelBound, measured: Measurement | None) -> LabelResult:
+def pooled(measured: Sequence[Measurement], metric: str) -> tuple[Interval | None, int]:
+    """Return a metric over all windows that were measured, weighted by their rows, and how many rows."""
+    found = [
+        (each.n, each.value, (each.high - each.low) / 2.0)
+        for each in measured
+        if each.metric == metric and each.verdict is not Verdict.TOO_FEW and each.n
+        if each.value is not None and each.low is not None and each.high is not None
+    ]
+    rows = sum(n for n, _, _ in found)
+    if not rows:
+        return None, 0
+    value = fsum(n * each for n, each, _ in found) / rows
+    half = sqrt(fsum((n * each) ** 2 for n, _, each in found)) / rows
+    return Interval(value - half, value, value + half), rows
+
+
+def _label(bound: LabelBound, measured: tuple[Interval | None, int]) -> LabelResult:
     """Beyond the bound by its whole interval it is missed; by its value, or unmeasured, it holds."""
-    limit = bound.minimum if bound.minimum is not None else bound.maximum
-    known = measured if measured is not None and measured.verdict is not Verdict.TOO_FEW else None
-    value, verdict = known.value if known is not None else None, RampVerdict.HOLD
-    low, high = (known.low, known.high) if known is not None else (None, None)
-    if value is not None and limit is not None:
-        sign = 1.0 if bound.minimum is not None else -1.0
-        best = max(sign * each for each in (value, low, high) if each is not None)
-        if sign * value >= sign * limit:
+    known, rows = measured
+    limit, sign = (bound.minimum, 1.0) if bound.minimum is not None else (bound.maximum or 0.0, -1.0)
+    verdict = RampVerdict.HOLD
+    if known is not None:
+        best = known.high if sign > 0.0 else known.low
+        if sign * known.value >= sign * limit:
             verdict = RampVerdict.PROMOTE
-        elif best < sign * limit:
+        elif sign * best < sign * limit:
             verdict = RampVerdict.ROLLBACK
     return LabelResult(
         metric=bound.metric,
-        value=value,
-        low=low,
-        high=high,
-        bound=limit or 0.0,
-        n=measured.n if measured is not None else 0,
+        value=known.value if known is not None else None,
+        low=known.low if known is not None else None,
+        high=known.high if known is not None else None,
+        bound=limit,
+        n=rows,
         verdict=verdict,
     )
 

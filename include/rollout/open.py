@@ -59,7 +59,7 @@ def open_release(
         artefact_sha256=row.artefact_sha256,
         evaluation_uri=assessment.evaluation_uri,
         contract_sha256=contract.sha256,
-        plan=resolved_plan(contract.rollout),
+        plan=resolved_plan(contract.rollout, contract.task),
         thresholds=thresholds(contract),
         approvers=approvers,
         quorum=contract.approvers.quorum,

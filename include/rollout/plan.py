@@ -2,7 +2,9 @@
 
 from include.contracts.errors import ContractError
 from include.contracts.model import ModelContract
-from include.contracts.ramps import RampStage, RolloutPlan
+from include.contracts.ramps import LabelBound, RampStage, RolloutPlan
+from include.contracts.signatures import Task
+from include.contracts.watched import metric_named
 from include.stats.ramp_requests import needed_requests
 
 
@@ -23,8 +25,8 @@ def check_plan(contract: ModelContract) -> None:
             )
 
 
-def resolved_plan(plan: RolloutPlan) -> RolloutPlan:
-    """Return a plan whose stages all name their fewest requests.
+def resolved_plan(plan: RolloutPlan, task: Task) -> RolloutPlan:
+    """Return a plan whose stages all name their fewest requests, and whose labels' metrics go by one name.
 
     A stage that is judged and names none gets what its guardrails take; at full traffic that is what the last
     stage beside a champion took.
@@ -33,7 +35,8 @@ def resolved_plan(plan: RolloutPlan) -> RolloutPlan:
     shadow = plan.shadow
     if shadow is not None and not shadow.minimum_requests:
         shadow = shadow.model_copy(update={"minimum_requests": needed_at(plan, 0)})
-    return plan.model_copy(update={"stages": stages, "shadow": shadow})
+    labels = tuple(_named(bound, task) for bound in plan.labels)
+    return plan.model_copy(update={"stages": stages, "shadow": shadow, "labels": labels})
 
 
 def needed_at(plan: RolloutPlan, place: int) -> int:
@@ -45,6 +48,11 @@ def needed_at(plan: RolloutPlan, place: int) -> int:
     if not shares:
         return 0
     return needed_requests(plan.guardrails, shares[min(place, len(shares) - 1)], plan.alpha_per_place)
+
+
+def _named(bound: LabelBound, task: Task) -> LabelBound:
+    metric = metric_named(bound.metric, task)
+    return bound if metric is None else bound.model_copy(update={"metric": metric.value})
 
 
 def _resolved(plan: RolloutPlan, place: int, stage: RampStage) -> RampStage:

@@ -108,7 +108,11 @@ class RampEvidence:
             measured = store.measurements(release.model, monitor=Monitor.PERFORMANCE)
         finally:
             store.close()
-        return tuple(each for each in measured if each.version == release.version and each.slice is None)
+        return tuple(
+            each
+            for each in measured
+            if (each.version, each.variant, each.slice) == (release.version, None, None)
+        )
 
 
 def _all(samples: Samples, wanted: Callable[[Arm], bool]) -> VariantSample | None:

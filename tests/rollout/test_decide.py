@@ -9,7 +9,7 @@ import pytest
 from include.contracts.guardrails import GuardrailVerdict
 from include.contracts.measurements import Measurement, Monitor, Verdict
 from include.contracts.ramps import SHADOW_PLACE, Ramp, RampReason, RampVerdict, RolloutPlan
-from include.rollout.decide import Evidence, decide
+from include.rollout.decide import Evidence, decide, pooled
 from include.stats.guardrails import VariantSample
 
 ENTERED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -216,6 +216,14 @@ def test_figures_are_those_that_were_judged() -> None:
     assert GuardrailVerdict.INCONCLUSIVE is latency.verdict
     assert "5 %: error_ratio 0.3, control 0.01: worse by 0.29" in decision.detail
     assert 200 == decision.requests
+
+
+def test_labels_are_judged_over_all_windows() -> None:
+    """Rows weigh: a bad day of few rows among good ones misses nothing; errors shrink together."""
+    found, rows = pooled((KEPT, measured(0.6, 0.5, 0.7, n=50), measured(0.8, 0.77, 0.83)), "roc_auc")
+    assert (1_050, pytest.approx((500 * 1.6 + 50 * 0.6) / 1_050)) == (rows, found.value)
+    assert pytest.approx((2 * 15**2 + 5**2) ** 0.5 / 1_050) == found.high - found.value
+    assert (None, 0) == pooled((KEPT,), "brier")
 
 
 def test_each_look_at_a_place_needs_better_evidence() -> None:
