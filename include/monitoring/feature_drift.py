@@ -1,10 +1,12 @@
 """The monitor of inputs: what a model was asked with, against what it learned from."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import datetime
 
 from include.adapters.artefact_home import artefact_store
+from include.adapters.artefacts import ArtefactStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.measurements import MeasurementStore
 from include.adapters.packages import read_manifest
@@ -22,6 +24,8 @@ from include.monitoring.judgement import DriftReason, Judge, feature_floors
 from include.monitoring.looks import looks_per_week
 from include.monitoring.reference import Reference, Unusable, feature_reference
 from include.monitoring.shifts import Shift, absence, input_shifts, staleness
+
+_log = logging.getLogger(__name__)
 
 MONITOR = Monitor.FEATURE_DRIFT
 
@@ -84,8 +88,7 @@ def _measured(
     drift, artefacts = wanted(contract), artefact_store(settings)
     try:
         manifest = read_manifest(artefacts, version)
-        importance = input_importance(artefacts, version, manifest)
-    except (ArtefactError, ModelError) as error:
+    except ArtefactError as error:
         return [alone(of, Verdict.BROKEN, DriftReason.REFERENCE_MISSING, what=str(error))]
     reference = feature_reference(settings, artefacts, contract, drift, manifest)
     if isinstance(reference, Unusable):
@@ -95,7 +98,16 @@ def _measured(
         return [alone(of, Verdict.NO_DATA, DriftReason.NO_ROWS)]
     shifts = _shifts(reference, asked, manifest, route)
     rows = row_count(of, asked.total, asked.total * asked.rows.independent_ratio, drift.minimum_rows)
-    return [rows, *judge_of(drift, importance)(shifts, of, before)]
+    return [rows, *judge_of(drift, _importance(artefacts, version, manifest))(shifts, of, before)]
+
+
+def _importance(artefacts: ArtefactStore, version: Version, manifest: Manifest) -> dict[str, float]:
+    """Return what each input moves; nothing where that cannot be told: all count as important then."""
+    try:
+        return input_importance(artefacts, version, manifest)
+    except (ArtefactError, ModelError) as error:
+        _log.warning("%s %s: what its inputs move is unknown: %s", version.model, version.version, error)
+        return {}
 
 
 def _shifts(reference: Reference, asked: Asked, manifest: Manifest, route: ModelRoute) -> list[Shift]:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm
 
 from include.contracts.signatures import FeatureInput, Signature
-from include.monitoring.samples import CategoricalColumn, Column, NumericColumn, Sample
+from include.monitoring.samples import Array, CategoricalColumn, Column, NumericColumn, Sample
 from include.stats.category_shift import category_shift
 from include.stats.intervals import Interval
 from include.stats.kolmogorov_smirnov import two_sample_ks
@@ -114,7 +114,7 @@ def _distance(name: str, was: NumericColumn, now: NumericColumn, ratios: tuple[f
         rows[1],
         independent[1],
         test.p_value,
-        details={"median": float(np.median(now.values)), "reference_median": float(np.median(was.values))},
+        details={"median": _median(now.values), "reference_median": _median(was.values)},
     )
 
 
@@ -206,6 +206,11 @@ def _weighted(share: Proportion, ratio: float) -> Proportion:
     """Return a share of as many rows as are independent."""
     trials = max(1, round(share.trials * ratio))
     return Proportion(min(trials, round(share.share * trials)), trials)
+
+
+def _median(ascending: Array) -> float:
+    """Return the median of sorted values; the upper one of two."""
+    return float(ascending[len(ascending) // 2])
 
 
 def _finite(bounds: Mapping[str, float]) -> dict[str, float]:

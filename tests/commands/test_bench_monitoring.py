@@ -10,7 +10,7 @@ from include.commands.bench_monitoring.parts import PARTS
 def test_figures_are_right_at_a_small_size():
     """KS is scipy's and the index the formula's to 1e-9, on the benchmark's own rows."""
     assert pytest.approx((0.0, 0.0), abs=1e-9) == feature_drift._differences(20_000)
-    assert feature_drift._ours(1_000) > 0
+    assert all(seconds > 0 for seconds in feature_drift._ours(1_000))
 
 
 def test_detectors_find_what_is_there_and_nothing_else(monkeypatch):

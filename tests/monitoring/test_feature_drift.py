@@ -225,7 +225,6 @@ def test_a_reference_that_does_not_fit_is_red(served, tmp_path, change, reason, 
 @pytest.mark.parametrize("damage", ["gone", "altered"])
 def test_a_training_set_that_is_gone_or_altered_is_red(served, damage):
     """The champion's own snapshot is proven by its hash at every look."""
-    look(served)  # importance is known from here on
     [snapshot] = (served.settings.artefacts_folder / "snapshots").rglob("*.parquet")
     if damage == "gone":
         snapshot.unlink()
@@ -238,8 +237,19 @@ def test_a_training_set_that_is_gone_or_altered_is_red(served, damage):
     assert "snapshots/churn/" in run.summary
 
 
+def test_a_graph_that_is_gone_keeps_nobody_from_looking(served):
+    """What inputs move is unknown then, and each counts as one that matters."""
+    [graph] = (served.settings.artefacts_folder / "packages").rglob("model.onnx")
+    graph.unlink()
+    served.log(served.asked().replace({"preferred_category": {"MEAT": "MEAT-PCKGD"}}))
+    _, measured = look(served)
+    unseen = found(measured, "preferred_category", "unseen_ratio")
+    assert (Verdict.ALARM, None) == (unseen.verdict, unseen.details["importance"])
+
+
 def test_importance_is_computed_once_a_version(served):
     """The numbers count for what they move; shares add up to one and lie beside the reports."""
+    served.log(served.asked())
     look(served)
     [path] = (served.settings.artefacts_folder / "monitoring" / "churn" / "importance").glob("*.json")
     shares = json.loads(path.read_text())

@@ -14,7 +14,8 @@ LIBRARIES = ("numpy", "scipy", "pyarrow", "duckdb", "evidently")
 NOTES = """\
 **Speed.** A million rows of either sample, forty numbers and ten categories, in memory and unsorted.
 Evidently makes its HTML report of the same rows between two runs of ours, each in its own process. Memory
-is the most a process held, rows included. Seconds hold for this machine and its load; the ratio holds better.
+is the most a process held, rows included. Seconds of the clock hold for this machine and its load; those of
+processors, and both ratios, hold better.
 
 **Detection.** At default settings. A *false alarm* is any warning or alarm in a week of a model whose inputs
 (18 numbers that hang together, 2 categories), scores and labels are as ever; windows overlap as they do in
