@@ -17,6 +17,7 @@ from include.config.models import model_folder
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.measurements import Measurement, MonitorRun
 from include.contracts.model import ModelContract
+from include.contracts.signatures import Task
 from include.monitoring.compaction import compact_predictions
 from include.monitoring.label_days import join_days
 from include.monitoring.performance_run import measure_performance
@@ -24,7 +25,9 @@ from tests.adapters.test_prediction_log import row
 
 DAY = timedelta(days=1)
 FIRST = datetime(2017, 3, 1, tzinfo=UTC)
-CHURN = model_folder((REPOSITORY_ROOT / "include" / "models",), "churn").contract
+CHURN, SPEND = (
+    model_folder((REPOSITORY_ROOT / "include" / "models",), name).contract for name in ("churn", "spend")
+)
 DELAY = CHURN.label.delay
 
 
@@ -68,7 +71,7 @@ class World:
 
     def look(self, day: int) -> tuple[MonitorRun, list[Measurement]]:
         """Run the monitor at the moment a day's labels are in; return what it stored."""
-        as_of = moment_of(day)
+        as_of = FIRST + day * DAY + self.contract.label.delay
         join_days(self.settings, self.contract, as_of)
         run = measure_performance(self.settings, self.contract, as_of)
         return run, list(self.store.measured(run))
@@ -86,11 +89,15 @@ class World:
         units = [str(number) for number in range(weather.units)]
         flipped = np.arange(weather.units) < weather.flipped * weather.units
         labels = np.where(flipped, 1 - labels, labels)
+        if self.contract.task is Task.REGRESSION:
+            scores = 20 + 5 * signal
+            labels = scores + dice.normal(size=weather.units) * np.where(flipped, 9.0, 3.0)
         names = self.contract.signature.numeric[:3]
         log.append(
             [
                 row(
                     start + timedelta(hours=12),
+                    model=self.contract.name,
                     unit=unit,
                     served_version=weather.version,
                     outputs=(score,),
@@ -105,15 +112,18 @@ class World:
     def label(self, start: datetime, values: dict[str, float], as_of: datetime | None = None) -> None:
         """Record labels of a midnight."""
         moments = pyarrow.timestamp("us", "UTC")
+        known_at = start + self.contract.label.delay
         table = pyarrow.table(
             {
                 "unit": list(values),
                 "event_at": pyarrow.array([start] * len(values), moments),
-                "known_at": pyarrow.array([start + DELAY] * len(values), moments),
+                "known_at": pyarrow.array([known_at] * len(values), moments),
                 "value": list(values.values()),
             }
         )
-        record_labels(self.settings, self.contract.name, table, "label.sql", as_of or start + DELAY)
+        record_labels(
+            self.settings, self.contract.name, table, "label.sql", as_of or start + self.contract.label.delay
+        )
 
 
 def moment_of(day: int) -> datetime:

@@ -18,7 +18,7 @@ from include.monitoring.history import BASELINE_DAYS
 from include.monitoring.performance import CAUSE, TRUST
 from include.monitoring.performance_plan import plan_of
 from include.monitoring.performance_run import alert, ask_for_training
-from tests.monitoring.labelled_world import CHURN, DAY, FIRST, Weather, World, moment_of, of, world
+from tests.monitoring.labelled_world import CHURN, DAY, FIRST, SPEND, Weather, World, moment_of, of, world
 
 TRAILING, FROZEN = Comparison.TRAILING.metric, Comparison.BASELINE.metric
 HEALTHY = 22
@@ -210,6 +210,21 @@ def test_other_inputs_are_named_as_the_cause(tmp_path):
     made.live(range(14, 21), Weather(units=400, shift=1.6))
     [cause] = [each for each in made.look(20)[1] if each.metric == CAUSE]
     assert Cause.DATA == cause.reason
+
+
+def test_a_regression_has_metrics_of_its_own_and_no_estimates(tmp_path):
+    """Errors three times as large are an alarm; nothing is expected before labels are in."""
+    made = World(world(tmp_path).settings, contract=SPEND)
+    made.live(range(15))
+    made.live([15], Weather(flipped=1.0))
+    _, healthy = made.look(14)
+    run, measured = made.look(15)
+    [error] = of(measured, TRAILING, subject="mean_absolute_error")
+
+    assert {"mean_absolute_error", "root_mean_squared_error", "r2"} < {each.metric for each in healthy}
+    assert Verdict.ALARM == run.verdict
+    assert 2.0 == pytest.approx(error.value, abs=0.4)
+    assert not any(each.metric.startswith("expect") for each in measured)
 
 
 def test_the_wait_is_the_longer_one():
