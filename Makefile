@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: bench-pages bench-monitoring test-browser
 .PHONY: key-issue key-rotate key-revoke keys
-.PHONY: bench-ledger sbom audit backup restore erase
+.PHONY: bench-ledger bench-scale scaling sbom audit backup restore erase
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,7 +117,7 @@ abandon: ## End a model's open release or experiment: MODEL=<model> REASON=<why>
 retire: ## Take a model, or one version, out of service; its history stays: MODEL=<model> REASON=<why> [VERSION=<version>]
 	@$(PYTHON) -m include.commands.retire "$(MODEL)" "$(REASON)" "$(VERSION)"
 
-bench: bench-stats bench-ramp bench-experiments bench-objectives bench-monitoring bench-features bench-rollback bench-log bench-pages bench-ledger bench-gateway ## Every benchmark there is; writes docs/benchmarks/
+bench: bench-stats bench-ramp bench-experiments bench-objectives bench-monitoring bench-features bench-rollback bench-log bench-pages bench-ledger bench-scale bench-gateway scaling ## Every benchmark there is; writes docs/benchmarks/
 
 bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks/stats.*
 	@$(PYTHON) -m include.commands.bench_stats
@@ -161,6 +161,12 @@ restore: setup ## Put a backup back where there is nothing, proven file by file:
 
 erase: setup ## Take one entity out of log, labels, features, training sets and scores: ENTITY=<key> VALUE=<value> REASON=<why>
 	@$(PYTHON) -m include.commands.erase "$(ENTITY)" "$(VALUE)" "$(REASON)"
+
+bench-scale: setup ## Measure what one more entity, model and logged row costs; writes docs/benchmarks/scale.*
+	@$(PYTHON) -m include.commands.bench_scale
+
+scaling: setup ## Work out what a large customer needs from the benchmarks' records; writes docs/scaling.md
+	@$(PYTHON) -m include.commands.scaling
 
 sbom: setup ## Write a CycloneDX bill of materials of each environment to var/sbom/
 	@$(PYTHON) -m include.commands.supply_chain sbom
