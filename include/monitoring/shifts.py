@@ -114,7 +114,7 @@ def _distance(name: str, was: NumericColumn, now: NumericColumn, ratios: tuple[f
         rows[1],
         independent[1],
         test.p_value,
-        details={"median": _median(now.values), "reference_median": _median(was.values)},
+        details=_finite({"median": _median(now.values), "reference_median": _median(was.values)}),
     )
 
 
@@ -214,4 +214,5 @@ def _median(ascending: Array) -> float:
 
 
 def _finite(bounds: Mapping[str, float]) -> dict[str, float]:
+    """Return what JSON has a form for; a log may hold infinities."""
     return {name: bound for name, bound in bounds.items() if np.isfinite(bound)}

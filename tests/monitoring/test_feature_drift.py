@@ -94,6 +94,14 @@ def test_missing_values_and_values_out_of_range_are_found(served):
     assert (Verdict.ALARM, 0.1, 0.0) == (below.verdict, below.value, below.details["minimum"])
 
 
+def test_infinite_values_are_out_of_range(served):
+    """A log may hold them; the monitor looks on."""
+    served.log(served.asked().assign(avg_order_value_30d=float("inf")))
+    run, measured = look(served)
+    outside = found(measured, "avg_order_value_30d", "out_of_range_ratio")
+    assert (Verdict.ALARM, Verdict.ALARM, 1.0) == (run.verdict, outside.verdict, outside.value)
+
+
 def test_stale_values_are_found(served):
     """Older than the view's time to live when they were served, for a quarter of the requests."""
     served.log(served.asked(300))
