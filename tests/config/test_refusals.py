@@ -18,6 +18,8 @@ from tests.dags.parsing import parse, parsing_environment
 CHURN = REPOSITORY_ROOT / "include" / "models" / "churn"
 CONTRACT = yaml.safe_load((CHURN / "contract.yaml").read_text(encoding="utf-8"))
 MATURING = {"name": "kept", "source": "label", "direction": "increase", "matures_in": "1d"}
+SLOW_RAMP = [{"share": 0.5, "hold": "1h"}, {"share": 1.0, "hold": "0s"}]
+LATE = {"metric": "latency_p99_seconds", "margin": 0.1, "matures_in": "2h"}
 RAMP = [{"share": 0.5, "hold": "0s"}, {"share": 1.0, "hold": "0s"}]
 DOUBLE = [{"metric": "roc_auc", "minimum": 0.7}, {"metric": "roc_auc", "minimum": 0.8}]
 ALERT_ON = "10% degradation vs trailing 30-day average"
@@ -108,6 +110,42 @@ REFUSALS = [
     # Keys that contradict each other.
     ("approvers.quorum", 3, r"approvers: quorum 3 cannot be reached by 2 approvers"),
     ("approvers.users", ["ada", "ada"], r"approvers\.users: named more than once: ada"),
+    # A ramp that could never be judged.
+    (
+        "rollout.guardrails",
+        [{"metric": "complaint_ratio", "margin": 0.1}],
+        r"rollout\.guardrails\.0\.metric: 'complaint_ratio' is not measured of every request",
+    ),
+    (
+        "rollout.guardrails",
+        [{"metric": "error_ratio", "margin": 0.1}],
+        r"rollout\.guardrails\.0\.baseline: without what is expected, no number of requests",
+    ),
+    (
+        "rollout.guardrails",
+        [{"metric": "error_ratio", "margin": 0.5, "baseline": 0.1}],
+        r"rollout\.guardrails\.0\.margin: 0\.5 lets nearly every request fail",
+    ),
+    (
+        "rollout",
+        {"stages": SLOW_RAMP, "bake": "0s", "guardrails": [LATE]},
+        r"latency_p99_seconds is known 2h after a request, and rollout\.stages\.0 holds 1h only",
+    ),
+    (
+        "rollout.labels",
+        [{"metric": "brier", "maximum": 0.2}],
+        r"rollout\.labels\.0\.metric: a label is known 14d .* rollout\.bake is over after 0s",
+    ),
+    (
+        "rollout.labels",
+        [{"metric": "revenue", "minimum": 0.7}],
+        r"rollout\.labels\.0\.metric: 'revenue' is not measured",
+    ),
+    (
+        "rollout.labels",
+        [{"metric": "brier"}],
+        r"'brier' needs exactly one of 'minimum' and 'maximum'",
+    ),
     ("rollout.stages", RAMP, r"rollout\.stages\.0: at share 0\.5 it neither holds nor waits for requests"),
     ("serving.fallbacks", ["refuse", "default_score"], r"nothing after 'refuse' is ever reached"),
     ("serving.fallbacks", ["refuse"], r"serving\.default_score: is given, but serving\.fallbacks does not"),
