@@ -155,7 +155,6 @@ def answers(folder: ModelFolder, dag: DAG, opened: XComArg) -> ReleaseApproval:
         conf={
             "version": "{{ params.version }}",
             "requested_by": "{{ dag_run.triggering_user_name or params.requested_by or '' }}",
-            CLOCK: "{{ params.clock }}",
         },
     )
     chain(opened, *questions, is_outdated(), ask_again)
