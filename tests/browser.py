@@ -22,7 +22,7 @@ REQUIREMENTS = Path(__file__).with_suffix(".txt")
 TOOLS = REPOSITORY_ROOT / "var" / "browser"
 SIZE = {"width": 1366, "height": 768}
 """A laptop's window."""
-_COLOURS = 96
+_COLOURS = 160
 _SETTLED_MS = 400
 _TIMEOUT_MS = 30_000
 _HARMLESS = ("Download the React DevTools", "escape its sandboxing")

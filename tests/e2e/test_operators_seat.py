@@ -25,22 +25,28 @@ IMAGES = REPOSITORY_ROOT / "docs" / "images"
 FRAME = "/plugin/ninety/ninety"
 """A page of ours inside Airflow's frame."""
 WAIT_MS = 90_000
+MONITORS = ("objectives", "feature_drift", "prediction_drift", "performance")
 LATER = timedelta(days=21)
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Give the browser."""
+def chromium(prediction: str) -> Iterator[Any]:
+    """Give the browser, once there is something to look at: its loop lets no other run beside it."""
     with browser() as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def prediction(platform: Platform) -> str:
-    """Send some traffic; give the id of one answer."""
-    replay(platform, Replay().as_of, 300, 0.0)
+    """Send a day's traffic and let every monitor look at it; give the id of one answer."""
+    replay(platform, Replay().as_of, 2_000, 0.0)
     customer = entities_of(platform.settings, platform.contract, Replay().as_of)[0]
     answer = post(platform, {"entity": {"customer_id": customer}})
+    operator = platform.airflow("operator")
+    conf = {"as_of": (Replay().moment + timedelta(hours=20)).isoformat()}
+    for monitor in MONITORS:
+        run = operator.trigger(f"churn_{monitor}", conf)
+        operator.wait(f"churn_{monitor}", run, lambda *_: None, WAIT_MS / 1_000)
     found: str = answer.json()["prediction_id"]
     return found
 
