@@ -49,7 +49,7 @@ test-services: setup ## The same tests on PostgreSQL, Redis, Celery, S3 and ngin
 	@$(PYTHON) -m pytest -m services -p tests.recorder --record $@ $(ARGS)
 
 test-browser: setup ## The operators' pages in Debian's Chromium, installed where root misses it; pictures go to docs/images, recorded, too
-	@$(PYTHON) -m pytest -n0 -m browser -p tests.recorder --record $@ tests/e2e/test_operators_seat.py $(ARGS)
+	@$(PYTHON) -m pytest -n0 -m browser -p tests.recorder --record $@ tests/plugins/operator_pages/test_in_browser.py tests/e2e/test_operators_seat.py $(ARGS)
 
 check: setup ## Lint, formatting, types, import rules, locks: what CI and the hooks run
 	@.venv/bin/ruff check .

@@ -25,6 +25,7 @@ SIZE = {"width": 1366, "height": 768}
 _COLOURS = 160
 _SETTLED_MS = 400
 _TIMEOUT_MS = 30_000
+_POLL_MS = 100
 _HARMLESS = ("Download the React DevTools", "escape its sandboxing")
 """What Airflow's own pages say in every browser."""
 
@@ -80,7 +81,7 @@ def logged_in(opened: Any, url: str, user: str, password: str, theme: str = "lig
     page.fill("input[name=password]", password)
     page.click("button[type=submit]")
     page.wait_for_url(lambda address: "/login" not in address)
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     watched.listen(page)
     yield page
     context.close()
@@ -90,13 +91,24 @@ def logged_in(opened: Any, url: str, user: str, password: str, theme: str = "lig
 
 def settle(page: Any) -> None:
     """Wait until a page has drawn what is in sight."""
-    page.wait_for_load_state("networkidle")
+    page.wait_for_load_state("load")
     for frame in page.frames:
-        frame.wait_for_function(
-            "[...document.querySelectorAll('figure.plot .canvas')]"
-            ".every(c => c.dataset.drawn || c.getBoundingClientRect().top > innerHeight)"
+        # Not until the network is idle: a live page, and Airflow's frame, ask again and again.
+        until(
+            frame,
+            "document.readyState === 'complete' && [...document.querySelectorAll('figure.plot .canvas')]"
+            ".every(c => c.dataset.drawn || c.getBoundingClientRect().top > innerHeight)",
         )
     page.wait_for_timeout(_SETTLED_MS)
+
+
+def until(frame: Any, expression: str) -> None:
+    """Wait until an expression is true; the browser's own waiting would evaluate text, which pages forbid."""
+    for _ in range(_TIMEOUT_MS // _POLL_MS):
+        if frame.evaluate(expression):
+            return
+        frame.wait_for_timeout(_POLL_MS)
+    raise AssertionError(f"{frame.url}: never true: {expression}")
 
 
 def too_wide(page: Any) -> list[str]:

@@ -35,6 +35,7 @@ _PLAN = RolloutPlan(
     bake=timedelta(hours=24),
 )
 _FEATURES = 20
+_BINS = 10
 _CHUNK = 5_000
 _EVERY = {
     Monitor.FEATURE_DRIFT: timedelta(hours=6),
@@ -45,11 +46,26 @@ _EVERY = {
 _METRICS = {
     Monitor.FEATURE_DRIFT: tuple((f"feature_{number:02}", "ks") for number in range(_FEATURES)),
     Monitor.PREDICTION_DRIFT: (("score", "chi_squared"), ("score", "expected_calibration_error")),
-    Monitor.PERFORMANCE: tuple(("score", name) for name in ("roc_auc", "brier", "log_loss", "accuracy")),
+    Monitor.PERFORMANCE: tuple(
+        ("score", name) for name in ("roc_auc", "expected_roc_auc", "brier", "log_loss", "accuracy")
+    ),
     Monitor.OBJECTIVES: tuple(
         (objective.value, metric) for metric in ("bad_ratio", "budget_left") for objective in Objective
     ),
 }
+_USUAL = {
+    "ks": (0.4, 0.15),
+    "chi_squared": (9.0, 2.0),
+    "expected_calibration_error": (0.02, 0.004),
+    "roc_auc": (0.82, 0.006),
+    "expected_roc_auc": (0.82, 0.004),
+    "brier": (0.13, 0.004),
+    "log_loss": (0.4, 0.01),
+    "accuracy": (0.81, 0.006),
+    "bad_ratio": (0.0008, 0.0002),
+    "budget_left": (0.7, 0.08),
+}
+"""What each metric is like, and how far it strays."""
 
 
 class Year:
@@ -89,7 +105,7 @@ class Year:
         self._now = self._start + timedelta(days=30 * (number - 1))
         version = f"1.{number}.0"
         self._register(ledger, contract, version)
-        self._ramp(ledger, contract, version)
+        self.ramp(ledger, contract, version)
         for day in range(0, 28, 4):
             self._alert(ledger, contract.name, day, still_open=number == 12 and day > 20)  # noqa: PLR2004
         ledger.request_retrain(contract.name, RetrainReason.DATA, self._now, "system")
@@ -107,10 +123,11 @@ class Year:
             actor="system",
         )
 
-    def _ramp(self, ledger: Ledger, contract: ModelContract, version: str) -> None:
+    def ramp(self, ledger: Ledger, contract: ModelContract, version: str, until: float = 1.0) -> None:
+        """Release a registered version, step by step; one that ends below full traffic stays on its ramp."""
         before = ledger.route_state(contract.name)
         release = self._approved(ledger, contract, version)
-        for share in SHARES:
+        for share in (each for each in SHARES if each <= until):
             self._now += timedelta(hours=16)
             route = _route(contract, version, before.route, share, release.release_id)
             state = ledger.route_state(contract.name)
@@ -123,9 +140,10 @@ class Year:
                 route=RouteUpdate(route, state.revision),
             )
             if release.stage is ReleaseStage.BAKING:
-                break
-        self._now += timedelta(hours=24)
-        ledger.advance_release(release.release_id, release.revision, ReleaseStage.PROMOTED, actor="system")
+                self._now += timedelta(hours=24)
+                end = ReleaseStage.PROMOTED
+                ledger.advance_release(release.release_id, release.revision, end, actor="system")
+                return
 
     def _approved(self, ledger: Ledger, contract: ModelContract, version: str) -> Release:
         release = ledger.open_release(
@@ -133,7 +151,7 @@ class Year:
             model=contract.name,
             version=version,
             champion_version=ledger.champion_version(contract.name),
-            artefact_sha256=_artefact(contract.name, version),
+            artefact_sha256=ledger.known_version(contract.name, version).artefact_sha256,
             contract_sha256=contract.sha256,
             plan=_PLAN,
             thresholds={"roc_auc.minimum": 0.77},
@@ -211,11 +229,22 @@ class Year:
             )
             moment += every
 
+    def _details(self, metric: str) -> dict[str, Any]:
+        if metric == "bad_ratio":
+            return {"latency_p99_ms": self._random.gauss(34.0, 4.0)}
+        if metric == "chi_squared":
+            return {
+                "shares": [0.1 + 0.02 * ((number * 7) % 5 - 2) for number in range(_BINS)],
+                "reference_shares": [1 / _BINS] * _BINS,
+            }
+        return {"threshold": 0.01}
+
     def _figure(
         self, run: dict[str, Any], position: int, subject: str, metric: str, every: timedelta
     ) -> dict[str, Any]:
-        value = self._random.random()
-        bad = value < 0.01  # noqa: PLR2004 - one in a hundred
+        usual, stray = _USUAL[metric]
+        value = max(0.0, self._random.gauss(usual, stray))
+        bad = self._random.random() < 0.01  # noqa: PLR2004 - one in a hundred
         return {
             "model": run["model"],
             "monitor": run["monitor"],
@@ -229,12 +258,12 @@ class Year:
             "window_start": run["as_of"] - every,
             "window_end": run["as_of"],
             "value": value,
-            "low": value - 0.02,
-            "high": value + 0.02,
+            "low": max(0.0, value - 2 * stray),
+            "high": value + 2 * stray,
             "n": 2_000,
             "verdict": (Verdict.ALARM if bad else Verdict.OK).value,
             "reason": "beyond_threshold" if bad else "within_threshold",
-            "details": {"threshold": 0.01, "latency_p99_ms": 20.0 + 40.0 * value},
+            "details": self._details(metric),
         }
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,7 @@ from include.contracts.retraining import Training
 from tests.adapters.ledger.changes import open_release, register, route_to
 from tests.adapters.ledger.trials import experiment, plan, split
 
+CHURN = model_folder((REPOSITORY_ROOT / "include" / "models",), "churn")
 DAG_FILES = ("rollback", "train")
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 MODEL = "model_01"
@@ -69,24 +71,34 @@ class Seat:
 def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
     """Give the pages on a server of their own; it ends with the package's tests."""
     home = tmp_path_factory.mktemp("seat")
+    settings = settings_at(home)
+    Year(settings, CHURN, models=1, days=31).write()
+    ledger = Ledger(settings.ledger_uri)
+    found = Seat(settings, ledger, *_write_history(ledger))
+    with served(settings, home):
+        found.tokens.update({user: _token(found, user) for user in passwords(settings)})
+        yield found
+    ledger.close()
+
+
+def settings_at(home: Path) -> Settings:
+    """Return settings of a platform that has a folder, keys, and nothing else."""
     settings = Settings(
         home=home / "var", airflow_port=free_port(), model_folders=(home / "models",), replay=True
     )
     ensure_secrets(settings)
     settings.airflow_home.mkdir(parents=True)
-    churn = model_folder((REPOSITORY_ROOT / "include" / "models",), "churn")
-    Year(settings, churn, models=1, days=31).write()
-    ledger = Ledger(settings.ledger_uri)
-    alert_id, training = _write_history(ledger)
+    return settings
+
+
+@contextmanager
+def served(settings: Settings, home: Path) -> Iterator[None]:
+    """Run the API server for the length of a block."""
     environment = process_environment(settings) | _bundle(home / "bundle")
     server = Path(__file__).with_name("airflow_server.py")
     command = [sys.executable, str(server), str(settings.airflow_port)]
-    log = home / "server.log"
-    with running_server(command, log, settings.airflow_port, environment=environment):
-        found = Seat(settings, ledger, alert_id, training)
-        found.tokens.update({user: _token(found, user) for user in passwords(settings)})
-        yield found
-    ledger.close()
+    with running_server(command, home / "server.log", settings.airflow_port, environment=environment):
+        yield
 
 
 def _token(seat: Seat, user: str) -> str:
