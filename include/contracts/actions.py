@@ -11,6 +11,8 @@ class Action(StrEnum):
 
     ROLL_BACK = "roll_back"
     RETRAIN = "retrain"
+    PAUSE_RAMP = "pause_ramp"
+    RESUME_RAMP = "resume_ramp"
     START_EXPERIMENT = "start_experiment"
     ADVANCE_EXPERIMENT = "advance_experiment"
     STOP_EXPERIMENT = "stop_experiment"

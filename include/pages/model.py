@@ -124,7 +124,7 @@ def model_page(desk: Desk, model: str, airflow: AirflowFacts, now: datetime, day
         ),
         releases=tuple(reversed(ledger.releases(model))),
         experiments=experiment_lines(desk, model),
-        release=release_progress(desk, ledger.open_release_of(model), now),
+        release=release_progress(desk, model, now),
         questions=airflow.questions.get(model, ()),
         requests=ledger.retrain_requests(model),
         alerts=ledger.open_alerts(model),

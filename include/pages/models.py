@@ -5,11 +5,8 @@ from datetime import date, datetime, timedelta
 
 from pydantic import BaseModel
 
-from include.adapters.ledger.history import EventFilter
-from include.contracts.events import EventKind
 from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict
 from include.contracts.moments import UtcDatetime
-from include.contracts.releases import Release
 from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
 from include.pages.desk import Desk
 from include.pages.progress import Progress, progress
@@ -104,19 +101,10 @@ def models_page(
     return ModelsPage(now=now, rows=tuple(rows))
 
 
-def release_progress(desk: Desk, release: Release | None, now: datetime) -> Progress | None:
-    """Return how far a release has come; None without one."""
-    if release is None:
-        return None
-    return progress(release, stage_since(desk, release), now)
-
-
-def stage_since(desk: Desk, release: Release) -> datetime:
-    """Return when a release came to where it stands, in wall time."""
-    kinds = (EventKind.RELEASE_OPENED, EventKind.RELEASE_ADVANCED, EventKind.RELEASE_ENDED)
-    wanted = EventFilter(model=release.model, kinds=kinds, subject=release.release_id)
-    told = desk.ledger.latest_events(wanted, 1)
-    return told[0].recorded_at if told else release.opened_at
+def release_progress(desk: Desk, model: str, now: datetime) -> Progress | None:
+    """Return how far a model's open release has come; None where none is open."""
+    release = desk.ledger.open_release_of(model)
+    return None if release is None else progress(release, now)
 
 
 def last_looks(desk: Desk, model: str) -> dict[Monitor, MonitorRun]:
@@ -138,7 +126,7 @@ def _row(
         retired=None,
         champion=route.champion.version if route else None,
         shares=shares(route) if route else (),
-        release=release_progress(desk, desk.ledger.open_release_of(model), now),
+        release=release_progress(desk, model, now),
         questions=airflow.questions.get(model, ()),
         service=_service(desk, looks.get(Monitor.OBJECTIVES)),
         looks={

@@ -14,6 +14,7 @@ from include.contracts.measurements import Verdict
 from include.contracts.reports import Calibration, Curve, Histogram, SliceFigures
 from include.pages.experiments import Bounds
 from include.pages.explanation import Reason
+from include.pages.releases import Decided
 from include.pages.scores import ScoreShares
 from include.pages.trends import HeatCell, HeatMap, Trend, severity
 
@@ -285,6 +286,53 @@ def guardrails_plot(title: str, judged: Sequence[tuple[str, GuardrailResult]]) -
         if each.harm is not None
     ]
     return _intervals(title, known, "harm, in margins", 1.0) if known else None
+
+
+def decisions_plot(title: str, decisions: Sequence[Decided]) -> Plot | None:
+    """Return the harm to each guardrail at each decision, in margins: below the bound more is ruled out."""
+    names = dict.fromkeys(
+        each.metric for made in decisions for each in made.decision.guardrails if each.harm is not None
+    )
+    if not names:
+        return None
+    data = [_harms(name, decisions, SERIES[number % len(SERIES)]) for number, name in enumerate(names)]
+    layout = {
+        "xaxis": {"type": "date"},
+        "yaxis": {"title": {"text": "harm, in margins"}},
+        "shapes": [_level(1.0)],
+        "showlegend": True,
+    }
+    return Plot(title, f"{title}: {len(names)} guardrails, {len(decisions)} decisions", data, layout, 320)
+
+
+def _harms(name: str, decisions: Sequence[Decided], colour: str) -> dict[str, Any]:
+    judged = [
+        (made, each, _in_margins(each.margin, each.harm_low, each.harm, each.harm_high))
+        for made in decisions
+        for each in made.decision.guardrails
+        if each.metric == name and each.harm is not None
+    ]
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": _text(name.replace("_", " ")),
+        "x": [made.at.isoformat() for made, _, _ in judged],
+        "y": [harm for _, _, (_, harm, _) in judged],
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [high - harm for _, _, (_, harm, high) in judged],
+            "arrayminus": [harm - low for _, _, (low, harm, _) in judged],
+            "thickness": 1.4,
+            "width": 4,
+        },
+        "text": [
+            _text(f"{made.place}: {each.verdict.value}, {each.treatment_requests:,} requests")
+            for made, each, _ in judged
+        ],
+        "hovertemplate": "%{text}<br>%{y:.3g} margins<extra>" + _text(name) + "</extra>",
+        "marker": {"color": colour, "size": 8},
+    }
 
 
 def _in_margins(

@@ -1,16 +1,20 @@
 """How far a release has come, and what comes next."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydantic import BaseModel
 
 from include.contracts.moments import UtcDatetime
+from include.contracts.ramps import RampReason
 from include.contracts.releases import Release, ReleaseStage
 from include.pages.airflow_facts import STRICT
 
 _S = ReleaseStage
-_ORDER = (_S.AWAITING_APPROVAL, _S.APPROVED, _S.LOADED, _S.RAMPING, _S.BAKING, _S.PROMOTED)
+APPROVAL, LOAD, PROMOTED = "approval", "load", "promoted"
+_RAMP_BEGINS = 2
+"""Steps before the ramp's first place."""
 
 
 class StepState(StrEnum):
@@ -33,7 +37,9 @@ class Step(BaseModel):
     share: float
     """Share of units on the new version while it lasts."""
     seconds: float
-    """Least time it takes by the plan; 0 where it waits for a person or takes no time."""
+    """Least time it takes; 0 where it waits for a person or takes no time."""
+    requests: int
+    """Fewest requests of the new version before it is judged."""
 
 
 class Progress(BaseModel):
@@ -49,25 +55,23 @@ class Progress(BaseModel):
     done_ratio: float
     """Steps that are over, of all."""
     step_ends_at: UtcDatetime | None
-    """When the present step may end at the earliest; None where it waits for a person or is over."""
+    """When the present step may be judged; None where it waits for a person or is over."""
     remaining_seconds: float | None
     """Least time until it is promoted; None where a person decides when it goes on, or it is over."""
+    held: RampReason | None
+    """Why its ramp asked a person, and waits for an answer."""
+    answer_by: UtcDatetime | None
+    """When an answer that has not come is a no."""
+    paused_at: UtcDatetime | None
 
 
-def progress(release: Release, since: datetime, now: datetime) -> Progress:
-    """Return how far a release has come.
-
-    Args:
-        release: its state.
-        since: when it came to its present stage and share, in wall time.
-        now: wall time.
-    """
-    steps = _steps(release)
-    present = next((step for step in steps if step.state is StepState.PRESENT), None)
-    ends_at = None
+def progress(release: Release, now: datetime) -> Progress:
+    """Return how far a release has come at a moment of wall time."""
+    ramp, steps = release.ramp, tuple(_steps(release))
+    waits = release.stage.is_terminal or ramp is None or ramp.held is not None or ramp.paused_at is not None
+    ends_at = None if waits or ramp is None else ramp.due_at
     remaining = None
-    if present is not None and release.stage is not _S.AWAITING_APPROVAL:
-        ends_at = since + timedelta(seconds=present.seconds)
+    if ends_at is not None:
         ahead = sum(step.seconds for step in steps if step.state is StepState.AHEAD)
         remaining = max((ends_at - now).total_seconds(), 0.0) + ahead
     return Progress(
@@ -79,39 +83,47 @@ def progress(release: Release, since: datetime, now: datetime) -> Progress:
         done_ratio=sum(step.state is StepState.DONE for step in steps) / len(steps),
         step_ends_at=ends_at,
         remaining_seconds=remaining,
+        held=ramp.held if ramp else None,
+        answer_by=ramp.answer_by if ramp else None,
+        paused_at=ramp.paused_at if ramp else None,
     )
 
 
-def _steps(release: Release) -> tuple[Step, ...]:
-    plan = release.plan
-    titles = [
-        ("approval", _S.AWAITING_APPROVAL, 0.0, 0.0),
-        ("load", _S.LOADED, 0.0, 0.0),
-        *((f"{each.share:.0%}", _S.RAMPING, each.share, each.hold.total_seconds()) for each in plan.stages),
-        ("bake", _S.BAKING, 1.0, plan.bake.total_seconds()),
-        ("promoted", _S.PROMOTED, 1.0, 0.0),
-    ]
-    return tuple(
-        Step(title=title, state=_state(release, stage, share), share=share, seconds=seconds)
-        for title, stage, share, seconds in titles
-    )
+def _steps(release: Release) -> Iterator[Step]:
+    present = _present(release)
+    for number, (title, share, hold, requests) in enumerate(_planned(release)):
+        yield Step(
+            title=title,
+            state=_state(release, number, present),
+            share=share,
+            seconds=hold.total_seconds(),
+            requests=requests,
+        )
 
 
-def _state(release: Release, stage: ReleaseStage, share: float) -> StepState:
-    reached = _reached(release)
-    at, of = (_ORDER.index(reached), release.share), (_ORDER.index(stage), share)
-    if reached is _S.PROMOTED or at[0] > of[0] or (reached is stage is _S.RAMPING and release.share > share):
+def _planned(release: Release) -> Iterator[tuple[str, float, timedelta, int]]:
+    plan, clock = release.plan, release.ramp.clock if release.ramp else 1.0
+    nothing = timedelta()
+    yield APPROVAL, 0.0, nothing, 0
+    yield LOAD, 0.0, nothing, 0
+    for place in range(plan.first_place, plan.bake_place + 1):
+        share, hold = plan.share_at(place), plan.hold_at(place) * clock
+        yield plan.name_of(place), share, hold, plan.minimum_at(place)
+    yield PROMOTED, 1.0, nothing, 0
+
+
+def _present(release: Release) -> int:
+    """Return the number of the step a release is at, or was when it ended."""
+    if release.stage is _S.PROMOTED:
+        return _RAMP_BEGINS + release.plan.bake_place - release.plan.first_place + 1
+    if release.ramp is not None:
+        return _RAMP_BEGINS + release.ramp.place - release.plan.first_place
+    return 0 if release.stage in {_S.AWAITING_APPROVAL, _S.REJECTED, _S.OUTDATED, _S.ABANDONED} else 1
+
+
+def _state(release: Release, number: int, present: int) -> StepState:
+    if number < present or release.stage is _S.PROMOTED:
         return StepState.DONE
-    is_present = at[0] == of[0] if stage is not _S.RAMPING else at == of
-    # Approved, it is being loaded.
-    is_loading = stage is _S.LOADED and reached is _S.APPROVED
-    if not (is_present or is_loading):
+    if number > present:
         return StepState.AHEAD
     return StepState.STOPPED if release.stage.is_terminal else StepState.PRESENT
-
-
-def _reached(release: Release) -> ReleaseStage:
-    """Return the furthest stage that a release had come to; one that ended early stopped at its share."""
-    if release.stage in _ORDER:
-        return release.stage
-    return _S.RAMPING if release.share else _S.AWAITING_APPROVAL

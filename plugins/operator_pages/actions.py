@@ -15,6 +15,7 @@ from include.contracts.errors import LedgerError
 from include.contracts.identifiers import uuid7
 from include.pages.airflow_facts import AirflowFacts
 from include.pages.experiments import CONTROL_DAG, experiment_page, model_of_experiment
+from include.pages.releases import known_release
 from operator_pages.access import Reader, ReaderDep
 from operator_pages.forgery import refuse_foreign
 from operator_pages.places import desk
@@ -28,6 +29,16 @@ _TIMEOUT_SECONDS = 30.0
 ROLL_BACK_DAG = "rollback"
 RETRAIN_DAG = "train"
 """Last part of the DAG's id that does it; whoever may edit the DAG may ask for it."""
+
+
+class Ramping(StrEnum):
+    """What may be done with a ramp."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+
+
+RAMPS = {Ramping.PAUSE: Action.PAUSE_RAMP, Ramping.RESUME: Action.RESUME_RAMP}
 
 
 class Steering(StrEnum):
@@ -73,6 +84,16 @@ def retrain(
     conf = {"as_of": _aware(as_of).isoformat(), "reason": reason}
     asked = _asked(Action.RETRAIN, reader.see(model), f"{model}_{RETRAIN_DAG}", reason, conf)
     return _ask(request, reader, asked, "models", model)
+
+
+@router.post("/releases/{release_id}/{turn}")
+def hold_or_go_on(
+    request: Request, release_id: str, turn: Annotated[Ramping, Path()], reader: ReaderDep, reason: Reason
+) -> RedirectResponse:
+    """Keep a ramp where it is, or let it go on, which asks an approver first."""
+    model = reader.see(known_release(desk(), release_id).model)
+    asked = _asked(RAMPS[turn], model, f"{model}_ramp_{turn.value}", reason, {"reason": reason})
+    return _ask(request, reader, asked, "releases", release_id)
 
 
 @router.post("/experiments/{experiment_id}/{verb}")

@@ -18,7 +18,7 @@ from include.pages.features import FeaturesPage, features_page, freshest
 from include.pages.ledger import LedgerPage, Proof, exported, ledger_page, proof
 from include.pages.model import SPANS, ModelPage, model_page
 from include.pages.models import ModelsPage, models_page
-from include.pages.releases import ReleasePage, release_page
+from include.pages.releases import EvidencePage, ReleasePage, evidence_page, known_release, release_page
 from include.pages.reports import TrainingPage, VersionPage, training_page, version_page
 from operator_pages.access import ReaderDep
 from operator_pages.airflow_records import airflow_facts
@@ -54,11 +54,13 @@ def _training(model: str, dag_run: str, reader: ReaderDep) -> TrainingPage:
 
 
 def _release(release_id: str, reader: ReaderDep, session: SessionDep) -> ReleasePage:
-    release = desk().ledger.release(release_id)
-    if release is None:
-        raise LedgerError(f"there is no release {release_id!r}")
-    reader.see(release.model)
-    return release_page(desk(), release_id, airflow_facts(session, [release.model]), _now())
+    model = reader.see(known_release(desk(), release_id).model)
+    return release_page(desk(), release_id, airflow_facts(session, [model]), _now())
+
+
+def _evidence(release_id: str, reader: ReaderDep) -> EvidencePage:
+    reader.see(known_release(desk(), release_id).model)
+    return evidence_page(desk(), release_id, _now())
 
 
 def _experiment(experiment_id: str, reader: ReaderDep, session: SessionDep) -> ExperimentPage:
@@ -127,6 +129,7 @@ PAGES: tuple[tuple[str, str, Callable[..., BaseModel]], ...] = (
     ("/models/{model}/versions/{version}", "version", _version),
     ("/models/{model}/trainings/{dag_run}", "training", _training),
     ("/releases/{release_id}", "release", _release),
+    ("/releases/{release_id}/evidence", "evidence", _evidence),
     ("/experiments/{experiment_id}", "experiment", _experiment),
     ("/trace/{prediction_id}", "trace", _traced),
     ("/trace/{prediction_id}/explanation", "explanation", _explained),

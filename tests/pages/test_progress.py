@@ -4,22 +4,28 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.contracts.ramps import RampStage, RolloutPlan
+from include.contracts.ramps import SHADOW_PLACE, Ramp, RampReason, RampStage, RolloutPlan, ShadowStage
 from include.contracts.releases import Release, ReleaseStage
 from include.pages.progress import StepState, progress
 
 S = ReleaseStage
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 PLAN = RolloutPlan(
+    shadow=ShadowStage(hold=timedelta(hours=4)),
     stages=tuple(RampStage(share=share, hold=timedelta(hours=16)) for share in (0.05, 0.25, 1.0)),
     bake=timedelta(hours=24),
 )
-TITLES = ("approval", "load", "5%", "25%", "100%", "bake", "promoted")
+TITLES = ("approval", "load", "shadow", "5 %", "25 %", "100 %", "bake", "promoted")
 ENDED = {S.PROMOTED, S.REJECTED, S.ROLLED_BACK, S.ABANDONED, S.OUTDATED}
 
 
-def release(stage: ReleaseStage, share: float = 0.0) -> Release:
-    """Return a release at a stage."""
+def release(stage: ReleaseStage, place: int | None = None, **ramp: object) -> Release:
+    """Return a release at a stage, and at a place of its ramp if it came so far."""
+    entered = NOW - timedelta(hours=1)
+    stands = None
+    if place is not None:
+        due = entered + PLAN.hold_at(place) * float(ramp.get("clock", 1.0))
+        stands = Ramp(place=place, began_at=entered, entered_at=entered, due_at=due, **ramp)
     return Release(
         release_id="r1",
         model="m",
@@ -30,7 +36,8 @@ def release(stage: ReleaseStage, share: float = 0.0) -> Release:
         plan=PLAN,
         thresholds={},
         stage=stage,
-        share=share,
+        share=0.0 if place is None else PLAN.share_at(place),
+        ramp=stands,
         requested_by="ada",
         triggered_by="ada",
         revision=1,
@@ -40,20 +47,21 @@ def release(stage: ReleaseStage, share: float = 0.0) -> Release:
 
 
 PRESENT = [
-    (S.AWAITING_APPROVAL, 0.0, "approval", None),
-    (S.APPROVED, 0.0, "load", 72.0),
-    (S.LOADED, 0.0, "load", 72.0),
-    (S.RAMPING, 0.05, "5%", 71.0),
-    (S.RAMPING, 0.25, "25%", 55.0),
-    (S.RAMPING, 1.0, "100%", 39.0),
-    (S.BAKING, 1.0, "bake", 23.0),
+    (S.AWAITING_APPROVAL, None, "approval", None),
+    (S.APPROVED, None, "load", None),
+    (S.LOADED, None, "load", None),
+    (S.RAMPING, SHADOW_PLACE, "shadow", 75.0),
+    (S.RAMPING, 0, "5 %", 71.0),
+    (S.RAMPING, 1, "25 %", 55.0),
+    (S.BAKING, 2, "100 %", 39.0),
+    (S.BAKING, 3, "bake", 23.0),
 ]
 
 
-@pytest.mark.parametrize(("stage", "share", "title", "hours"), PRESENT)
-def test_an_open_release_is_at_one_step(stage, share, title, hours):
+@pytest.mark.parametrize(("stage", "place", "title", "hours"), PRESENT)
+def test_an_open_release_is_at_one_step(stage, place, title, hours):
     """All before it are done, all after it ahead; what is left adds up, an hour into the step."""
-    found = progress(release(stage, share), NOW - timedelta(hours=1), NOW)
+    found = progress(release(stage, place), NOW)
     states = {step.title: step.state for step in found.steps}
     at = TITLES.index(title)
     assert TITLES == tuple(states)
@@ -64,16 +72,32 @@ def test_an_open_release_is_at_one_step(stage, share, title, hours):
     assert hours == (None if found.remaining_seconds is None else found.remaining_seconds / 3600)
 
 
+def test_a_drills_clock_shortens_what_is_left():
+    """The plan's times are multiplied by it, those ahead as well."""
+    found = progress(release(S.RAMPING, 0, clock=0.5), NOW)
+    assert 0.5 * 72 - 1 == pytest.approx(found.remaining_seconds / 3600)
+
+
+@pytest.mark.parametrize(
+    "waits", [{"held": RampReason.TOO_FEW_REQUESTS, "answer_by": NOW}, {"paused_at": NOW}], ids=str
+)
+def test_a_ramp_that_waits_for_a_person_tells_no_time(waits):
+    """It says what it waits for instead."""
+    found = progress(release(S.RAMPING, 1, **waits), NOW)
+    assert (None, None) == (found.step_ends_at, found.remaining_seconds)
+    assert waits == {name: getattr(found, name) for name in waits}
+
+
 def test_a_promoted_release_is_over():
     """Nothing is ahead, and nothing left."""
-    found = progress(release(S.PROMOTED, 1.0), NOW, NOW)
+    found = progress(release(S.PROMOTED, 3), NOW)
     assert (1.0, None) == (found.done_ratio, found.remaining_seconds)
 
 
 @pytest.mark.parametrize("stage", [S.REJECTED, S.ROLLED_BACK, S.ABANDONED, S.OUTDATED])
 def test_a_release_that_ended_early_waits_for_nothing(stage):
     """It shows how far it had come, and no time."""
-    found = progress(release(stage, 0.25 if stage is S.ROLLED_BACK else 0.0), NOW, NOW)
+    found = progress(release(stage, 1 if stage is S.ROLLED_BACK else None), NOW)
     assert (None, None) == (found.remaining_seconds, found.step_ends_at)
     states = [step.state for step in found.steps]
     assert (0, 1) == (states.count(StepState.PRESENT), states.count(StepState.STOPPED))

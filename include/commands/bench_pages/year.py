@@ -23,7 +23,7 @@ from include.contracts.alerts import AlertContent, AlertKind, Severity
 from include.contracts.measurements import Monitor, Verdict
 from include.contracts.model import ModelContract
 from include.contracts.objectives import Objective
-from include.contracts.ramps import RampStage, RolloutPlan
+from include.contracts.ramps import Ramp, RampStage, RolloutPlan
 from include.contracts.releases import Approval, Decision, Release, ReleaseStage
 from include.contracts.retraining import RetrainReason
 from include.contracts.routes import ModelRoute, VersionRoute
@@ -127,7 +127,7 @@ class Year:
         """Release a registered version, step by step; one that ends below full traffic stays on its ramp."""
         before = ledger.route_state(contract.name)
         release = self._approved(ledger, contract, version)
-        for share in (each for each in SHARES if each <= until):
+        for place, share in enumerate(each for each in SHARES if each <= until):
             self._now += timedelta(hours=16)
             route = _route(contract, version, before.route, share, release.release_id)
             state = ledger.route_state(contract.name)
@@ -138,6 +138,12 @@ class Year:
                 actor="system",
                 share=share,
                 route=RouteUpdate(route, state.revision),
+                ramp=Ramp(
+                    place=place,
+                    began_at=self._now,
+                    entered_at=self._now,
+                    due_at=self._now + timedelta(hours=16),
+                ),
             )
             if release.stage is ReleaseStage.BAKING:
                 self._now += timedelta(hours=24)

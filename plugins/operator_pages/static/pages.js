@@ -81,7 +81,7 @@
   };
   const fetchLater = async (later) => {
     try {
-      const found = (await parsed(later.dataset.from)).getElementById("explanation");
+      const found = (await parsed(later.dataset.from)).getElementById("later");
       later.replaceChildren(document.adoptNode(found));
       later.classList.remove("later");
       dress(later);

@@ -29,8 +29,10 @@ from include.contracts.experiment_results import (
     Look,
 )
 from include.contracts.guardrails import GuardrailReason, GuardrailResult, GuardrailVerdict
+from include.contracts.ramps import Ramp, RampDecision, RampReason, RampVerdict
+from include.contracts.releases import ReleaseStage
 from include.contracts.retraining import Training
-from tests.adapters.ledger.changes import open_release, register, route_to
+from tests.adapters.ledger.changes import advance_to_loaded, open_release, register, route_to
 from tests.adapters.ledger.trials import experiment, plan, split
 
 CHURN = model_folder((REPOSITORY_ROOT / "include" / "models",), "churn")
@@ -39,6 +41,8 @@ HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 MODEL = "model_01"
 TRIED = "tried"
 """A model that an experiment runs on; it has no folder."""
+RAMPED = "ramped"
+"""A model whose release is on its ramp; it has no folder."""
 STRANGE = "<b>strange<b>"
 """A model whose name no contract would let through, as if somebody had written it into the ledger."""
 
@@ -133,6 +137,47 @@ def _write_experiment(ledger: Ledger) -> None:
         ledger.record_analysis(TRIED, analysis(trial.experiment_id, number), HOSTILE)
 
 
+def _write_ramp(ledger: Ledger) -> None:
+    """Write a release on its ramp, the decision about it hostile."""
+    register(ledger, "2.0.0", RAMPED)
+    release = open_release(ledger, "2.0.0", "ramped-1", RAMPED)
+    release = advance_to_loaded(ledger, release)
+    at = Ramp(place=0, began_at=END, entered_at=END, due_at=END + timedelta(hours=1))
+    decision = RampDecision(
+        verdict=RampVerdict.HOLD,
+        reason=RampReason.TOO_FEW_REQUESTS,
+        place=0,
+        detail=HOSTILE,
+        requests=7,
+        guardrails=(guardrail(),),
+    )
+    held = at.model_copy(update={"held": decision.reason, "answer_by": END + timedelta(days=1)})
+    for ramp, decided in ((at, None), (held, decision)):
+        release = ledger.advance_release(
+            release.release_id,
+            release.revision,
+            ReleaseStage.RAMPING,
+            actor="system",
+            ramp=ramp,
+            decision=decided,
+        )
+
+
+def guardrail() -> GuardrailResult:
+    """Return a guardrail that is undecided."""
+    return GuardrailResult(
+        metric="error_ratio",
+        verdict=GuardrailVerdict.INCONCLUSIVE,
+        reason=GuardrailReason.TOO_FEW_REQUESTS,
+        margin=0.01,
+        control=0.001,
+        treatment=0.002,
+        harm_low=-0.01,
+        harm=0.001,
+        harm_high=0.02,
+    )
+
+
 def analysis(experiment_id: str, number: int) -> Analysis:
     """Return an analysis that took a look."""
     look = Look(
@@ -152,17 +197,6 @@ def analysis(experiment_id: str, number: int) -> Analysis:
         high=0.05,
         p_value=0.2,
     )
-    guardrail = GuardrailResult(
-        metric="error_ratio",
-        verdict=GuardrailVerdict.INCONCLUSIVE,
-        reason=GuardrailReason.TOO_FEW_REQUESTS,
-        margin=0.01,
-        control=0.001,
-        treatment=0.002,
-        harm_low=-0.01,
-        harm=0.001,
-        harm_high=0.02,
-    )
     return Analysis(
         experiment_id=experiment_id,
         as_of=look.as_of,
@@ -170,7 +204,7 @@ def analysis(experiment_id: str, number: int) -> Analysis:
         reasons=(ExperimentReason.NOT_SIGNIFICANT,),
         detail=HOSTILE,
         look=look,
-        guardrails=(JudgedGuardrail(name=HOSTILE, result=guardrail),),
+        guardrails=(JudgedGuardrail(name=HOSTILE, result=guardrail()),),
     )
 
 
@@ -185,6 +219,7 @@ def _write_history(ledger: Ledger) -> tuple[str, str]:
     open_release(ledger, "1.0.0", "strange-1", STRANGE)
     ledger.abandon(STRANGE, actor=HOSTILE, reason=HOSTILE)
     _write_experiment(ledger)
+    _write_ramp(ledger)
     run = f"{MODEL}_train:manual__1"
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     ledger.record_training(

@@ -37,6 +37,7 @@ def filled(path: str, seat: Seat) -> str:
         "alert_id": seat.alert_id,
         "experiment_id": "offers-1",
         "verb": "stop",
+        "turn": "pause",
         "name": "pages.css",
         "kind": "performance",
         "monitor": "feature_drift",
@@ -54,6 +55,8 @@ NOT_THERE = {
     "/json/trace/{prediction_id}/explanation",
     "/models/{model}/versions/{version}/report",
     "/experiments/{experiment_id}/report",
+    "/releases/{release_id}/evidence",
+    "/json/releases/{release_id}/evidence",
     "/models/{model}/monitors/{monitor}/report",
 }
 """What this ledger has nothing for; asked for by the right person, these answer 404."""

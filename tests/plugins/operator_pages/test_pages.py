@@ -15,6 +15,8 @@ PAGES = [
     f"/models/{MODEL}/versions/{VERSION}",
     f"/releases/{MODEL}-{VERSION}",
     "/releases/strange-1",
+    "/releases/ramped-1",
+    "/releases/ramped-1/evidence",
     "/experiments/offers-1",
     "/alerts",
     "/ledger",
@@ -60,7 +62,13 @@ def test_what_people_wrote_is_shown_as_text(seat, path):
 def test_the_hostile_words_are_there(seat):
     """Escaped, not left out: the test above would pass on an empty page."""
     with seat.client("operator") as client:
-        for path in ("/alerts", "/ledger", "/releases/strange-1", "/experiments/offers-1"):
+        for path in (
+            "/alerts",
+            "/ledger",
+            "/releases/strange-1",
+            "/releases/ramped-1",
+            "/experiments/offers-1",
+        ):
             assert "&lt;script&gt;alert(1)&lt;/script&gt;" in client.get(f"/ninety{path}").text, path
 
 
