@@ -134,7 +134,7 @@ def _write_experiment(ledger: Ledger) -> None:
     ledger.change_route(RouteUpdate(route_to("1.0.0", TRIED), 0), actor="ada", reason="first")
     ledger.start_experiment(trial, RouteUpdate(split_route, 1))
     for number in (1, 2):
-        ledger.record_analysis(TRIED, analysis(trial.experiment_id, number), HOSTILE)
+        ledger.record_analysis(TRIED, analysis(trial.experiment_id, number), HOSTILE, earlier=number - 1)
 
 
 def _write_ramp(ledger: Ledger) -> None:

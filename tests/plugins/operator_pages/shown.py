@@ -13,12 +13,14 @@ from include.config.settings import Settings
 from include.contracts.alerts import AlertContent, AlertKind, Severity
 from include.contracts.identifiers import uuid7
 from include.contracts.packages import EVALUATION_NAME, PAGE_NAME, Manifest, Version
+from include.contracts.ramps import RampDecision, RampReason, RampVerdict
+from include.contracts.releases import ReleaseStage
 from include.contracts.reports import EvaluationReport
 from include.evaluation.page import report_page
 from include.registry.model_card import write_card
 from tests.adapters.ledger.trials import experiment, plan, split
 from tests.adapters.test_prediction_log import logged, row
-from tests.plugins.operator_pages.conftest import analysis
+from tests.plugins.operator_pages.conftest import analysis, guardrail
 from tests.registry.candidates import training_record
 from tests.reports import full_report
 
@@ -35,6 +37,7 @@ def write_history(settings: Settings, template: ModelFolder) -> None:
     ledger = Ledger(settings.ledger_uri)
     version = _registered(settings, ledger)
     _ramp(settings, template, ledger)
+    _decisions(ledger)
     _experiment(ledger)
     _alerts(ledger)
     predicted = row(
@@ -85,6 +88,41 @@ def _ramp(settings: Settings, template: ModelFolder, ledger: Ledger) -> None:
     year.ramp(ledger, model_folders(settings.model_folders)[FIRST].contract, VERSION, until=0.25)
 
 
+def _decisions(ledger: Ledger) -> None:
+    """Tell of a stage that was passed, and of one that holds."""
+    for place, verdict, reason, requests in (
+        (0, RampVerdict.PROMOTE, RampReason.GUARDRAILS_KEPT, 13_929),
+        (1, RampVerdict.HOLD, RampReason.TOO_FEW_REQUESTS, 9_120),
+    ):
+        release = ledger.release(RELEASE)
+        assert release is not None
+        decision = RampDecision(
+            verdict=verdict,
+            reason=reason,
+            place=place,
+            detail=f"{requests:,} requests of the new version",
+            requests=requests,
+            guardrails=tuple(
+                guardrail().model_copy(
+                    update={
+                        "metric": metric,
+                        "harm_low": harm - 0.004,
+                        "harm": harm,
+                        "harm_high": harm + 0.004,
+                    }
+                )
+                for metric, harm in (
+                    ("error_ratio", 0.001),
+                    ("fallback_ratio", -0.001),
+                    ("latency_p99", 0.002),
+                )
+            ),
+        )
+        ledger.advance_release(
+            RELEASE, release.revision, ReleaseStage.RAMPING, actor="system", decision=decision
+        )
+
+
 def _experiment(ledger: Ledger) -> None:
     """Run an experiment on the second model, and look at it twice."""
     trial = experiment(model=SECOND, plan=plan(), control_version="1.2.0", treatment_version="1.3.0")
@@ -97,7 +135,9 @@ def _experiment(ledger: Ledger) -> None:
     ledger.start_experiment(trial, RouteUpdate(route, state.revision))
     for number in (1, 2):
         said = analysis(trial.experiment_id, number)
-        ledger.record_analysis(SECOND, said.model_copy(update={"detail": "no bound was crossed"}), "system")
+        ledger.record_analysis(
+            SECOND, said.model_copy(update={"detail": "no bound was crossed"}), "system", earlier=number - 1
+        )
 
 
 def _alerts(ledger: Ledger) -> None:
