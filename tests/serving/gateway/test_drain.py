@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import socket
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -101,3 +103,13 @@ async def turns_until_accepted(listener, callers):
     for transport in (*accepted, *servers):
         transport.close()
     return turns
+
+
+def test_a_gateway_takes_all_the_connections_it_may():
+    """A shell's low limit of open files is not the gateway's."""
+    script = "from serving.gateway.__main__ import allow_connections as allow; allow(); import resource as r;"
+    script += "print(*r.getrlimit(r.RLIMIT_NOFILE))"
+    command = f"ulimit -Sn 200; exec {sys.executable} -c '{script}'"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    soft, hard = done.stdout.split()
+    assert soft == hard
