@@ -1,31 +1,37 @@
-"""`alerts_deliver` in Airflow itself, and what Prometheus sees of it."""
+"""`alerts_deliver` and `<model>_objectives` in Airflow itself, and what Prometheus sees of them."""
 
 import json
 import re
 import subprocess
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
+from include.adapters.measurements import MeasurementStore
 from include.contracts.alerts import AlertContent, AlertKind
+from include.contracts.measurements import Monitor, Verdict
 from tests.dags.parsing import ROOT, parsing_environment
 from tests.plugins.vendors import Vendors, certificate, vendors
 
 _RUN = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
-from airflow.models.taskinstance import TaskInstance
-from airflow.utils.session import create_session
 from fastapi.testclient import TestClient
-from sqlalchemy import select
 import platform_metrics
 client = TestClient(platform_metrics.metrics_app())
 before = client.get("/metrics").text
-run = DagBag(dag_folder=sys.argv[1]).get_dag("alerts_deliver").test(logical_date=None)
-states = {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+
+def states_of(name, dag_id, **given):
+    run = DagBag(dag_folder=f"{sys.argv[1]}/{name}.py").get_dag(dag_id).test(logical_date=None, **given)
+    return {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+
+states = states_of("alerts", "alerts_deliver")
+states |= states_of("objectives", "churn_objectives", run_conf={"as_of": "2017-11-01T12:00:00Z"})
 print(json.dumps({"states": states, "before": before, "after": client.get("/metrics").text}))
 """
 
@@ -53,7 +59,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Vendors, Ledger
         extra = {"base_url": f"{server.url}/api/", "channel": "#platform"}
         slack = {"conn_type": "slack", "password": "xoxb-secret", "extra": extra}
         done = subprocess.run(
-            [*python, "-c", _RUN, str(ROOT / "dags" / "alerts.py")],
+            [*python, "-c", _RUN, str(ROOT / "dags")],
             env=environment | {"AIRFLOW_CONN_ALERTS_SLACK": json.dumps(slack)},
             cwd=ROOT,
             check=False,
@@ -68,10 +74,19 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Vendors, Ledger
 def test_a_run_drains_the_outbox(ran: tuple[dict, Vendors, Ledger]) -> None:
     """Both tasks succeed, Slack got the one message, and nothing waits."""
     found, server, ledger = ran
-    assert {"watch_monitors": "success", "deliver": "success"} == found["states"]
+    assert {"watch_monitors": "success", "deliver": "success", "watch": "success"} == found["states"]
     (request,) = server.requests
     assert ("#platform", "unfit" in request.body["text"]) == (request.body["channel"], True)
     assert ledger.undelivered_alerts() == ()
+
+
+def test_a_look_at_the_objectives_is_stored(ran: tuple[dict, Vendors, Ledger]) -> None:
+    """A run for a moment of the past looks from there; without requests it says so."""
+    _, _, ledger = ran
+    with closing(MeasurementStore(str(ledger._engine.url))) as store:
+        run = store.last_run("churn", Monitor.OBJECTIVES)
+    assert run is not None
+    assert (datetime(2017, 11, 1, 12, tzinfo=UTC), Verdict.NO_DATA) == (run.as_of, run.verdict)
 
 
 def test_prometheus_sees_it(ran: tuple[dict, Vendors, Ledger]) -> None:
