@@ -81,9 +81,7 @@ def measure(
     return found + _expect(settings, plan, past, days)
 
 
-def run_of(
-    plan: Plan, measured: Sequence[Measurement], recorded_at: datetime, report_uri: str | None = None
-) -> MonitorRun:
+def run_of(plan: Plan, measured: Sequence[Measurement], recorded_at: datetime) -> MonitorRun:
     """Return the run; its verdict is that of the newest day, its week, and the days after it."""
     speaking = [each for each in measured if each.window_end > plan.newest]
     verdict = _verdict(plan, speaking)
@@ -94,7 +92,6 @@ def run_of(
         recorded_at=recorded_at,
         verdict=verdict,
         summary=_summary(plan, speaking, verdict),
-        report_uri=report_uri,
     )
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+from include.adapters.artefact_home import artefact_store
 from include.adapters.labelled_store import LabelledStore
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.measurements import MeasurementStore
@@ -12,14 +13,17 @@ from include.contracts.errors import DataError
 from include.contracts.labelled import LabelledDay
 from include.contracts.measurements import Measurement, Monitor, MonitorRun
 from include.contracts.model import ModelContract
+from include.monitoring.drift_pages import page_uri
+from include.monitoring.history import Past
 from include.monitoring.performance import measure, run_of
 from include.monitoring.performance_alerts import alert_on_performance
+from include.monitoring.performance_page import performance_page
 from include.monitoring.performance_plan import Plan, plan_of
 from include.monitoring.retrain_requests import is_waiting, request_retrain
 
 
 def measure_performance(settings: Settings, contract: ModelContract, as_of: datetime) -> MonitorRun:
-    """Measure and store a run.
+    """Measure and store a run, with its page.
 
     Args:
         settings: says where logs and stores lie.
@@ -35,6 +39,10 @@ def measure_performance(settings: Settings, contract: ModelContract, as_of: date
         measured = measure(settings, plan, store, _changed(settings, plan, store))
         run = run_of(plan, measured, datetime.now(UTC))
         store.record(run, measured)
+        past = Past(store, contract.name, as_of + timedelta(microseconds=1))
+        uri = page_uri(contract.name, Monitor.PERFORMANCE, as_of)
+        artefact_store(settings).write(uri, performance_page(plan, run, measured, past))
+        store.attach_report(run, uri)
     return run
 
 
@@ -73,7 +81,7 @@ def _changed(settings: Settings, plan: Plan, store: MeasurementStore) -> list[La
 
 
 def _stored(store: MeasurementStore, plan: Plan) -> tuple[MonitorRun, Sequence[Measurement]]:
-    for run in store.runs(plan.contract.name, monitor=Monitor.PERFORMANCE):
-        if run.as_of == plan.as_of:
-            return run, store.measured(run)
-    raise DataError(f"{plan.contract.name}: performance was not measured as of {plan.as_of.isoformat()}")
+    run = store.run(plan.contract.name, Monitor.PERFORMANCE, plan.as_of)
+    if run is None:
+        raise DataError(f"{plan.contract.name}: performance was not measured as of {plan.as_of.isoformat()}")
+    return run, store.measured(run)

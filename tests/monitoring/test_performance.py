@@ -132,6 +132,16 @@ def test_alerts_open_with_figures_and_close_when_it_is_over(declined, ledger):
     assert "whole" not in {each.content.subject for each in ledger.open_alerts("churn")}
 
 
+def test_the_page_shows_decline_cause_and_estimates(declined):
+    """One file without a script, kept in the artefact store; the alert links to it."""
+    [run] = [each for each in declined.store.runs("churn") if each.as_of == moment_of(HEALTHY + 1)]
+    page = (declined.settings.artefacts_folder / run.report_uri).read_text()
+
+    for shown in ("concept", "degradation_vs_baseline", '<circle class="expected"', '<line class="baseline"'):
+        assert shown in page
+    assert "<script" not in page
+
+
 def test_three_bad_days_ask_for_a_training_once(declined, ledger):
     """With the days and figures, for the system; the same day again, and the next one, ask no more."""
     decisions = []
