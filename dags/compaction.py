@@ -7,6 +7,9 @@ reader sees segments and Parquet as one log, each row once, whenever a run is ki
 
 Runbook: a damaged segment stays where it is and fails the run by name, after everything else moved. Restore
 the file, or move it away and so give up its rows.
+
+`forget`: deletes the days of predictions and outcomes that lie further back than `NINETY_LOG_DAYS` days, if
+it says any; a day that is being read or written waits for the next run. In a replay nothing is deleted.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -40,4 +43,14 @@ with DAG(
             raise DataError("; ".join(done.damaged))
         return {"rows": done.rows, "segments": done.segments, "files": done.files}
 
-    compact()
+    @stage_task
+    def forget() -> dict[str, int]:
+        """Delete days kept longer than `NINETY_LOG_DAYS`; returns how many went, and how many wait."""
+        from dataclasses import asdict
+
+        from include.config.settings import settings
+        from include.monitoring.retention import forget_old_days
+
+        return asdict(forget_old_days(settings(), datetime.now(UTC).date()))  # and so do days
+
+    compact() >> forget()

@@ -122,6 +122,14 @@ class CompactedLog:
         next_one = content.model_copy(update={"revision": seen.content.revision + 1})
         self._store.replace(_record_uri(day), next_one.model_dump_json(indent=1).encode(), seen.tag)
 
+    def forget(self, day: date) -> None:
+        """Delete the record of a day that has no file and no segment any more.
+
+        Raises:
+            ArtefactError: the store cannot be reached.
+        """
+        self._store.delete(_record_uri(day))
+
     def delete_unrecorded(self, day: date) -> None:
         """Delete the files a killed compaction left behind before it recorded them.
 

@@ -191,6 +191,9 @@ class Settings(BaseSettings):
     segment_bytes: int = Field(default=64 * 2**20, ge=4096)
     """Size at which the prediction log starts a new segment."""
 
+    log_days: int = Field(default=0, ge=0)
+    """Days that predictions and outcomes are kept; older ones are deleted. 0: for ever."""
+
     shadow_queue: int = Field(default=1_024, ge=1)
     """Mirrored requests of a model that wait for its shadow; further ones are dropped."""
 
