@@ -29,7 +29,7 @@ from include.features.views import load_views, offline_folder
 def main() -> None:
     """Erase as the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("entity", help="name of the key, such as customer_id")
+    parser.add_argument("entity", help="name of the key, as the contract has it")
     parser.add_argument("value")
     parser.add_argument("reason")
     given = parser.parse_args()

@@ -1,4 +1,4 @@
-"""`make scaling`: what a large customer needs, from the benchmarks' records; writes docs/scaling.md.
+"""`make scaling`: what a large platform needs, from the benchmarks' records; writes docs/scaling.md.
 
 Nothing here was run at that size. Each line names the figure it stands on, so that whoever measures on their
 own machines gets their own page.
@@ -32,7 +32,7 @@ CORE_HOUR, GIB_HOUR, DISK_GB_MONTH, BUCKET_GB_MONTH, HOURS = 0.04, 0.005, 0.08, 
 
 @dataclass(frozen=True)
 class Demand:
-    """How large the customer is."""
+    """How large the platform is."""
 
     entities: float = 100e6
     requests: float = 50e3

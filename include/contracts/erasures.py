@@ -11,7 +11,7 @@ class Erasure(BaseModel):
     erasure_id: str
     """Random: nothing leads from it to the entity."""
     entity: str
-    """Name of the entity's key, such as `customer_id`."""
+    """Name of the entity's key, as contracts have it."""
     removed: dict[str, int]
     """Rows taken away, by where they lay."""
     snapshots: dict[str, str] = Field(default_factory=dict)
