@@ -123,7 +123,7 @@ bench-stats: ## Monte Carlo of the sequential statistics; writes docs/benchmarks
 	@$(PYTHON) -m include.commands.bench_stats
 
 bench-experiments: setup ## Measure an analysis of 10 M requests and as many outcomes; writes docs/benchmarks/experiments.*
-	@$(PYTHON) -m include.commands.bench_experiments $(if $(ROWS),--rows $(ROWS))
+	@$(PYTHON) -m include.commands.bench_experiments $(if $(ROWS),--rows $(ROWS)) $(if $(DATA),--data $(DATA))
 
 bench-objectives: setup ## False alarms and detection of the burn-rate alerts, simulated; writes docs/benchmarks/objectives.*
 	@$(PYTHON) -m include.commands.bench_objectives

@@ -6,6 +6,7 @@ copied to columns yet, as the day after a segment was sealed, then as ever after
 """
 
 import argparse
+import os
 import resource
 import shutil
 from concurrent.futures import ProcessPoolExecutor
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import mkdtemp
-from time import perf_counter
+from time import perf_counter, process_time
 
 import msgspec
 import numpy as np
@@ -25,6 +26,7 @@ from matplotlib.figure import Figure as Picture
 from include.adapters.compacted_files import CompactedFiles
 from include.adapters.compacted_log import CompactedDay, CompactedLog, Seen
 from include.adapters.files import replacing
+from include.adapters.outcome_columns import FOLDER
 from include.adapters.prediction_parquet import schema
 from include.adapters.segment_writer import SegmentWriter
 from include.commands.bench_log import samples, uuids
@@ -70,6 +72,8 @@ class Run:
     """One analysis."""
 
     seconds: float
+    cpu_seconds: float
+    """Of all threads together: what remains comparable where the machine has other work, too."""
     megabytes: float
     units: int
     outcomes: int
@@ -80,28 +84,38 @@ def main() -> None:
     """Measure, write the figures, the table and the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=10_000_000, help="requests, and as many outcomes")
+    parser.add_argument("--data", type=Path, help="folder of logs made up before, kept for another time")
     arguments = parser.parse_args()
-    run_command(lambda: record(arguments.rows))
+    run_command(lambda: record(arguments.rows, data=arguments.data))
 
 
-def record(rows: int, folder: Path = BENCHMARKS) -> None:
-    """Make the logs up, analyse them several times, write everything down."""
+def record(rows: int, folder: Path = BENCHMARKS, data: Path | None = None) -> None:
+    """Make the logs up, analyse them several times, write everything down.
+
+    Args:
+        rows: requests, and as many outcomes.
+        folder: where to write.
+        data: where the logs lie, or shall lie and stay; without it they are deleted.
+    """
     progress = Progress(total=4)
     base = settings().home
     base.mkdir(parents=True, exist_ok=True)
-    home = Path(mkdtemp(prefix="bench-experiments-", dir=base))
+    home = data or Path(mkdtemp(prefix="bench-experiments-", dir=base))
     made = Settings(home=home)
     try:
-        with progress.step(f"make up {rows:,} requests"):
-            asked = made_up_requests(made, rows)
-        with progress.step(f"make up {rows:,} outcomes"):
-            made_up_outcomes(made, asked, rows)
+        if not made.outcomes_folder.is_dir():
+            with progress.step(f"make up {rows:,} requests"):
+                asked = made_up_requests(made, rows)
+            with progress.step(f"make up {rows:,} outcomes"):
+                made_up_outcomes(made, asked, rows)
+        shutil.rmtree(made.outcomes_folder / FOLDER, ignore_errors=True)
         with progress.step("analyse for the first time"):
             first = measured(home)
         with progress.step(f"analyse {REPEATS} times more"):
             later = [measured(home) for _ in range(REPEATS)]
     finally:
-        shutil.rmtree(home)
+        if data is None:
+            shutil.rmtree(home)
     figures = figures_of(rows, first, later)
     write_record(
         "experiments", "Analysis of an experiment", figures, ("duckdb", "pyarrow"), folder, notes=NOTES
@@ -222,13 +236,14 @@ def measured(home: Path) -> Run:
 def analysed(home: Path) -> Run:
     """Analyse, and return what it took; imports are not counted, as in a worker that has them."""
     contract, experiment = benchmark_contract(), benchmark_experiment()
-    began = perf_counter()
+    began, worked = perf_counter(), process_time()
     found: Analysis = judged(Settings(home=home), contract, experiment, [], AS_OF)
-    seconds = perf_counter() - began
+    seconds, cpu_seconds = perf_counter() - began, process_time() - worked
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     counts = found.counts
     return Run(
         seconds=seconds,
+        cpu_seconds=cpu_seconds,
         megabytes=kilobytes / 1_024,
         units=counts.units if counts else 0,
         outcomes=counts.outcomes if counts else 0,
@@ -314,11 +329,14 @@ def figures_of(rows: int, first: Run, later: list[Run]) -> dict[str, Figure]:
         "units": later[0].units,
         "verdict": later[0].verdict,
         "first_seconds": first.seconds,
+        "first_cpu_seconds": first.cpu_seconds,
         "first_megabytes": first.megabytes,
         "seconds_best": min(run.seconds for run in later),
         "seconds_worst": max(run.seconds for run in later),
+        "cpu_seconds_best": min(run.cpu_seconds for run in later),
+        "load_average_at_the_end": os.getloadavg()[0],
         "megabytes_worst": max(run.megabytes for run in later),
-        "first_over_later": first.seconds / min(run.seconds for run in later),
+        "first_over_later": first.cpu_seconds / min(run.cpu_seconds for run in later),
     }
 
 

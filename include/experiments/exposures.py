@@ -125,7 +125,12 @@ def exposures(settings: Settings, contract: ModelContract, source: Source) -> It
     """
     outcomes = outcome_columns(settings.outcomes_folder, source.start, source.end)
     spill = settings.home / "scratch"
-    config = {"memory_limit": MEMORY, "temp_directory": str(spill), "preserve_insertion_order": False}
+    config = {
+        "memory_limit": MEMORY,
+        "temp_directory": str(spill),
+        "preserve_insertion_order": False,
+        "enable_progress_bar": False,
+    }
     with duckdb.connect(config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         exposed = Exposed(connection, contract, source, outcomes)

@@ -1,5 +1,6 @@
 """A model that serves, and what may take some of its traffic."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -97,8 +98,9 @@ class Shop:
         outcomes.close()
 
 
-def open_shop(settings: Settings, root: Path) -> Iterator[Shop]:
-    """Register two versions and let the first serve; MLflow does not run."""
+def make_shop(root: Path) -> None:
+    """Register two versions and let the first serve, in a folder that shops are copied from."""
+    settings = Settings(home=root / "home")
     upgrade(settings.ledger_uri)
     ledger = Ledger(settings.ledger_uri)
     folder = model_folder(root / "models")
@@ -115,5 +117,15 @@ def open_shop(settings: Settings, root: Path) -> Iterator[Shop]:
         folder.contract, manifest, versions[0], endpoints=("127.0.0.1:1",), before=None, change_id="first"
     )
     ledger.change_route(RouteUpdate(route, 0), actor="ada", reason="first")
-    yield Shop(settings, ledger, folder, *versions)
+    ledger.close()
+
+
+def open_shop(template: Path, root: Path) -> Iterator[Shop]:
+    """Give a shop of the test's own, copied from one that was made once."""
+    for name in ("home", "models"):
+        shutil.copytree(template / name, root / name)
+    settings = Settings(home=root / "home")
+    ledger = Ledger(settings.ledger_uri)
+    champion, candidate = ledger.versions("churn")
+    yield Shop(settings, ledger, ModelFolder(root / "models" / "churn"), champion, candidate)
     ledger.close()

@@ -58,14 +58,14 @@ def test_a_better_version_is_shipped(running: World) -> None:
 def test_a_worse_version_is_rolled_back(running: World) -> None:
     """A two-sided test sees it."""
     running.come_back(running.expose(UNITS), (0.50, 0.38))
-    done = running.analyse(15)
+    done = running.judge(15)
     assert (V.ROLLBACK, (R.PRIMARY_WORSE,)) == (done.verdict, done.reasons)
 
 
 def test_where_nothing_differs_nothing_is_concluded(running: World) -> None:
     """The last look spends what is left of alpha, and a person decides."""
     running.come_back(running.expose(UNITS), (0.50, 0.50))
-    done = running.analyse(15)
+    done = running.judge(15)
     assert (V.HOLD, (R.INCONCLUSIVE,)) == (done.verdict, done.reasons)
     assert done.look.final
     assert done.look.alpha_spent == pytest.approx(0.05)
@@ -74,7 +74,7 @@ def test_where_nothing_differs_nothing_is_concluded(running: World) -> None:
 def test_only_matured_units_are_information(running: World) -> None:
     """A week after the exposures nobody has matured, so there is no look; nobody sees an effect."""
     running.come_back(running.expose(UNITS), (0.50, 0.62))
-    early = running.analyse(7)
+    early = running.judge(7)
     assert (V.CONTINUE, (R.LOOK_NOT_DUE,)) == (early.verdict, early.reasons)
     assert (0, 0.25, None, None) == (
         early.counts.matured,
@@ -136,7 +136,7 @@ def test_a_changed_plan_is_invalid_loudly(running: World) -> None:
 def test_units_that_went_missing_make_it_invalid(running: World) -> None:
     """A fifth of the treated never reach the log: no effect is shown, since it would be wrong."""
     running.expose([unit for unit in UNITS if bucket("offers-1", str(unit)) >= 0.5 or unit % 5])
-    done = running.analyse(15)
+    done = running.judge(15)
     assert (V.INVALID, (R.SAMPLE_RATIO_MISMATCH,), None) == (done.verdict, done.reasons, done.look)
     assert done.sample_ratio[0].mismatch
 
@@ -144,7 +144,7 @@ def test_units_that_went_missing_make_it_invalid(running: World) -> None:
 def test_a_version_that_fails_is_rolled_back_before_any_look(running: World) -> None:
     """Guardrails speak at any time: errors of the treated are three times those of the others."""
     running.expose(range(1_500), failing=(0.02, 0.08))
-    done = running.analyse(1)
+    done = running.judge(1)
     assert (V.ROLLBACK, (R.GUARDRAIL_BREACHED,)) == (done.verdict, done.reasons)
     assert GuardrailVerdict.INFERIOR is done.guardrails[0].result.verdict
 
@@ -201,7 +201,7 @@ def test_every_outcome_is_counted_or_told_of(running: World) -> None:
 def test_what_is_no_part_of_the_experiment_is_no_exposure(running: World) -> None:
     """Shadow rows, other salts, unsplit traffic and other models change nothing."""
     running.expose(range(200), requests=1)
-    alone = running.analyse(1).counts
+    alone = running.judge(1).counts
     at = BEGAN + DAY
     running.log(
         [
@@ -211,7 +211,7 @@ def test_what_is_no_part_of_the_experiment_is_no_exposure(running: World) -> Non
             row(903, at, 0.1, 0.5, "offers-1", model="spend"),
         ]
     )
-    assert alone == running.analyse(2).counts
+    assert alone == running.judge(2).counts
 
 
 def test_rows_against_the_hash_make_it_invalid(running: World) -> None:
@@ -220,13 +220,13 @@ def test_rows_against_the_hash_make_it_invalid(running: World) -> None:
     wrong = row(300, BEGAN + DAY, bucket("offers-1", "300"), 0.5, "offers-1")
     other = "champion" if wrong.assigned_variant == "challenger" else "challenger"
     running.log([replace(wrong, assigned_variant=other)])
-    assert (R.ASSIGNMENT_INCONSISTENT,) == running.analyse(2).reasons
+    assert (R.ASSIGNMENT_INCONSISTENT,) == running.judge(2).reasons
 
 
 def test_nobody_exposed_is_no_verdict(running: World) -> None:
     """It goes on until its time is over."""
-    assert (R.NO_EXPOSURES,) == running.analyse(3).reasons
-    over = running.analyse(8 * 7 + 15)
+    assert (R.NO_EXPOSURES,) == running.judge(3).reasons
+    over = running.judge(8 * 7 + 15)
     assert (V.HOLD, (R.NO_EXPOSURES,)) == (over.verdict, over.reasons)
 
 
@@ -237,7 +237,7 @@ def test_a_ramp_is_pooled_by_stage(tmp_path: Path) -> None:
         running.come_back(easy, (0.90, 0.90))
         hard = running.expose(range(3_000, 6_000), day=3, share=0.5)
         running.come_back(hard, (0.20, 0.20), day=4)
-        done = running.analyse(18)
+        done = running.judge(18)
         small, large = done.sample_ratio
         assert (0.1, 0.5) == (small.share, large.share)
         # Control units of the first stage that the second one moves are set aside.
@@ -257,7 +257,7 @@ def test_a_complaint_that_nobody_makes_is_ruled_out_in_a_ramp_too(tmp_path: Path
     for running in world(tmp_path, ramp=[0.2], guardrails=guardrails):
         running.expose(range(2_000), share=0.2, requests=1)
         running.expose(range(2_000, 4_000), day=1, share=0.5, requests=1)
-        [complaint] = running.analyse(16).guardrails
+        [complaint] = running.judge(16).guardrails
         assert GuardrailVerdict.NON_INFERIOR is complaint.result.verdict
 
 
@@ -269,9 +269,9 @@ def test_labels_are_awaited_and_their_absence_is_told(tmp_path: Path) -> None:
         # What was true at midnight, before anybody was exposed, is nobody's label.
         running.label(dict.fromkeys(treated, 0.0), day=0)
         running.label({unit: 1.0 for unit in treated if unit % 3}, day=1)
-        early = running.analyse(14.5)
+        early = running.judge(14.5)
         assert (0, 0) == (early.counts.matured, early.counts.missing)
-        done = running.analyse(16)
+        done = running.judge(16)
         assert (3_300, 1_100) == (done.counts.matured, done.counts.missing)
         assert (V.HOLD, R.MISSING_DATA) == (done.verdict, done.reasons[0])
 
@@ -283,7 +283,7 @@ def test_labels_missing_in_one_arm_hold(tmp_path: Path) -> None:
         treated = running.expose(range(3_300), requests=1)
         told = {unit: float(unit % 2 or arm) for unit, arm in treated.items() if not arm or unit % 4}
         running.label(told, day=1)
-        done = running.analyse(16)
+        done = running.judge(16)
         assert (V.HOLD, (R.PRIMARY_BETTER, R.MISSING_DIFFERS)) == (done.verdict, done.reasons)
 
 
@@ -306,11 +306,11 @@ def test_a_ratio_is_clustered_on_the_unit(tmp_path: Path) -> None:
                 row(unit, BEGAN + number * DAY / 100, place, 0.5, "offers-1", status) for number in asked
             ]
         running.log(rows)
-        look = running.analyse(2).look
+        look = running.judge(2).look
         share = 0.1 * 0.9
         naive = (share * 2 / (len(rows) / 2)) ** 0.5
         assert look.standard_error > 3.5 * naive
-        assert 400 == running.analyse(2).counts.units
+        assert 400 == running.judge(2).counts.units
 
 
 def test_only_the_population_is_analysed(tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_only_the_population_is_analysed(tmp_path: Path) -> None:
     ]
     for running in world(tmp_path, population=conditions):
         running.come_back(running.expose(range(400), requests=1), (0.5, 0.5))
-        counts = running.analyse(15).counts
+        counts = running.judge(15).counts
         assert (400, 200, 200) == (counts.units, counts.outside_population, counts.matured)
         assert counts.set_aside[Fate.NOT_ANALYSED] > 50
 
@@ -334,7 +334,7 @@ def test_no_part_of_a_slice_may_be_made_worse_off(tmp_path: Path) -> None:
         treated = running.expose(UNITS, requests=1)
         running.come_back({u: t for u, t in treated.items() if u % 4}, (0.4, 0.6))
         running.come_back({u: t for u, t in treated.items() if not u % 4}, (0.6, 0.3))
-        done = running.analyse(15)
+        done = running.judge(15)
         assert (V.ROLLBACK, (R.GUARDRAIL_BREACHED,)) == (done.verdict, done.reasons)
         verdicts = {each.part: each.result.verdict for each in done.guardrails}
         assert {"old": GuardrailVerdict.INFERIOR, "young": GuardrailVerdict.NON_INFERIOR} == verdicts
@@ -354,7 +354,7 @@ def test_guardrails_that_do_not_know_stop_a_ship(tmp_path: Path) -> None:
         treated = running.expose(UNITS, requests=1)
         running.come_back(treated, (0.50, 0.62))
         running.come_back(treated, (0.04, 0.05), metric="complaint")
-        done = running.analyse(15)
+        done = running.judge(15)
         assert (V.HOLD, (R.GUARDRAIL_INCONCLUSIVE,)) == (done.verdict, done.reasons)
         verdicts = [each.result.verdict for each in done.guardrails]
         assert [
@@ -370,6 +370,6 @@ def test_a_slow_version_is_rolled_back(tmp_path: Path) -> None:
     guardrails = [{"metric": "latency_p99_seconds", "margin": 0.02}]
     for running in world(tmp_path, guardrails=guardrails):
         running.expose(UNITS, requests=1, slow=(0.01, 0.03))
-        done = running.analyse(1)
+        done = running.judge(1)
         assert (V.ROLLBACK, (R.GUARDRAIL_BREACHED,)) == (done.verdict, done.reasons)
         assert 0.09 == pytest.approx(done.guardrails[0].result.harm, rel=0.3)

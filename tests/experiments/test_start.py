@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from include.config.settings import Settings
 from include.contracts.alerts import Severity
 from include.contracts.errors import ConflictError, ExperimentError, LeaseError, LedgerError
 from include.contracts.experiment_results import Analysis, ExperimentReason, ExperimentVerdict
@@ -20,14 +19,23 @@ from include.experiments.start import running
 from include.experiments.stop import advance, stop
 from include.rollout.reconcile import plan_triton
 from tests.adapters.ledger.trials import PLAN
-from tests.experiments.shop import AS_OF, DAY, Shop, open_shop
+from tests.experiments.shop import AS_OF, DAY, Shop, make_shop, open_shop
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make what each test gets a copy of; MLflow does not run."""
+    root = tmp_path_factory.mktemp("shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        make_shop(root)
+    return root
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
     """Give a model that serves, with a second version registered."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    yield from open_shop(Settings(home=tmp_path / "home"), tmp_path)
+    yield from open_shop(template, tmp_path)
 
 
 def test_a_start_needs_the_yes_of_an_approver(shop: Shop) -> None:

@@ -26,7 +26,7 @@ from include.contracts.experiment_results import Analysis
 from include.contracts.experiments import Experiment, ExperimentPlan
 from include.contracts.identifiers import uuid7
 from include.contracts.predictions import OutcomeRow, PredictionRow, Source, Status
-from include.experiments.analyse import analyse
+from include.experiments.analyse import analyse, judged
 from tests.adapters.ledger.trials import BEGAN, PLAN, experiment, started
 from tests.config.test_experiments import METRICS
 
@@ -165,6 +165,12 @@ class World:
             actor="system",
             extra_look=extra_look,
         )
+
+    def judge(self, day: float) -> Analysis:
+        """Return what the first analysis would say, some days after the start; no page is drawn."""
+        assert self.experiment is not None
+        moment = BEGAN + day * DAY
+        return judged(self.settings, self.folder.contract, self.experiment, [], moment)
 
     @property
     def salt(self) -> str:

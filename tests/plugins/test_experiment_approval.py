@@ -14,19 +14,28 @@ import pytest
 from include.config.experiments import ExperimentFile
 from include.config.settings import REPOSITORY_ROOT, settings
 from include.contracts.releases import Decision
-from tests.experiments.shop import AS_OF, Shop, open_shop
+from tests.experiments.shop import AS_OF, Shop, make_shop, open_shop
 
 ANSWERED_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make what each test gets a copy of; MLflow does not run."""
+    root = tmp_path_factory.mktemp("shop")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        make_shop(root)
+    return root
+
+
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+def shop(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """Give a model that serves, where tasks find it in their settings."""
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("NINETY_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("NINETY_MODEL_FOLDERS", json.dumps([str(tmp_path / "models")]))
     settings.cache_clear()
-    yield from open_shop(settings(), tmp_path)
+    yield from open_shop(template, tmp_path)
     settings.cache_clear()
 
 
