@@ -1,5 +1,6 @@
 """What Prometheus is given beside the platform: it reads, and asks for what there is."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -48,6 +49,14 @@ def test_jobs_are_those_the_rules_ask_for_at_the_default_ports() -> None:
     } == jobs
     asked = " ".join(rule["expr"] for rule in rules())
     assert all(f'job="{job}"' in asked for job in jobs)
+
+
+def test_rules_ask_for_metrics_of_the_gateway_that_are_there() -> None:
+    """Each is in the table of its metrics."""
+    telemetry = (FOLDER.parents[1] / "docs" / "telemetry.md").read_text(encoding="utf-8")
+    asked = {name for rule in rules() for name in re.findall(r"gateway_\w+", rule["expr"])}
+    assert asked
+    assert asked <= set(re.findall(r"^\| `(gateway_\w+)`", telemetry, flags=re.M))
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus' own tool is not installed")
