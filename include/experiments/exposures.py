@@ -129,10 +129,10 @@ def exposures(settings: Settings, contract: ModelContract, source: Source) -> It
         "memory_limit": MEMORY,
         "temp_directory": str(spill),
         "preserve_insertion_order": False,
-        "enable_progress_bar": False,
     }
     with duckdb.connect(config=config) as connection:
         connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET enable_progress_bar = false")
         exposed = Exposed(connection, contract, source, outcomes)
         _register_outcomes(exposed)
         _read_log(settings, exposed)
