@@ -56,7 +56,7 @@ with DAG(
         from include.monitoring.deliver_alerts import deliver_alerts
 
         configuration = settings()
-        sites = Sites(configuration.operator_url or configuration.airflow_url, configuration.runbooks_url)
+        sites = Sites(configuration.operator_url or configuration.airflow_url)
         with closing(Ledger(configuration.ledger_uri)) as ledger:
             routes = configured_routes(sites)
             done = deliver_alerts(ledger, routes, contract_targets(configuration), datetime.now(UTC))

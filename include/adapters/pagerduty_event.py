@@ -65,4 +65,4 @@ def _details(bulletin: Bulletin, shown: tuple[Alert, ...], sites: Sites) -> dict
 def _links(bulletin: Bulletin, shown: tuple[Alert, ...], sites: Sites) -> list[dict[str, str]]:
     pages = sorted({page for alert in shown if (page := sites.page(alert))})
     found = [(page, "page") for page in pages] + [(sites.runbook(bulletin.kind), "runbook")]
-    return [{"href": address, "text": word} for address, word in found if "://" in address]
+    return [{"href": address, "text": word} for address, word in found]

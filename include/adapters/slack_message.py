@@ -75,7 +75,7 @@ def _links(alert: Alert, sites: Sites) -> str:
 
 
 def _link(address: str, word: str) -> str:
-    return f"<{address}|{word}>" if "://" in address else f"{word} `{address}`"
+    return f"<{address}|{word}>"
 
 
 def _section(text: str) -> dict[str, Any]:

@@ -131,9 +131,6 @@ class Settings(BaseSettings):
     operator_url: str = Field(default="", pattern=r"^(https?://.+)?$")
     """Base URL by which people reach Airflow, for links in alerts; empty means host and port."""
 
-    runbooks_url: str = Field(default="", pattern=r"^(https?://.+)?$")
-    """Base URL of docs/runbooks, for links in alerts; empty: alerts name the file."""
-
     commit: str = ""
     """Commit recorded with what is built; empty means: ask git."""
 

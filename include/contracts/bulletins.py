@@ -8,6 +8,8 @@ from include.contracts.alerts import Alert, AlertKind, Severity
 
 FIRST_RETRY = timedelta(minutes=1)
 LAST_RETRY = timedelta(hours=1)
+RUNBOOKS = "/ninety/runbooks"
+"""Path of the runbooks among the operator's pages."""
 UNANSWERED = "the attempt ended without an answer"
 """Stands as the error of an attempt from its beginning on: a courier that is killed leaves it there."""
 
@@ -71,16 +73,14 @@ class Sites:
 
     airflow: str
     """Base URL of Airflow, as people reach it."""
-    runbooks: str = ""
-    """Base URL of the runbooks; none: they are named by their file."""
 
     def page(self, alert: Alert) -> str | None:
         """Return the address of an alert's page."""
         return self.airflow.rstrip("/") + alert.content.page if alert.content.page else None
 
     def runbook(self, kind: AlertKind) -> str:
-        """Return where it stands what to do."""
-        return f"{self.runbooks.rstrip('/')}/{kind.value}.md" if self.runbooks else kind.runbook
+        """Return the address of the page that says what to do."""
+        return f"{self.airflow.rstrip('/')}{RUNBOOKS}/{kind.value}"
 
 
 @dataclass(frozen=True)

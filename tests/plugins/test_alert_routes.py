@@ -14,13 +14,13 @@ from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.config.settings import REPOSITORY_ROOT
 from include.contracts.alerts import AlertContent, AlertKind, Severity
-from include.contracts.bulletins import Sites, Target
+from include.contracts.bulletins import RUNBOOKS, Sites, Target
 from include.monitoring.deliver_alerts import Delivered, deliver_alerts
 from tests.plugins.vendors import Vendors, certificate, vendors
 
 TOKEN = "xoxb-secret"  # noqa: S105 - of nobody
 KEY = "0123456789abcdef0123456789abcdef"
-SITES = Sites("https://airflow.example", "https://docs.example/runbooks")
+SITES = Sites("https://airflow.example")
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CHURN = Target("#ml-alerts", Severity.WARNING)
 
@@ -92,6 +92,11 @@ def drain(ledger: Ledger, plugin: ModuleType, later: int = 0, target: Target = C
     return deliver_alerts(ledger, routes, lambda _: target, NOW + timedelta(minutes=later))
 
 
+def test_runbooks_are_where_the_pages_have_them(alert_routes: ModuleType) -> None:
+    """Messages link to the operator's page of the kind."""
+    assert import_module("operators_seat").PREFIX + "/runbooks" == RUNBOOKS
+
+
 def test_nothing_configured_is_no_route(alert_routes: ModuleType) -> None:
     """Alerts then stay in the ledger and on the page."""
     assert [] == alert_routes.configured_routes(SITES)
@@ -114,7 +119,7 @@ def test_a_bot_tells_the_contracts_channel_and_follows_up_in_the_thread(
     said = json.dumps(raised.body["blocks"])
     assert "visits drifted &lt;!channel&gt;" in said
     assert "<https://airflow.example/dags/churn_feature_drift|page>" in said
-    assert "<https://docs.example/runbooks/feature_drift.md|runbook>" in said
+    assert "<https://airflow.example/ninety/runbooks/feature_drift|runbook>" in said
     assert "artefacts/reports/1.html" in said
     assert "acknowledged by olga (known)" in json.dumps(seen.body["blocks"])
     assert ("1.1", False) == (seen.body["thread_ts"], seen.body["reply_broadcast"])
@@ -173,7 +178,9 @@ def test_pagerduty_has_one_incident_a_group_from_first_to_last(
     }
     assert {"warning"} == {body["payload"]["severity"] for body in sent}
     assert {"visits": {"ks": 0.4}, "age": {"ks": 0.4}} == sent[1]["payload"]["custom_details"]["alerts"]
-    assert "https://docs.example/runbooks/feature_drift.md" in [link["href"] for link in sent[0]["links"]]
+    assert "https://airflow.example/ninety/runbooks/feature_drift" in [
+        link["href"] for link in sent[0]["links"]
+    ]
     assert ledger.undelivered_alerts() == ()
 
 
