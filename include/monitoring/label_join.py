@@ -72,20 +72,16 @@ FROM (
     WHERE occurred_at <= $as_of OR recorded_at <= $as_of
 )
 """
-# Equal versions differ only where a source contradicts itself; then known later, then larger, so that the
-# order of the input decides nothing.
+# Of structs the first field decides, then the next: equal versions differ only where a source contradicts
+# itself; then known later, then larger, so that the order of the input decides nothing.
 _BY_DAY = """
 CREATE TEMP TABLE by_day AS
-SELECT unit, event_at, count(*) AS rows, arg_max(
-    {'v': value, 'k': known_at, 'n': version, 's': source}, (version, known_at, value, source)
-) AS truth
+SELECT unit, event_at, count(*) AS rows, max({'n': version, 'k': known_at, 'v': value, 's': source}) AS truth
 FROM statements WHERE reason IS NULL AND prediction_id IS NULL GROUP BY unit, event_at
 """
 _BY_PREDICTION = """
 CREATE TEMP TABLE by_prediction AS
-SELECT prediction_id, count(*) AS rows, arg_max(
-    {'v': value, 'k': known_at, 'n': version, 's': source}, (version, known_at, value, source)
-) AS truth
+SELECT prediction_id, count(*) AS rows, max({'n': version, 'k': known_at, 'v': value, 's': source}) AS truth
 FROM statements WHERE reason IS NULL AND prediction_id IS NOT NULL GROUP BY prediction_id
 """
 _JOINED = """
@@ -140,7 +136,9 @@ def join_labels(
         as_of: what is known later is left out.
     """
     with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false")
+        connection.execute(
+            "SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar = false"
+        )
         tables = {"predictions": predictions, "labels": labels, "outcomes": outcomes}
         for name, table in tables.items():
             connection.register(name, table)

@@ -30,9 +30,9 @@ from include.stats.influence import clustered_estimate, influences
 from include.stats.metrics import Array
 from include.stats.reweighting import Sample, explain
 
-UNITS = (300, 1_000, 5_000)
+UNITS = (300, 1_000)
 """Labelled units a day."""
-WORLDS, CAUSES = 20, 20
+WORLDS, CAUSES = 10, 10
 HEALTHY, WATCHED = 35, 28
 """Days before anything happens, and days that are then looked at."""
 FLIPPED = (0.05, 0.1, 0.2, 0.3)
