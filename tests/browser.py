@@ -85,8 +85,8 @@ def logged_in(opened: Any, url: str, user: str, password: str, theme: str = "lig
     watched.listen(page)
     yield page
     context.close()
-    assert [] == watched.complaints
-    assert [] == watched.foreign
+    assert not watched.complaints, f"the browser complained: {watched.complaints}"
+    assert not watched.foreign, f"requests left the machine: {watched.foreign}"
 
 
 def settle(page: Any) -> None:

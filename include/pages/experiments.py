@@ -88,6 +88,12 @@ def experiment_lines(desk: Desk, model: str) -> tuple[ExperimentLine, ...]:
     return (*known, *(line for line in _planned(desk, model) if line.experiment_id not in ids))
 
 
+def open_experiment(desk: Desk, model: str) -> ExperimentLine | None:
+    """Return a model's running experiment; None where none runs."""
+    found = desk.ledger.open_experiment_of(model)
+    return None if found is None else _started(found)
+
+
 def model_of_experiment(desk: Desk, experiment_id: str, models: Collection[str]) -> str:
     """Return whose an experiment is, started or planned.
 

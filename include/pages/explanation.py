@@ -29,3 +29,11 @@ class Explained(BaseModel):
     reasons: tuple[Reason, ...]
     rest: float
     """Of all other inputs together."""
+
+
+class Unexplained(BaseModel):
+    """Why a score cannot be taken apart."""
+
+    model_config = STRICT
+
+    problem: str

@@ -9,6 +9,7 @@ from include.contracts.measurements import Measurement, Monitor, MonitorRun, Ver
 from include.contracts.moments import UtcDatetime
 from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
 from include.pages.desk import Desk
+from include.pages.experiments import ExperimentLine, open_experiment
 from include.pages.progress import Progress, progress
 from include.pages.service import Service, service
 from include.pages.traffic import VariantShare, shares
@@ -52,6 +53,8 @@ class ModelRow(BaseModel):
     champion: str | None
     shares: tuple[VariantShare, ...]
     release: Progress | None
+    experiment: ExperimentLine | None
+    """The one that runs."""
     questions: tuple[WaitingQuestion, ...]
     service: Service | None
     """What its service did in the last span that was looked at."""
@@ -127,6 +130,7 @@ def _row(
         champion=route.champion.version if route else None,
         shares=shares(route) if route else (),
         release=release_progress(desk, model, now),
+        experiment=open_experiment(desk, model),
         questions=airflow.questions.get(model, ()),
         service=_service(desk, looks.get(Monitor.OBJECTIVES)),
         looks={

@@ -10,10 +10,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
 from pydantic import BaseModel
 
 from include.adapters.ledger.history import EventFilter
-from include.contracts.errors import LedgerError
+from include.contracts.errors import ArtefactError
 from include.contracts.events import EventKind
 from include.pages.alerts import AlertsPage, alerts_page
 from include.pages.experiments import ExperimentPage, experiment_page, model_of_experiment
+from include.pages.explanation import Unexplained
 from include.pages.features import FeaturesPage, features_page, freshest
 from include.pages.ledger import LedgerPage, Proof, exported, ledger_page, proof
 from include.pages.model import SPANS, ModelPage, model_page
@@ -77,10 +78,11 @@ def _traced(prediction_id: str, reader: ReaderDep) -> BaseModel:
 def _explained(prediction_id: str, reader: ReaderDep) -> BaseModel:
     row = tracer().row(prediction_id.strip())
     reader.see(row.model)
-    found = tracer().explanation(row)
-    if found is None:
-        raise LedgerError(f"{prediction_id} was not answered by a model: there is no score to explain")
-    return found
+    try:
+        found = tracer().explanation(row)
+    except ArtefactError as error:
+        return Unexplained(problem=str(error))
+    return found or Unexplained(problem="no model answered: there is no score to take apart")
 
 
 def _features(_: ReaderDep) -> FeaturesPage:
