@@ -1,4 +1,4 @@
-"""What must be there before the first process: secrets, the ledger's tables, Airflow's database.
+"""What must be there before the first process: secrets, the ledger's tables, Airflow's database and users.
 
 `make start` does it by itself. Where each process is a container of its own, one runs this and the others
 wait for it; it may run any number of times.
@@ -6,10 +6,10 @@ wait for it; it may run any number of times.
 
 from include.adapters.ledger.migrate import upgrade
 from include.commands.environment import process_environment
-from include.commands.processes import migrate
+from include.commands.processes import make_users, migrate
 from include.commands.secrets import ensure_secrets
 from include.commands.terminal import run_command
-from include.config.settings import Settings, settings
+from include.config.settings import AirflowAuth, Settings, settings
 
 
 def main() -> None:
@@ -27,7 +27,10 @@ def prepare(settings: Settings) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     ensure_secrets(settings)
     upgrade(settings.ledger_uri)
-    migrate(settings, process_environment(settings))
+    environment = process_environment(settings)
+    migrate(settings, environment)
+    if settings.airflow_auth is AirflowAuth.FAB:
+        make_users(settings, environment)
 
 
 if __name__ == "__main__":
