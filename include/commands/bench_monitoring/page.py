@@ -21,7 +21,18 @@ processors, and both ratios, hold better.
 (18 numbers that hang together, 2 categories), scores and labels are as ever; windows overlap as they do in
 production: a day, looked at every six hours (inputs) or every hour (scores). *Found* is at a single look.
 *Raw p-value* and *plain error* are the same data under the rule as it is usually written: any p-value below
-0.05, an expected calibration error above 0.05."""
+0.05, an expected calibration error above 0.05.
+
+**Label join.** A million units, predicted and labelled every day for ten days; 1 % of the labels twice, 1 %
+corrected, 5 % late. From the compacted log and the label store to the store of labelled predictions, each
+run in its own process; *again* is the same when nothing changed, *late* what late labels and corrections
+alone take after everything else was joined.
+
+**Performance.** Whole models, day by day, under the churn contract: four metrics, one prediction a unit and
+day, a fifth of the units positive. Healthy weeks follow 35 healthy days; the *bare rule* calls every day worse
+that is 10 % below its trailing mean. *Turned* is the share of units whose labels became the opposite; a
+slide turns 0.4 % more each day, from the day after the baseline is complete, and *days until found* count
+from there. *Causes* are of 8,000 labelled rows from before and 2,000 since."""
 
 
 def write_page(parts: Parts) -> None:

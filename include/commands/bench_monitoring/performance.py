@@ -32,8 +32,8 @@ from include.stats.reweighting import Sample, explain
 
 UNITS = (300, 1_000)
 """Labelled units a day."""
-WORLDS, CAUSES = 10, 10
-HEALTHY, WATCHED = 35, 28
+WORLDS, CAUSES = 8, 8
+HEALTHY, WATCHED = 35, 84
 """Days before anything happens, and days that are then looked at."""
 FLIPPED = (0.05, 0.1, 0.2, 0.3)
 SLIDE = 0.004
