@@ -29,7 +29,7 @@ run in its own process; *again* is the same when nothing changed, *late* what la
 alone take after everything else was joined.
 
 **Performance.** Whole models, day by day, under the churn contract: four metrics, one prediction a unit and
-day, a fifth of the units positive. Healthy weeks follow 35 healthy days; the *bare rule* calls every day worse
+day, a fifth of the units positive. Healthy weeks follow 35 healthy days; the *bare rule* calls each day worse
 that is 10 % below its trailing mean. *Turned* is the share of units whose labels became the opposite; a
 slide turns 0.4 % more each day, from the day after the baseline is complete, and *days until found* count
 from there. *Causes* are of 8,000 labelled rows from before and 2,000 since."""
