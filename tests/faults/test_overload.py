@@ -56,11 +56,10 @@ def flood(program: Path, target: Target) -> Answers:
     return open_loop(program, target, RATE, SECONDS, connections=CONNECTIONS, warm=True)
 
 
-def test_what_is_too_much_is_refused_and_the_rest_is_answered(tmp_path: Path, monkeypatch) -> None:
+def test_what_is_too_much_is_refused_and_the_rest_is_answered(tmp_path: Path) -> None:
     """An answer that is logged, or 503; refusing leaves time to answer. It stays live, its memory flat."""
     needed("gcc", "build-essential")
-    monkeypatch.setenv("NINETY_QUEUE_ENTITIES", str(QUEUE))
-    with served(tmp_path) as (settings, load):
+    with served(tmp_path, queue_entities=QUEUE) as (settings, load):
         bodies = [b'{"entity": {"customer_id": %d}}' % key for key in load.entities]
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {load.key}"}
         target = Target(

@@ -1,6 +1,5 @@
 """A model from another trade goes through the life cycle, brought in by its folder and nothing else."""
 
-import json
 import random
 import shutil
 from dataclasses import dataclass
@@ -167,11 +166,9 @@ def test_serving_gives_what_training_saw(life):
 
 
 @pytest.mark.slow
-def test_the_gateway_serves_it(life, monkeypatch):
+def test_the_gateway_serves_it(life):
     """Loaded and routed to, it answers by its own key, view and transform what its artefact gives."""
-    settings = life.settings.model_copy(update={"gateway_port": free_port()})
-    monkeypatch.setenv("NINETY_MODEL_FOLDERS", json.dumps([str(root) for root in settings.model_folders]))
-    monkeypatch.setenv("NINETY_REPLAY", "true")
+    settings = life.settings.model_copy(update={"gateway_port": free_port(), "replay": True})
     store, ledger = ArtefactStore(settings.artefacts_folder), Ledger(settings.ledger_uri)
     manifest = load_manifest(store, life.version)
     _, key = ledger.issue_key("plant", ["pump_failure"], [Verb.PREDICT], "ada")
