@@ -29,7 +29,7 @@ from include.contracts.predictions import Source as LoggedSource
 from include.contracts.routes import EntityType
 from include.contracts.signatures import Task
 
-MEMORY = "1200MB"
+MEMORY = "1500MB"
 """Most that DuckDB holds before it spills to disk."""
 CHECKED_UNITS = 1_000
 """Units whose place is computed anew from salt and unit."""
