@@ -69,8 +69,9 @@ def next_place(release: Release) -> int | None:
 def enter(tools: RampTools, release: Release, actor: str, *, clock: float = 1.0) -> Release:
     """Give a release the traffic of its next place; release and route change in one transaction.
 
-    A place that was entered already stays as it is. Where contract, artefact or champion changed since the
-    release opened, it ends: what was approved is not what would get the traffic.
+    A place that was entered already stays as it is, and a ramp that is paused enters none. Where contract,
+    artefact or champion changed since the release opened, it ends: what was approved is not what would get
+    the traffic.
 
     Args:
         tools: what to work with.
@@ -86,7 +87,7 @@ def enter(tools: RampTools, release: Release, actor: str, *, clock: float = 1.0)
     place = next_place(release)
     if place is None:
         raise LedgerError(f"release {release.release_id} is {release.stage.value}; it has no next place")
-    if release.ramp is not None and release.ramp.place == place:
+    if release.ramp is not None and (release.ramp.place == place or release.ramp.paused_at is not None):
         return release
     _check(tools, release, place)
     state = tools.ledger.route_state(release.model)

@@ -30,7 +30,7 @@ def answer(tools: RampTools, release: Release, choice: Answer, *, by: str, reaso
         reason: why, in writing; going on without evidence needs one.
 
     Raises:
-        LedgerError: going on without a reason, or by somebody who is not an approver of the release.
+        LedgerError: going on without a reason, while it is paused, or by somebody who is no approver of it.
         ConflictError: somebody moved it meanwhile.
     """
     ramp = release.ramp
@@ -38,6 +38,8 @@ def answer(tools: RampTools, release: Release, choice: Answer, *, by: str, reaso
         return release
     if choice is Answer.PROMOTE:
         check_may_raise(release, by, reason)
+        if ramp.paused_at is not None:
+            raise LedgerError(f"release {release.release_id} is paused; it goes on once it was resumed")
     decision = _by_hand(release, ramp, choice, by, reason)
     if choice is Answer.ROLL_BACK:
         return go_back(tools, release, by, decision)

@@ -302,6 +302,23 @@ def test_paused_it_watches_and_does_not_go_on(ramped: Ramped) -> None:
         paused_release(ramped.ledger, model)
 
 
+def test_paused_it_enters_no_place(ramped: Ramped) -> None:
+    """Neither where it was passed before, nor by a person's promotion; harm goes back all the same."""
+    ramped.pass_place()
+    pause(ramped.ledger, ramped.platform.model, by="uma", reason="a game tonight")
+    assert 0 == ramped.enter().ramp.place
+    assert RampVerdict.WAIT is ramped.look()
+    resume(ramped.ledger, ramped.platform.model, by="approver", asked_by="uma", reason="over")
+    assert 1 == ramped.enter().ramp.place
+    ramped.clock.now += 2 * HOUR
+    assert RampVerdict.HOLD is ramped.look()
+    pause(ramped.ledger, ramped.platform.model, by="uma", reason="another game")
+    with pytest.raises(LedgerError, match="is paused; it goes on once it was resumed"):
+        say(ramped, Answer.PROMOTE, reason="a quiet night")
+    ramped.send(40, failing=20)
+    assert RampVerdict.ROLLBACK is ramped.look()
+
+
 def test_a_pause_needs_a_ramp_and_a_reason(ramped: Ramped) -> None:
     """Nothing is paused before its first place is entered."""
     with pytest.raises(LedgerError, match=r"no release of .* is on its ramp"):
