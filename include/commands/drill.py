@@ -24,7 +24,7 @@ from include.commands.platform import OPERATOR, Platform, Replay, bring_to_produ
 from include.commands.processes import refuse_second_start
 from include.commands.progress import Progress
 from include.commands.terminal import end_on_signals, run_command
-from include.commands.traffic import replay
+from include.commands.traffic import entities_of, replay
 from include.config.models import ModelFolder, model_folder
 from include.config.settings import REPOSITORY_ROOT, Settings, settings
 from include.contracts.errors import PlatformError
@@ -50,7 +50,6 @@ PLAN = {
 }
 """Margins as wide as some thousand replayed requests of some hundred units can show."""
 PAGE = REPOSITORY_ROOT / "docs" / "drill.md"
-_BATCH = 400
 _PARSED_SECONDS = 240.0
 _RELEASE_SECONDS = 900.0
 _POLL_SECONDS = 0.5
@@ -168,14 +167,19 @@ def await_end(state: Callable[[], str], platform: Platform, ledger: Ledger, run_
 
 @contextmanager
 def traffic(platform: Platform) -> Iterator[Callable[[], int]]:
-    """Replay a day's requests for the length of a block; yield what tells how many were sent."""
+    """Replay a day's requests for the length of a block; yield what tells how many were sent.
+
+    Every entity asks in turn: requests of few units, however many, would show little.
+    """
     over, sent = Event(), [0]
+    day = Replay().as_of
+    entities = len(entities_of(platform.settings, platform.contract, day))
     quiet = replace(platform, progress=Quiet(0))
 
     def send() -> None:
         while not over.is_set():
             try:
-                sent[0] += replay(quiet, Replay().as_of, _BATCH, 0.0).requests
+                sent[0] += replay(quiet, day, entities, 0.0).requests
             except (PlatformError, httpx.HTTPError) as error:
                 platform.progress.say(f"a batch of requests was lost: {error}")
 
