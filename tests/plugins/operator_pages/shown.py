@@ -1,5 +1,6 @@
 """Three models with two months behind them, made up, for pages that people look at."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -34,6 +35,9 @@ PREDICTION = uuid7(END - timedelta(hours=1))
 def write_history(settings: Settings, template: ModelFolder) -> None:
     """Write everything there is to look at."""
     Year(settings, template, models=3, days=61).write()
+    planned = settings.model_folders[0] / SECOND / "experiments" / "offers.yaml"
+    planned.parent.mkdir()
+    planned.write_text(json.dumps(plan().model_dump(mode="json")), encoding="utf-8")
     ledger = Ledger(settings.ledger_uri)
     version = _registered(settings, ledger)
     _ramp(settings, template, ledger)
@@ -135,8 +139,12 @@ def _experiment(ledger: Ledger) -> None:
     ledger.start_experiment(trial, RouteUpdate(route, state.revision))
     for number in (1, 2):
         said = analysis(trial.experiment_id, number)
+        judged = tuple(each.model_copy(update={"name": "error_ratio"}) for each in said.guardrails)
         ledger.record_analysis(
-            SECOND, said.model_copy(update={"detail": "no bound was crossed"}), "system", earlier=number - 1
+            SECOND,
+            said.model_copy(update={"detail": "no bound was crossed", "guardrails": judged}),
+            "system",
+            earlier=number - 1,
         )
 
 

@@ -30,7 +30,7 @@ PAGES = {
     "proof": "/ledger/proof",
     "runbook": f"/models/{FIRST}/runbook",
 }
-KEPT = ("models", "model", "release", "experiment", "trace", "alerts")
+KEPT = ("models", "model", "release", "experiment", "alerts")
 """Pages whose pictures stay in the repository."""
 
 
