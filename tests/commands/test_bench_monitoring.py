@@ -11,6 +11,7 @@ def test_figures_are_right_at_a_small_size():
     """KS is scipy's and the index the formula's to 1e-9, on the benchmark's own rows."""
     assert pytest.approx((0.0, 0.0), abs=1e-9) == feature_drift._differences(20_000)
     assert all(seconds > 0 for seconds in feature_drift._ours(1_000))
+    assert 101.0 == pytest.approx(feature_drift._line({50_000: 6.0, 150_000: 16.0}))
 
 
 def test_detectors_find_what_is_there_and_nothing_else(monkeypatch):

@@ -13,8 +13,9 @@ NAME = "monitoring"
 LIBRARIES = ("numpy", "scipy", "pyarrow", "duckdb", "evidently")
 NOTES = """\
 **Speed.** A million rows of either sample, forty numbers and ten categories, in memory and unsorted.
-Evidently makes its HTML report of the same rows between two runs of ours, each in its own process. Memory
-is the most a process held, rows included. Seconds of the clock hold for this machine and its load; those of
+Evidently makes its HTML report of fewer such rows between runs of ours, each in its own process, and a
+straight line through two sizes says what a million would take: what is extrapolated is named so. Memory is
+the most a process held, rows included. Seconds of the clock hold for this machine and its load; those of
 processors, and both ratios, hold better.
 
 **Detection.** At default settings. A *false alarm* is any warning or alarm in a week of a model whose inputs
