@@ -7,6 +7,7 @@ var/labelled/<model>/day=2017-11-01/20171116T000000Z-<hash of the rows>.parquet
                                    /day.json
 """
 
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
@@ -96,6 +97,13 @@ class LabelledStore:
             if first <= day < last and (files := self._files(day)):
                 found.append(_known(files, known_by, columns))
         return pyarrow.concat_tables([each.cast(found[0].schema) for each in found])
+
+    def forget_before(self, first: date) -> int:
+        """Delete the days before a day; return how many."""
+        old = [day for day in self.days() if day < first]
+        for day in old:
+            shutil.rmtree(self._of(day))
+        return len(old)
 
     def _of(self, day: date) -> Path:
         return self._folder / f"day={day.isoformat()}"

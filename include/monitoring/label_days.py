@@ -67,6 +67,8 @@ def join_days(settings: Settings, contract: ModelContract, as_of: datetime) -> J
         if known is not None and known.inputs == inputs:
             continue
         joined, predictions = _join_day(settings, contract, day, told, as_of)
+        if not predictions and known is not None and known.predictions:
+            continue  # the log no longer goes back so far: what was joined stays
         state = _state(joined, day, inputs, as_of, predictions)
         _set_aside(settings, contract.name, state, joined.refused)
         added += store.add(joined.labelled, state)

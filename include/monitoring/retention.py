@@ -1,4 +1,4 @@
-"""Days of the prediction and outcome log that were kept long enough, deleted.
+"""Days of the logs, and of predictions joined with their labels, that were kept long enough, deleted.
 
 A day goes in one step for whoever reads: its record then names its segments as moved and no file. What lies
 about afterwards is deleted next, by this run or, should it be killed, the next one.
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from include.adapters.compacted_home import compacting
 from include.adapters.compacted_log import CompactedDay, CompactedLog
+from include.adapters.labelled_store import LabelledStore
 from include.adapters.reading_lock import deleting
 from include.adapters.segments import days, is_whole, segments_of
 from include.config.settings import Settings
@@ -29,7 +30,7 @@ class Forgotten:
 
 
 def forget_old_days(settings: Settings, today: date) -> Forgotten:
-    """Delete the days of both logs that lie further back than `settings.log_days`; 0 keeps all.
+    """Delete the days of logs and labelled predictions further back than `settings.log_days`; 0 keeps all.
 
     A replay plays days of long ago, and keeps them.
 
@@ -40,8 +41,10 @@ def forget_old_days(settings: Settings, today: date) -> Forgotten:
     if settings.log_days == 0 or settings.replay:
         return Forgotten()
     first = today - timedelta(days=settings.log_days)
-    return _forget_predictions(settings.predictions_folder, first) + _forget_outcomes(
-        settings.outcomes_folder, first
+    return (
+        _forget_predictions(settings.predictions_folder, first)
+        + _forget_outcomes(settings.outcomes_folder, first)
+        + _forget_labelled(settings, first)
     )
 
 
@@ -83,3 +86,8 @@ def _forget_outcomes(log: Path, first: date) -> Forgotten:
         whole = all(not path.exists() for path in segments)
         done += Forgotten(days=int(whole and bool(segments)), left=int(not whole))
     return done
+
+
+def _forget_labelled(settings: Settings, first: date) -> Forgotten:
+    models = [path.name for path in settings.labelled_folder.glob("*")]
+    return Forgotten(days=sum(LabelledStore(settings, model).forget_before(first) for model in models))

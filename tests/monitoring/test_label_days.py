@@ -1,5 +1,6 @@
 """Days joined with their labels, on a real log and a real label store."""
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from include.contracts.labelled import Refusal
 from include.contracts.predictions import OutcomeRow, PredictionRow, Source, Status
 from include.monitoring.compaction import compact_predictions
 from include.monitoring.label_days import JoinedDays, join_days
+from include.monitoring.retention import forget_old_days
 from tests.adapters.test_prediction_log import logged, row
 
 CHURN = model_folder((REPOSITORY_ROOT / "include" / "models",), "churn").contract
@@ -100,6 +102,21 @@ def test_a_late_prediction_reopens_its_day(home):
     assert 0 == join(home, KNOWN).rows
     [state] = [LabelledStore(home, "churn").day(MIDNIGHT.date())]
     assert (4, 2) == (state.predictions, state.labelled)
+
+
+def test_what_was_joined_outlasts_its_log_and_goes_with_its_days(home):
+    """Without predictions a day is not joined anew; retention takes labelled days as it takes the log's."""
+    learn(home, {"a": 1.0}, KNOWN)
+    join(home, KNOWN)
+    shutil.rmtree(home.predictions_folder)
+
+    assert JoinedDays((), 0) == join(home, KNOWN + DAY)
+    assert {"a": 1.0} == truths(home, KNOWN + DAY)
+    assert 3 == LabelledStore(home, "churn").day(MIDNIGHT.date()).predictions
+    short = Settings(home=home.home, log_days=7)
+    assert 0 == forget_old_days(short, (MIDNIGHT + 7 * DAY).date()).days
+    assert 1 == forget_old_days(short, (MIDNIGHT + 8 * DAY).date()).days
+    assert {} == truths(home, KNOWN + DAY)
 
 
 def test_only_answers_of_versions_count(home):
