@@ -62,8 +62,8 @@ class Rehearsal:
 
     what: str
     release: Release
-    decision: RampDecision
-    """The last one."""
+    decisions: tuple[RampDecision, ...]
+    """In their order; the last one ended it."""
     sent: int
     """Requests replayed meanwhile."""
     seconds: float
@@ -205,7 +205,9 @@ def told(ledger: Ledger, release_id: str, what: str, sent: int) -> Rehearsal:
     if release is None or route is None or release.ramp is None or release.ended_at is None:
         raise PlatformError(f"release {release_id} did not come to its ramp and end")
     events = [event for event in ledger.events(MODEL, limit=100_000) if event.subject == release_id]
-    decided = [event.payload["decision"] for event in events if event.payload.get("decision")]
+    # An approval's decision is a word; a ramp's has figures.
+    told_of = [event.payload.get("decision") for event in events]
+    decided = [found for found in told_of if isinstance(found, dict)]
     places = dict.fromkeys(
         event.payload["release"]["ramp"]["place"]
         for event in events
@@ -214,7 +216,7 @@ def told(ledger: Ledger, release_id: str, what: str, sent: int) -> Rehearsal:
     return Rehearsal(
         what=what,
         release=release,
-        decision=RampDecision.model_validate(decided[-1]),
+        decisions=tuple(map(RampDecision.model_validate, decided)),
         sent=sent,
         seconds=(release.ended_at - release.ramp.began_at).total_seconds(),
         entered=tuple(release.plan.name_of(place) for place in places),
@@ -244,7 +246,7 @@ def check(rehearsals: list[Rehearsal]) -> None:
         if rehearsal.release.stage is not wanted:
             raise PlatformError(
                 f"{rehearsal.what}: {rehearsal.release.stage.value}, not {wanted.value}: "
-                f"{rehearsal.decision.detail}"
+                f"{rehearsal.decisions[-1].detail}"
             )
 
 
@@ -273,6 +275,10 @@ def page(rehearsals: list[Rehearsal], events: int) -> str:
             "",
             f"Plan: {_told(plan)}.",
             "",
+            "Decisions, in their order:",
+            "",
+            *(f"- {each.release.version}, {made.detail}" for each in rehearsals for made in each.decisions),
+            "",
             f"The ledger's proof, {events} events, chain whole:",
             "",
             *proof,
@@ -284,10 +290,10 @@ def page(rehearsals: list[Rehearsal], events: int) -> str:
 
 
 def _row(each: Rehearsal) -> str:
+    last = each.decisions[-1]
     return (
         f"| {each.release.version}, {each.what} | {each.release.stage.value} | {', '.join(each.entered)} | "
-        f"{each.seconds:.0f} s | {each.decision.requests:,} at the last place | {each.sent:,} | "
-        f"{each.decision.reason.value}: {each.decision.detail} |"
+        f"{each.seconds:.0f} s | {last.requests:,} at the last place | {each.sent:,} | {last.reason.value} |"
     )
 
 

@@ -160,9 +160,10 @@ def check_projections(left: dict[str, Any], moment: str) -> None:
     """Hold MLflow and Triton against the ledger: nothing twice, nothing missing, nothing nobody wants."""
     ledger, mlflow = left["ledger"], left["mlflow"]
     route = ledger["route"]
-    serving = [route[role]["version"] for role in ("champion", "previous") if route[role]]
+    serving = [route[role]["version"] for role in ("champion", "challenger", "previous") if route[role]]
+    aliases = {role: route[role]["version"] for role in ("champion", "challenger") if route[role]}
     assert [item[:2] for item in ledger["versions"]] == mlflow["versions"], moment
-    assert {"champion": route["champion"]["version"]} == mlflow["aliases"], moment
+    assert aliases == mlflow["aliases"], moment
     needed = {triton_name("churn", version) for version in serving}
     under_way = {triton_name("churn", SECOND)} if ledger["open"] else set()
     assert needed <= set(left["triton"]["loaded"]) <= needed | under_way, moment
