@@ -65,8 +65,8 @@ def read_columns(
         end: moment after the last one.
         columns: fields of `PredictionRow` that are no mappings, `output.<place>`, `feature.<name>`,
             `request.<name>`, `timestamp.<view>`.
-        texts: which of the features are text. All others are numbers (bool counts as 0 and 1): what is logged
-            of another kind is null there, as is a missing value; NaN stays NaN.
+        texts: which of the features are text. All others are numbers (bool counts as 0 and 1): text is one
+            if it reads as one, else null, as is a missing value; NaN stays NaN.
         sources: where the predictions came from.
 
     Returns:

@@ -102,7 +102,7 @@ VALUES = st.floats() | st.integers(-(2**53), 2**53) | st.booleans() | st.none()
 def any_row(draw) -> PredictionRow:
     """Any row there can be, with features of a name."""
     drawn = draw(rows())
-    features = {"a": draw(VALUES | st.text(max_size=3)), "b": draw(st.text(max_size=3) | st.none())}
+    features = {"a": draw(VALUES | st.text("xyé", max_size=3)), "b": draw(st.text(max_size=3) | st.none())}
     keyed = {
         "features": features,
         "request_features": {"a": draw(VALUES)},
@@ -196,6 +196,18 @@ def test_numbers_json_cannot_hold_are_read(tmp_path):
 
     table = read_columns(home, "churn", *EVER, ["unit", "feature.a"]).sort_by("unit")
     assert str([math.nan, math.inf, None, 1.0, 1.0]) == str(table["feature.a"].to_pylist())
+
+
+def test_text_that_reads_as_a_number_is_one(tmp_path):
+    """Where a number is asked for; any other text is missing."""
+    home = home_of(tmp_path)
+    texts = ["1.5", "x", ""]
+    logged(
+        home.predictions_folder, [row(unit=str(at), features={"a": each}) for at, each in enumerate(texts)]
+    )
+
+    table = read_columns(home, "churn", *EVER, ["unit", "feature.a"]).sort_by("unit")
+    assert [1.5, None, None] == table["feature.a"].to_pylist()
 
 
 def test_a_field_an_older_file_lacks_has_its_default(tmp_path):
