@@ -240,8 +240,11 @@ def test_a_reason_promotes_and_none_is_asked_for_again(airflow, ledger, release)
     assert 2 == len(airflow.asked)
     promoted = answered("Promote", reason="a quiet night")
     assert task(airflow).resume(context(FAST), event=promoted, **waiting.kwargs) is None
-    last = ledger.events("churn")[-2]
-    assert ("approver", "promoted_by_hand") == (last.actor, last.payload["decision"]["reason"])
+    decided = [event for event in ledger.events("churn") if event.subject == "churn-run-1"]
+    decided = [event for event in decided if isinstance(event.payload.get("decision"), dict)]
+    assert ("approver", "promoted_by_hand") in {
+        (event.actor, event.payload["decision"]["reason"]) for event in decided
+    }
 
 
 def test_an_extended_place_is_held_again(airflow, ledger, release) -> None:
