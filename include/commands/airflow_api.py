@@ -1,6 +1,7 @@
 """Airflow over REST, as a named user: trigger, watch, answer."""
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from datetime import time as clock
@@ -13,6 +14,8 @@ from include.contracts.errors import PlatformError
 _POLL_SECONDS = 0.5
 _TRANSIENT = frozenset({502, 503, 504})
 """503 is also SQLite's "database is locked"; the same call goes through a moment later."""
+_TROUBLE = _TRANSIENT | {500}
+"""What may come before or after the change was kept; 500 is "database is locked", too, in some routes."""
 _ATTEMPTS = 10
 _TIMEOUT_SECONDS = 30.0
 _DONE = frozenset({"success", "failed"})
@@ -44,8 +47,18 @@ class AirflowApi:
         Raises:
             PlatformError: Airflow refused it; the message is Airflow's own.
         """
-        body = {"logical_date": logical_date.isoformat() if logical_date else None, "conf": conf}
-        return str(self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)["dag_run_id"])
+        run_id = f"manual__{uuid.uuid4()}"
+        body = {
+            "dag_run_id": run_id,
+            "logical_date": logical_date.isoformat() if logical_date else None,
+            "conf": conf,
+        }
+        path = f"/api/v2/dags/{dag_id}/dagRuns"
+        answer = self._repeat("POST", path, _TROUBLE, json=body)
+        if answer.status_code == httpx.codes.CONFLICT and self._has_run(dag_id, run_id):
+            return run_id  # the id is ours alone: an attempt that seemed lost had made the run
+        self._read("POST", path, answer)
+        return run_id
 
     def backfill(self, dag_id: str, first: date, last: date) -> None:
         """Ask for a run of each day from `first` to `last`; days that were run before are run again.
@@ -218,18 +231,30 @@ class AirflowApi:
         ]
         return [error["exc_value"] for error in details] or ["failed; its log has no error line"]
 
+    def _has_run(self, dag_id: str, run_id: str) -> bool:
+        path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+        return self._repeat("GET", path, _TROUBLE).status_code == httpx.codes.OK
+
     def _send(self, method: str, path: str, **arguments: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's own
+        # What was asked for may have been done: only reading is repeated whatever came back, or nothing.
+        again = _TROUBLE if method == "GET" else _TRANSIENT
+        return self._read(method, path, self._repeat(method, path, again, **arguments))
+
+    def _repeat(self, method: str, path: str, again: frozenset[int], **arguments: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
         for attempt in range(_ATTEMPTS):
             last = attempt == _ATTEMPTS - 1
             try:
                 answer = self._ask(method, path, **arguments)
             except httpx.TransportError as error:
-                if last or method != "GET":  # what was asked for may have been done: only reading is repeated
+                if last or again != _TROUBLE:
                     raise PlatformError(f"Airflow: {method} {path}: no answer ({error!r})") from error
             else:
-                if answer.status_code not in _TRANSIENT or last:
+                if answer.status_code not in again or last:
                     break
             time.sleep(_POLL_SECONDS)
+        return answer
+
+    def _read(self, method: str, path: str, answer: httpx.Response) -> dict[str, Any]:
         if answer.is_error:
             raise PlatformError(f"Airflow: {method} {path}: {answer.status_code} {answer.text[:500]}")
         return dict(answer.json())
