@@ -12,7 +12,7 @@ from include.contracts.measurements import Measurement, Monitor, MonitorRun
 from include.contracts.model import ModelContract
 from include.contracts.moments import UtcDatetime
 from include.contracts.packages import Version
-from include.contracts.releases import Decision, Release
+from include.contracts.releases import Release
 from include.contracts.reports import Calibration, EvaluationReport, Histogram, SliceFigures
 from include.contracts.retraining import RetrainRequest
 from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
@@ -22,7 +22,7 @@ from include.pages.models import headline, last_looks, release_progress
 from include.pages.progress import Progress
 from include.pages.scores import ScoreShares, score_shares
 from include.pages.service import service_trends
-from include.pages.traffic import Reign, VariantShare, reigns, shares
+from include.pages.traffic import Reign, VariantShare, approvers, reigns, shares
 from include.pages.trends import HeatMap, Trend, heat_map, trends
 
 SPANS = (7, 30, 90, 365)
@@ -91,7 +91,7 @@ def model_page(desk: Desk, model: str, airflow: AirflowFacts, now: datetime, day
     """Return a model's page."""
     ledger, contract, route = desk.ledger, desk.contract(model), desk.ledger.route(model)
     versions = ledger.versions(model, retired=True)
-    answers = ledger.answers(model)
+    releases, answers = ledger.releases(model), ledger.answers(model)
     serving = route.champion.version if route else None
     measured = _measured(desk, model, timedelta(days=days))
     evaluated = serving or (versions[-1].version if versions else None)
@@ -105,24 +105,16 @@ def model_page(desk: Desk, model: str, airflow: AirflowFacts, now: datetime, day
         problem=desk.contract_problem(model),
         retired=ledger.retired_models().get(model),
         shares=shares(route) if route else (),
-        reigns=reigns(ledger.route_history(model), answers),
+        reigns=reigns(ledger.route_history(model), releases, answers),
         versions=tuple(
             VersionLine(
                 version=version,
-                approved_by=tuple(
-                    dict.fromkeys(
-                        each.decided_by
-                        for each in answers
-                        if each.version == version.version
-                        and each.decision is Decision.APPROVED
-                        and each.decided_by
-                    )
-                ),
+                approved_by=approvers(version.version, releases, answers),
                 serves=version.version == serving,
             )
             for version in reversed(versions)
         ),
-        releases=tuple(reversed(ledger.releases(model))),
+        releases=releases[::-1],
         experiments=experiment_lines(desk, model),
         release=release_progress(desk, model, now),
         questions=airflow.questions.get(model, ()),

@@ -1,6 +1,6 @@
 """How far a release has come, and what comes next."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from include.contracts.moments import UtcDatetime
 from include.contracts.ramps import RampReason
-from include.contracts.releases import Release, ReleaseStage
+from include.contracts.releases import Approval, Release, ReleaseStage, is_granted
 from include.pages.airflow_facts import STRICT
 
 _S = ReleaseStage
@@ -65,9 +65,15 @@ class Progress(BaseModel):
     paused_at: UtcDatetime | None
 
 
-def progress(release: Release, now: datetime) -> Progress:
-    """Return how far a release has come at a moment of wall time."""
-    ramp, steps = release.ramp, tuple(_steps(release))
+def progress(release: Release, now: datetime, answers: Collection[Approval] = ()) -> Progress:
+    """Return how far a release has come.
+
+    Args:
+        release: the release.
+        now: wall time.
+        answers: those that were given to it; they tell where one that was abandoned before its ramp had come.
+    """
+    ramp, steps = release.ramp, tuple(_steps(release, is_granted(release.quorum, answers)))
     waits = release.stage.is_terminal or ramp is None or ramp.held is not None or ramp.paused_at is not None
     ends_at = None if waits or ramp is None else ramp.due_at
     remaining = None
@@ -89,8 +95,8 @@ def progress(release: Release, now: datetime) -> Progress:
     )
 
 
-def _steps(release: Release) -> Iterator[Step]:
-    present = _present(release)
+def _steps(release: Release, granted: bool) -> Iterator[Step]:
+    present = _present(release, granted)
     for number, (title, share, hold, requests) in enumerate(_planned(release)):
         yield Step(
             title=title,
@@ -106,19 +112,27 @@ def _planned(release: Release) -> Iterator[tuple[str, float, timedelta, int]]:
     nothing = timedelta()
     yield APPROVAL, 0.0, nothing, 0
     yield LOAD, 0.0, nothing, 0
-    for place in range(plan.first_place, plan.bake_place + 1):
+    for place in range(_first_place(release), plan.bake_place + 1):
         share, hold = plan.share_at(place), plan.hold_at(place) * clock
         yield plan.name_of(place), share, hold, plan.minimum_at(place)
     yield PROMOTED, 1.0, nothing, 0
 
 
-def _present(release: Release) -> int:
+def _first_place(release: Release) -> int:
+    """Return the place its ramp begins at: a model's first version has nothing to ramp beside."""
+    return release.plan.full_place if release.champion_version is None else release.plan.first_place
+
+
+def _present(release: Release, granted: bool) -> int:
     """Return the number of the step a release is at, or was when it ended."""
+    first = _first_place(release)
     if release.stage is _S.PROMOTED:
-        return _RAMP_BEGINS + release.plan.bake_place - release.plan.first_place + 1
+        return _RAMP_BEGINS + release.plan.bake_place - first + 1
     if release.ramp is not None:
-        return _RAMP_BEGINS + release.ramp.place - release.plan.first_place
-    return 0 if release.stage in {_S.AWAITING_APPROVAL, _S.REJECTED, _S.OUTDATED, _S.ABANDONED} else 1
+        return _RAMP_BEGINS + release.ramp.place - first
+    if release.stage is _S.ABANDONED:
+        return int(granted)
+    return 0 if release.stage in {_S.AWAITING_APPROVAL, _S.REJECTED, _S.OUTDATED} else 1
 
 
 def _state(release: Release, number: int, present: int) -> StepState:

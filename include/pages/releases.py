@@ -77,12 +77,12 @@ def release_page(desk: Desk, release_id: str, airflow: AirflowFacts, now: dateti
     release = known_release(desk, release_id)
     report = shown_report(desk, release)
     told = desk.ledger.latest_events(EventFilter(model=release.model, subject=release_id), EVENTS)
-    run_id = release_id.removeprefix(f"{release.model}-")
+    run_id, answers = release_id.removeprefix(f"{release.model}-"), desk.ledger.approvals(release_id)
     return ReleasePage(
         now=now,
         release=release,
-        progress=progress(release, now),
-        answers=desk.ledger.approvals(release_id),
+        progress=progress(release, now, answers),
+        answers=answers,
         questions=tuple(each for each in airflow.questions.get(release.model, ()) if each.run_id == run_id),
         decisions=_decisions(release, told[::-1]),
         gates=worst_first(report.gates) if report else (),

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from include.adapters.ledger.routes import RouteChange
 from include.contracts.moments import UtcDatetime
-from include.contracts.releases import Approval, Decision
+from include.contracts.releases import Approval, Release, is_granted
 from include.contracts.routes import ModelRoute
 from include.pages.airflow_facts import STRICT
 
@@ -45,7 +45,7 @@ class Reign(BaseModel):
     change_id: str | None
     """The release or experiment behind it."""
     approved_by: tuple[str, ...]
-    """Who had said yes to the version by then."""
+    """Whose yeses let the version go by then: half of a quorum lets nothing go."""
 
 
 def shares(route: ModelRoute) -> tuple[VariantShare, ...]:
@@ -60,12 +60,36 @@ def shares(route: ModelRoute) -> tuple[VariantShare, ...]:
     return tuple(found)
 
 
-def reigns(changes: Sequence[RouteChange], answers: Sequence[Approval]) -> tuple[Reign, ...]:
+def reigns(
+    changes: Sequence[RouteChange], releases: Sequence[Release], answers: Sequence[Approval]
+) -> tuple[Reign, ...]:
     """Return who was champion from when to when, the latest first."""
-    return tuple(reversed(list(_reigns(changes, answers))))
+    return tuple(reversed(list(_reigns(changes, releases, answers))))
 
 
-def _reigns(changes: Sequence[RouteChange], answers: Sequence[Approval]) -> Iterator[Reign]:
+def approvers(
+    version: str, releases: Sequence[Release], answers: Sequence[Approval], by: datetime | None = None
+) -> tuple[str, ...]:
+    """Return whose yeses let a version go, in each of its releases that had as many as it needs.
+
+    Args:
+        version: the version.
+        releases: of its model.
+        answers: to them.
+        by: only answers that were given by this moment of wall time; None for all.
+    """
+    names: list[str | None] = []
+    for release in releases:
+        if release.version == version:
+            own = (each for each in answers if each.release_id == release.release_id)
+            given = [each for each in own if by is None or each.decided_at <= by]
+            names += [each.decided_by for each in given] if is_granted(release.quorum, given) else []
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def _reigns(
+    changes: Sequence[RouteChange], releases: Sequence[Release], answers: Sequence[Approval]
+) -> Iterator[Reign]:
     turns = [change for at, change in enumerate(changes) if at == 0 or _turns(changes[at - 1], change)]
     for at, turn in enumerate(turns):
         if turn.route is None:
@@ -78,7 +102,7 @@ def _reigns(changes: Sequence[RouteChange], answers: Sequence[Approval]) -> Iter
             by=turn.actor,
             reason=turn.reason,
             change_id=turn.route.change_id,
-            approved_by=_approvers(answers, version, turn.recorded_at),
+            approved_by=approvers(version, releases, answers, turn.recorded_at),
         )
 
 
@@ -88,12 +112,3 @@ def _turns(before: RouteChange, after: RouteChange) -> bool:
 
 def _champion(change: RouteChange) -> str | None:
     return None if change.route is None else change.route.champion.version
-
-
-def _approvers(answers: Sequence[Approval], version: str, moment: datetime) -> tuple[str, ...]:
-    said_yes = (
-        answer.decided_by
-        for answer in answers
-        if answer.version == version and answer.decision is Decision.APPROVED and answer.decided_at <= moment
-    )
-    return tuple(dict.fromkeys(name for name in said_yes if name))

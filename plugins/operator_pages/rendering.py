@@ -17,7 +17,7 @@ from markupsafe import Markup
 from include.config.settings import settings
 from include.contracts.experiment_results import JudgedGuardrail
 from include.contracts.guardrails import GuardrailResult
-from include.pages import plots
+from include.pages import decision_plots, evaluation_plots, monitor_plots
 from include.pages.moments import NOTHING, ago, duration
 from operator_pages import assets
 
@@ -48,7 +48,12 @@ def _environment() -> Environment:
         "markdown": markdown,
         "words": words,
     }
-    environment.globals |= {"plots": plots, "asset": assets.named}
+    environment.globals |= {
+        "asset": assets.named,
+        "decision_plots": decision_plots,
+        "evaluation_plots": evaluation_plots,
+        "monitor_plots": monitor_plots,
+    }
     return environment
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.contracts.ramps import SHADOW_PLACE, Ramp, RampReason, RampStage, RolloutPlan, ShadowStage
-from include.contracts.releases import Release, ReleaseStage
+from include.contracts.releases import Approval, Decision, Release, ReleaseStage
 from include.pages.progress import StepState, progress
 
 S = ReleaseStage
@@ -30,7 +30,7 @@ def release(stage: ReleaseStage, place: int | None = None, **ramp: object) -> Re
         release_id="r1",
         model="m",
         version="1.0.0",
-        champion_version=None,
+        champion_version="0.9.0",
         artefact_sha256="a",
         contract_sha256="c",
         plan=PLAN,
@@ -94,10 +94,44 @@ def test_a_promoted_release_is_over():
     assert (1.0, None) == (found.done_ratio, found.remaining_seconds)
 
 
-@pytest.mark.parametrize("stage", [S.REJECTED, S.ROLLED_BACK, S.ABANDONED, S.OUTDATED])
-def test_a_release_that_ended_early_waits_for_nothing(stage):
-    """It shows how far it had come, and no time."""
-    found = progress(release(stage, 1 if stage is S.ROLLED_BACK else None), NOW)
+YES = Approval(
+    release_id="r1",
+    model="m",
+    version="1.0.0",
+    artefact_sha256="a",
+    decision=Decision.APPROVED,
+    decided_by="bob",
+    decided_at=NOW,
+    evidence_sha256="e",
+)
+STOPPED = [
+    (S.REJECTED, None, (), "approval"),
+    (S.OUTDATED, None, (), "approval"),
+    (S.ABANDONED, None, (), "approval"),
+    (S.ABANDONED, None, (YES,), "load"),
+    (S.ROLLED_BACK, None, (YES,), "load"),
+    (S.ROLLED_BACK, SHADOW_PLACE, (YES,), "shadow"),
+    (S.ROLLED_BACK, 1, (YES,), "25 %"),
+    (S.ABANDONED, 1, (YES,), "25 %"),
+    (S.ROLLED_BACK, 3, (YES,), "bake"),
+]
+
+
+@pytest.mark.parametrize(("stage", "place", "answers", "title"), STOPPED)
+def test_a_release_that_ended_early_shows_where_it_stopped(stage, place, answers, title):
+    """It shows how far it had come, waits for nothing, and tells no time."""
+    found = progress(release(stage, place), NOW, answers)
     assert (None, None) == (found.remaining_seconds, found.step_ends_at)
-    states = [step.state for step in found.steps]
-    assert (0, 1) == (states.count(StepState.PRESENT), states.count(StepState.STOPPED))
+    states = {step.title: step.state for step in found.steps}
+    at = TITLES.index(title)
+    assert {StepState.DONE} >= {states[name] for name in TITLES[:at]}
+    assert StepState.STOPPED is states[title]
+    assert {StepState.AHEAD} == {states[name] for name in TITLES[at + 1 :]}
+
+
+def test_a_first_version_has_no_ramp_before_full_traffic():
+    """There is nothing to ramp beside: no share it never had is shown as passed."""
+    first = release(S.BAKING, 2).model_copy(update={"champion_version": None})
+    found = progress(first, NOW)
+    assert ["approval", "load", "100 %", "bake", "promoted"] == [step.title for step in found.steps]
+    assert [StepState.DONE] * 2 + [StepState.PRESENT] == [step.state for step in found.steps[:3]]

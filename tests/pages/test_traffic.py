@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from include.adapters.ledger.routes import RouteChange
-from include.contracts.releases import Approval, Decision
+from include.contracts.releases import Approval, Decision, Release, ReleaseStage
 from include.contracts.routes import ModelRoute
 from include.pages.traffic import Variant, reigns, shares
-from tests.adapters.ledger.changes import route_to
+from tests.adapters.ledger.changes import PLAN, route_to
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -23,10 +25,32 @@ def split(champion: str, challenger: str, share: float) -> ModelRoute:
     )
 
 
-def yes(version: str, hour: int, by: str, decision: Decision = Decision.APPROVED) -> Approval:
+def release(version: str, quorum: int = 1, release_id: str | None = None) -> Release:
+    """Return a release of a version, named for it unless it says otherwise."""
+    return Release(
+        release_id=release_id or version,
+        model="churn",
+        version=version,
+        champion_version=None,
+        artefact_sha256="a",
+        contract_sha256="c",
+        plan=PLAN,
+        thresholds={},
+        quorum=quorum,
+        stage=ReleaseStage.PROMOTED,
+        requested_by="eve",
+        triggered_by="eve",
+        revision=1,
+        opened_at=START,
+    )
+
+
+def yes(
+    version: str, hour: int, by: str, decision: Decision = Decision.APPROVED, release_id: str | None = None
+) -> Approval:
     """Return an answer about a version."""
     return Approval(
-        release_id="r",
+        release_id=release_id or version,
         model="churn",
         version=version,
         artefact_sha256="a",
@@ -48,7 +72,7 @@ def test_a_ramp_changes_no_champion_until_its_end():
         change(6, route_to("1.0.0")),
     ]
     found = [
-        (each.version, each.start.hour, each.end and each.end.hour, each.by) for each in reigns(changes, [])
+        (each.version, each.start.hour, each.end and each.end.hour, each.by) for each in reigns(changes, [], [])
     ]
     assert [
         ("1.0.0", 6, None, "actor-6"),
@@ -62,12 +86,30 @@ def test_only_who_had_said_yes_by_then_approved_it():
     answers = [
         yes("1.0.0", 0, "ada"),
         yes("1.0.0", 0, "ada"),
-        yes("1.0.0", 0, "bob", Decision.REJECTED),
+        yes("1.0.0", 0, "bob", Decision.REJECTED, release_id="refused"),
         yes("1.0.1", 0, "cyd"),
         yes("1.0.0", 2, "dan"),
     ]
-    [reign] = reigns([change(1, route_to("1.0.0"))], answers)
+    releases = [release("1.0.0"), release("1.0.0", release_id="refused"), release("1.0.1")]
+    [reign] = reigns([change(1, route_to("1.0.0"))], releases, answers)
     assert ("ada",) == reign.approved_by
+
+
+@pytest.mark.parametrize(
+    ("answers", "approved_by"),
+    [
+        ((("ada", 0),), ()),
+        ((("ada", 0), ("bob", 0)), ("ada", "bob")),
+        ((("ada", 0), ("bob", 2)), ()),
+        ((("ada", 0), ("bob", 0, Decision.REJECTED)), ()),
+    ],
+    ids=["one of two", "both", "the second one later", "a yes and a no"],
+)
+def test_half_of_a_quorum_approves_nothing(answers, approved_by):
+    """Nobody is named for a yes that was not enough by then."""
+    given = [yes("1.0.0", hour, by, *decision) for by, hour, *decision in answers]
+    [reign] = reigns([change(1, route_to("1.0.0"))], [release("1.0.0", quorum=2)], given)
+    assert approved_by == reign.approved_by
 
 
 def test_shares_add_up_and_the_shadow_stands_beside_them():

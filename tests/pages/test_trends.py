@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 from include.contracts.measurements import Measurement, Monitor, Verdict
-from include.pages.plots import heat_plot, histogram_plot, trend_plot
+from include.pages.evaluation_plots import histogram_plot
+from include.pages.monitor_plots import heat_plot, trend_plot
 from include.pages.scores import score_shares
 from include.pages.trends import heat_map, trends
 from tests.reports import full_report
