@@ -7,7 +7,7 @@ are not.
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,7 +96,8 @@ def drill() -> None:
     with running(platform):
         bring_to_production(platform, Replay(), APPROVER)
         with platform.progress.step("give the model's contract a ramp"):
-            give_ramp(platform)
+            write_ramp(platform, PLAN)
+            await_ramp(platform)
         rehearsals = [
             rehearse(platform, "sabotaged: no number for half of the requests", sabotaged),
             rehearse(platform, "honest: answers as the champion does", twin),
@@ -107,15 +108,19 @@ def drill() -> None:
     print(page(rehearsals, events))
 
 
-def give_ramp(platform: Platform) -> None:
-    """Write the plan into the contract, and wait until Airflow has read it.
+def write_ramp(platform: Platform, plan: Mapping[str, object]) -> None:
+    """Write a plan into the contract of the model's own copy."""
+    path = folder_of(platform).path / "contract.yaml"
+    contract = yaml.safe_load(path.read_text(encoding="utf-8")) | {"rollout": dict(plan)}
+    write_atomically(path, yaml.safe_dump(contract, sort_keys=False).encode())
+
+
+def await_ramp(platform: Platform) -> None:
+    """Wait until Airflow has read a plan that was written.
 
     Raises:
         PlatformError: it did not in time.
     """
-    path = folder_of(platform).path / "contract.yaml"
-    contract = yaml.safe_load(path.read_text(encoding="utf-8")) | {"rollout": PLAN}
-    write_atomically(path, yaml.safe_dump(contract, sort_keys=False).encode())
     operator, deadline = platform.airflow(OPERATOR), time.monotonic() + _PARSED_SECONDS
     while "bake" not in operator.task_ids(f"{MODEL}_release"):
         if time.monotonic() > deadline:

@@ -65,11 +65,13 @@ def roll_back(
     reader: ReaderDep,
     reason: Reason,
     to: Annotated[str, Form(pattern=r"^(previous|\d+\.\d+\.\d+)$")] = "previous",
+    release_id: Annotated[str, Form()] = "",
 ) -> RedirectResponse:
-    """Send all traffic back to an earlier version."""
+    """Send all traffic back to an earlier version; leads back to the release it was asked at, if to one."""
     conf = {"to": to, "reason": reason}
     asked = _asked(Action.ROLL_BACK, reader.see(model), f"{model}_{ROLL_BACK_DAG}", reason, conf)
-    return _ask(request, reader, asked, "models", model)
+    page = ("releases", release_id) if release_id else ("models", model)
+    return _ask(request, reader, asked, *page)
 
 
 @router.post("/models/{model}/retrain")

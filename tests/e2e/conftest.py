@@ -44,8 +44,16 @@ def strict_model(folder: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The platform with churn in production; afterwards nothing of it may be left running."""
+    """The platform with churn in production."""
     home = tmp_path_factory.mktemp("platform")
+    folders = (REPOSITORY_ROOT / "include" / "models", strict_model(home / "models"))
+    with in_production(home, folders) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def in_production(home: Path, model_folders: tuple[Path, ...]) -> Iterator[Platform]:
+    """Bring churn to production on a platform of its own; afterwards nothing of it may be left running."""
     ports = free_ports(5)
     settings = Settings(
         home=home / "var",
@@ -54,7 +62,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
         gateway_port=ports[2],
         triton_grpc_port=ports[3],
         triton_metrics_port=ports[4],
-        model_folders=(REPOSITORY_ROOT / "include" / "models", strict_model(home / "models")),
+        model_folders=model_folders,
         replay=True,
     )
     platform = Platform(settings, "churn", Progress(5))
