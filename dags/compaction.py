@@ -9,7 +9,8 @@ Runbook: a damaged segment stays where it is and fails the run by name, after ev
 the file, or move it away and so give up its rows.
 
 `forget`: deletes the days of predictions and outcomes that lie further back than `NINETY_LOG_DAYS` days, if
-it says any; a day that is being read or written waits for the next run. In a replay nothing is deleted.
+it says any; a day that is being read or written waits for the next run. `forget_reports`: deletes pages of
+monitors' runs that speak of days further back than `NINETY_REPORT_DAYS`. In a replay nothing is deleted.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -53,4 +54,13 @@ with DAG(
 
         return asdict(forget_old_days(settings(), datetime.now(UTC).date()))  # and so do days
 
+    @stage_task
+    def forget_reports() -> int:
+        """Delete pages of monitors kept longer than `NINETY_REPORT_DAYS`; returns how many went."""
+        from include.config.settings import settings
+        from include.monitoring.reports import forget_old_reports
+
+        return forget_old_reports(settings(), datetime.now(UTC).date())  # and so do pages
+
     compact() >> forget()
+    forget_reports()

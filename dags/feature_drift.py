@@ -53,7 +53,7 @@ def feature_drift_dag(folder: ModelFolder) -> DAG | None:
             from include.config.settings import settings
             from include.contracts.measurements import Monitor
             from include.monitoring.drift_alerts import announce_run
-            from include.monitoring.drift_pages import page_uri
+            from include.monitoring.reports import page_uri
 
             uri = page_uri(folder.name, Monitor.FEATURE_DRIFT, as_of())
             return announce_run(settings(), folder.name, Monitor.FEATURE_DRIFT, as_of(), uri)

@@ -1,14 +1,19 @@
 """What Prometheus sees of Airflow, so that somebody outside knows when it is dead (docs/alerts.md).
 
-`GET /prometheus/metrics` on the API server, without a key, as the gateway's `/metrics`: moments and counts,
-nothing else. Where it does not answer, the API server is dead.
+`GET /prometheus/metrics` on the API server: moments and counts, nothing else. Whoever scrapes it holds no login
+of Airflow, whose tokens last a day: `NINETY_METRICS_TOKEN_FILE` names a token of its own, without it nothing is
+asked for, as at the gateway's `/metrics`. Where it does not answer, the API server is dead.
 """
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from hmac import compare_digest
+from pathlib import Path
+from typing import Annotated, Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+from include.config.settings import settings
 
 PREFIX = "/prometheus"
 COURIER = "alerts_deliver"
@@ -28,16 +33,37 @@ class PlatformMetrics(AirflowPlugin):
 
 def metrics_app() -> Any:
     """Return the application."""
-    from fastapi import FastAPI, Response
+    from fastapi import FastAPI, Header, HTTPException, Response
     from prometheus_client import CONTENT_TYPE_LATEST
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/metrics")
-    def metrics() -> Response:
+    def metrics(authorization: Annotated[str, Header()] = "") -> Response:
+        if not may_scrape(authorization, settings().metrics_token_file):
+            raise HTTPException(401, "show the token of NINETY_METRICS_TOKEN_FILE", {"WWW-Authenticate": "Bearer"})
         return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return app
+
+
+def may_scrape(authorization: str, token_file: str) -> bool:
+    """Say whether a request may see the metrics.
+
+    The file is read each time, so that another token counts at once; one that cannot be read, or is empty, lets
+    nobody in.
+
+    Args:
+        authorization: header of the request.
+        token_file: holds the token; empty asks for none.
+    """
+    if not token_file:
+        return True
+    try:
+        token = Path(token_file).read_text(encoding="utf-8").strip()
+    except OSError:
+        return False
+    return bool(token) and compare_digest(authorization.encode(), f"Bearer {token}".encode())
 
 
 def exposition() -> bytes:
@@ -103,7 +129,6 @@ def _alert_gauges(gauge: Any) -> Iterable[Any]:
     from contextlib import closing
 
     from include.adapters.ledger.ledger import Ledger
-    from include.config.settings import settings
 
     with closing(Ledger(settings().ledger_uri)) as ledger:
         found, waiting = ledger.open_alerts(), ledger.undelivered_alerts()

@@ -56,6 +56,13 @@ class MeasurementStore:
         with translating(self._engine), writing(self._engine) as connection:
             connection.execute(update(table).where(_same(table, run)).values(report_uri=uri))
 
+    def detach_reports(self, before: datetime) -> None:
+        """Forget where the reports of runs before a moment lie; the runs stay."""
+        table = tables.monitor_runs
+        old = (table.c.as_of < before, table.c.report_uri.is_not(None))
+        with translating(self._engine), writing(self._engine) as connection:
+            connection.execute(update(table).where(*old).values(report_uri=None))
+
     def run(self, model: str, monitor: Monitor, as_of: datetime) -> MonitorRun | None:
         """Return the run of a moment; None if there was none."""
         table = tables.monitor_runs

@@ -191,6 +191,12 @@ class Settings(BaseSettings):
     log_days: int = Field(default=0, ge=0)
     """Days that predictions and outcomes are kept; older ones are deleted. 0: for ever."""
 
+    report_days: int = Field(default=90, ge=0)
+    """Days that pages of monitors' runs are kept, megabytes each; their figures stay. 0: for ever."""
+
+    metrics_token_file: str = ""
+    """File with the token that whoever scrapes Airflow's metrics must show; empty: none is asked for."""
+
     shadow_queue: int = Field(default=1_024, ge=1)
     """Mirrored requests of a model that wait for its shadow; further ones are dropped."""
 

@@ -19,15 +19,11 @@ from include.contracts.signatures import Signature
 from include.monitoring.asked import asked_in
 from include.monitoring.feature_drift import wanted
 from include.monitoring.reference import Unusable, feature_reference
+from include.monitoring.reports import page_uri
 from include.monitoring.samples import Sample
 
 ROWS = 10_000
 """Rows of either sample on the page: it holds what it draws, and a browser must bear it."""
-
-
-def page_uri(model: str, monitor: Monitor, as_of: datetime) -> str:
-    """Return where the page of a run lies in the artefact store."""
-    return f"monitoring/{model}/{monitor.value}/{as_of:%Y%m%dT%H%M%SZ}.html"
 
 
 def write_feature_page(settings: Settings, contract: ModelContract, as_of: datetime) -> str | None:

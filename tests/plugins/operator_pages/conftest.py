@@ -88,7 +88,11 @@ def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
 def settings_at(home: Path) -> Settings:
     """Return settings of a platform that has a folder, keys, and nothing else."""
     settings = Settings(
-        home=home / "var", airflow_port=free_port(), model_folders=(home / "models",), replay=True
+        home=home / "var",
+        airflow_port=free_port(),
+        model_folders=(home / "models",),
+        metrics_token_file=str(home / "scraper.token"),
+        replay=True,
     )
     ensure_secrets(settings)
     settings.airflow_home.mkdir(parents=True)

@@ -3,13 +3,17 @@
 One file, since its tests share the server.
 """
 
+import re
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib import import_module
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from include.adapters.ledger.history import EventFilter
 from include.config.settings import REPOSITORY_ROOT
@@ -19,6 +23,7 @@ from tests.plugins.operator_pages.conftest import HOSTILE, MODEL, STRANGE, Seat
 
 NOBODY = None
 VERSION = "1.1.0"
+DOCS = REPOSITORY_ROOT / "docs" / "operator-pages.md"
 
 
 @pytest.fixture(scope="module")
@@ -330,3 +335,42 @@ def test_an_unknown_thing_is_told_as_such(seat):
         assert "no release" in client.get("/ninety/releases/none").json()["detail"]
         told = client.get("/ninety/releases/none", headers={"Accept": "text/html"})
         assert "Not there" in told.text
+
+
+def test_every_page_is_json_too_and_both_are_documented(routes):
+    """A route that is not in the tables of the documentation, or a line about none, fails here."""
+    rows = re.findall(r"^\| (`/ninety.*?) \|.*\|(.*)\|$", DOCS.read_text(encoding="utf-8"), flags=re.M)
+    shown = [(re.findall(r"`/ninety([^`]+)`", page), re.findall(r"`/ninety([^`]+)`", json)) for page, json in rows]
+    gets = {path for method, path in routes if method == "GET"}
+    pages = {path: f"/json{path}" for path in gets if f"/json{path}" in gets}
+    assert len(pages) > 10
+    assert pages == {page: json for (page,), (json,) in ((p, j) for p, j in shown if j)}
+    assert gets == {path for page, json in shown for path in (*page, *json)}
+    acting = re.findall(r"^\| [a-z ,]+ \| (`/ninety.*?) \|", DOCS.read_text(encoding="utf-8"), flags=re.M)
+    acts = {path for told in acting for path in re.findall(r"`/ninety([^`]+)`", told)}
+    assert acts == {path for method, path in routes if method == "POST"}
+
+
+def test_prometheus_scrapes_with_a_token_of_its_own(seat):
+    """Neither nobody nor a user's token of Airflow; another token counts at once, and no file lets nobody in."""
+    file = Path(seat.settings.metrics_token_file)
+
+    def scraped(token: str | None) -> tuple[int, set[str]]:
+        headers = {"Authorization": f"Bearer {token}"} if token is not None else {}
+        with seat.client(NOBODY, **headers) as client:
+            answer = client.get("/prometheus/metrics")
+        found = text_string_to_metric_families(answer.text) if answer.status_code == 200 else ()
+        return answer.status_code, {family.name for family in found}
+
+    assert (401, set()) == scraped("anything")
+    file.write_text("a-scraper's\n", encoding="utf-8")
+    assert {(401, frozenset())} == {
+        (code, frozenset(names)) for code, names in map(scraped, (None, "", "wrong", seat.tokens["admin"]))
+    }
+    code, names = scraped("a-scraper's")
+    assert 200 == code
+    assert {"ninety_alerts_open", "ninety_alerts_undelivered"} <= names
+    file.write_text("another", encoding="utf-8")
+    assert (401, 200) == (scraped("a-scraper's")[0], scraped("another")[0])
+    file.write_text("", encoding="utf-8")
+    assert 401 == scraped("")[0]
