@@ -16,10 +16,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.models import ModelFolder
 from model_dags import model_dag, model_dags
-from stage_task import as_of, stage_task
+from stage_task import AS_OF, as_of, stage_task
 
 PARAMS = {
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
+    "as_of": AS_OF,
     "entities": Param(
         None,
         type=["null", "array"],

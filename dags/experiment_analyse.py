@@ -19,10 +19,10 @@ from experiment_dags import cron_while_running, experiment_dags
 from include.config.experiments import ExperimentFile
 from include.config.settings import settings
 from model_dags import model_dag
-from stage_task import as_of, stage_task, triggered_by
+from stage_task import AS_OF, as_of, stage_task, triggered_by
 
 PARAMS = {
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
+    "as_of": AS_OF,
     "extra_look": Param(False, type="boolean", description="Look now, though no look is due; it costs alpha"),
 }
 

@@ -21,7 +21,7 @@ from experiment_dags import experiment_dags
 from include.config.experiments import ExperimentFile
 from include.config.settings import settings
 from model_dags import model_dag
-from stage_task import as_of, readable, requested_by, stage_task
+from stage_task import AS_OF, as_of, readable, requested_by, stage_task
 
 ACTIONS = ("read", "start", "advance", "stop")
 PARAMS = {
@@ -30,7 +30,7 @@ PARAMS = {
     "underpowered": Param(
         False, type="boolean", description="Start though it cannot reach its power in time"
     ),
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
+    "as_of": AS_OF,
 }
 
 

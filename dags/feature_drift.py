@@ -11,33 +11,22 @@ An empty window is *no data*, a reference that does not fit the model *broken*; 
 (`docs/monitoring.md`). A run that is repeated replaces what it stored.
 """
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.models import ModelFolder
-from include.contracts.schedules import cron_of
-from model_dags import model_dag, model_dags
+from include.contracts.measurements import Monitor
+from model_dags import model_dags, monitor_dag
 from stage_task import as_of, asked_at, stage_task
-
-PARAMS = {
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
-}
 
 
 def feature_drift_dag(folder: ModelFolder) -> DAG | None:
     """Build `<model>_feature_drift`, where the contract asks for it."""
     contract = folder.contract
-    drift = contract.monitoring.feature_drift
-    if drift is None:
+    dag = monitor_dag(folder, Monitor.FEATURE_DRIFT, __doc__)
+    if dag is None:
         return None
-    with model_dag(
-        folder,
-        "feature_drift",
-        room="monitoring",
-        doc=__doc__,
-        params=PARAMS,
-        cron=cron_of(drift.schedule),
-    ) as dag:
+    with dag:
 
         @stage_task
         def measure() -> str:
@@ -51,7 +40,6 @@ def feature_drift_dag(folder: ModelFolder) -> DAG | None:
         def alert() -> list[str]:
             """Open and close alerts; returns what shifted."""
             from include.config.settings import settings
-            from include.contracts.measurements import Monitor
             from include.monitoring.drift_alerts import announce_run
             from include.monitoring.reports import page_uri
 

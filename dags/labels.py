@@ -15,14 +15,14 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.models import ModelFolder
 from model_dags import model_dag, model_dags, training_wanted
-from stage_task import as_of, stage_task
+from stage_task import AS_OF, as_of, stage_task
 
 TRAILING = timedelta(days=28)
 """Reaches back over a source that was silent for a while."""
 
 PARAMS = {
     "from_day": Param(None, type=["null", "string"], format="date", description="First day to label"),
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
+    "as_of": AS_OF,
 }
 
 

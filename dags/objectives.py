@@ -14,24 +14,21 @@ conf to look from another moment.
 
 from datetime import UTC, datetime
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
 from include.config.models import ModelFolder
-from include.contracts.monitor_health import OBJECTIVES_SCHEDULE
-from model_dags import model_dag, model_dags
+from include.contracts.measurements import Monitor
+from model_dags import model_dags, monitor_dag
 from stage_task import as_of, stage_task
 
-PARAMS = {
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
-}
 
-
-def objectives_dag(folder: ModelFolder) -> DAG:
+def objectives_dag(folder: ModelFolder) -> DAG | None:
     """Build `<model>_objectives`."""
     contract = folder.contract
-    with model_dag(
-        folder, "objectives", room="monitoring", doc=__doc__, params=PARAMS, cron=OBJECTIVES_SCHEDULE
-    ) as dag:
+    dag = monitor_dag(folder, Monitor.OBJECTIVES, __doc__)
+    if dag is None:
+        return None
+    with dag:
 
         @stage_task
         def watch() -> str:

@@ -16,35 +16,24 @@ logical date.
 
 import logging
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.models import ModelFolder
-from include.contracts.schedules import cron_of
-from model_dags import model_dag, model_dags, training_wanted
+from include.contracts.measurements import Monitor
+from model_dags import model_dags, monitor_dag, training_wanted
 from stage_task import as_of, stage_task
 
 _log = logging.getLogger(__name__)
-
-PARAMS = {
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
-}
 
 
 def performance_dag(folder: ModelFolder) -> DAG | None:
     """Build `<model>_performance`, where the contract asks for it."""
     contract = folder.contract
-    rules = contract.monitoring.performance_monitoring
-    if rules is None:
+    dag = monitor_dag(folder, Monitor.PERFORMANCE, __doc__)
+    if dag is None:
         return None
-    with model_dag(
-        folder,
-        "performance",
-        room="monitoring",
-        doc=__doc__,
-        params=PARAMS,
-        cron=cron_of(rules.schedule),
-    ) as dag:
+    with dag:
 
         @stage_task
         def join_labels() -> list[str]:

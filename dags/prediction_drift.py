@@ -10,32 +10,21 @@ A window without answers is *no data*, a version whose package is gone *broken*;
 (`docs/monitoring.md`). A run that is repeated replaces what it stored.
 """
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
 from include.config.models import ModelFolder
-from include.contracts.schedules import cron_of
-from model_dags import model_dag, model_dags
+from include.contracts.measurements import Monitor
+from model_dags import model_dags, monitor_dag
 from stage_task import as_of, asked_at, stage_task
-
-PARAMS = {
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
-}
 
 
 def prediction_drift_dag(folder: ModelFolder) -> DAG | None:
     """Build `<model>_prediction_drift`, where the contract asks for it."""
     contract = folder.contract
-    drift = contract.monitoring.prediction_drift
-    if drift is None:
+    dag = monitor_dag(folder, Monitor.PREDICTION_DRIFT, __doc__)
+    if dag is None:
         return None
-    with model_dag(
-        folder,
-        "prediction_drift",
-        room="monitoring",
-        doc=__doc__,
-        params=PARAMS,
-        cron=cron_of(drift.schedule),
-    ) as dag:
+    with dag:
 
         @stage_task
         def measure() -> str:
@@ -49,7 +38,6 @@ def prediction_drift_dag(folder: ModelFolder) -> DAG | None:
         def alert() -> list[str]:
             """Open and close alerts; returns what shifted."""
             from include.config.settings import settings
-            from include.contracts.measurements import Monitor
             from include.monitoring.drift_alerts import announce_run
 
             return announce_run(settings(), folder.name, Monitor.PREDICTION_DRIFT, as_of())

@@ -33,13 +33,13 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.config.models import ModelFolder
 from model_dags import model_dag, model_dags, training_wanted
-from stage_task import readable, requested_by, stage_task, triggered_by
+from stage_task import AS_OF, readable, requested_by, stage_task, triggered_by
 from training_runs import claimant, demanded, return_dead_claims, scheduled_moment
 
 _log = logging.getLogger(__name__)
 
 PARAMS = {
-    "as_of": Param(None, type=["null", "string"], format="date-time", description="If not the logical date"),
+    "as_of": AS_OF,
     "requested_by": Param(None, type=["null", "string"], description="Who asked for it"),
     "release": Param(True, type="boolean", description="Ask for a release afterwards"),
     "hyperparameters": Param({}, type="object", description="Replace the contract's, one by one"),

@@ -14,7 +14,11 @@ from include.adapters.ledger.ledger import Ledger
 from include.config.models import ModelFolder, model_folders
 from include.config.settings import settings
 from include.contracts.errors import ContractError, LedgerError
+from include.contracts.measurements import Monitor
+from include.contracts.monitor_health import watched_monitors
+from include.contracts.schedules import cron_of
 from page_links import link_pages, runbook
+from stage_task import AS_OF
 
 _log = logging.getLogger(__name__)
 
@@ -74,6 +78,15 @@ def model_dag(
         owner_links={contract.owner.team: f"mailto:{contract.owner.email}"},
         doc_md=_page(folder, doc, retired),
     )
+
+
+def monitor_dag(folder: ModelFolder, monitor: Monitor, doc: str) -> DAG | None:
+    """Return the empty DAG `<model>_<monitor>`; None where the model's contract does not ask for it."""
+    asked = {each.monitor: each.schedule for each in watched_monitors(folder.contract.monitoring)}
+    if (phrase := asked.get(monitor)) is None:
+        return None
+    params = {"as_of": AS_OF}
+    return model_dag(folder, monitor.value, room="monitoring", doc=doc, params=params, cron=cron_of(phrase))
 
 
 def schedule(expression: str | None, doorbells: tuple[Asset, ...] = ()) -> Any:

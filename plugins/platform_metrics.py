@@ -1,8 +1,8 @@
 """What Prometheus sees of Airflow, so that somebody outside knows when it is dead (docs/alerts.md).
 
-`GET /prometheus/metrics` on the API server: moments and counts, nothing else. Whoever scrapes it holds no login
-of Airflow, whose tokens last a day: `NINETY_METRICS_TOKEN_FILE` names a token of its own, without it nothing is
-asked for, as at the gateway's `/metrics`. Where it does not answer, the API server is dead.
+`GET /prometheus/metrics` on the API server: moments and counts, nothing else. Airflow's own tokens last a
+day, which is no way to scrape: `NINETY_METRICS_TOKEN_FILE` names another one; without it nothing is asked
+for, as at the gateway's `/metrics`. Where it does not answer, the API server is dead.
 """
 
 from collections.abc import Iterable
@@ -41,7 +41,9 @@ def metrics_app() -> Any:
     @app.get("/metrics")
     def metrics(authorization: Annotated[str, Header()] = "") -> Response:
         if not may_scrape(authorization, settings().metrics_token_file):
-            raise HTTPException(401, "show the token of NINETY_METRICS_TOKEN_FILE", {"WWW-Authenticate": "Bearer"})
+            raise HTTPException(
+                401, "show the token of NINETY_METRICS_TOKEN_FILE", {"WWW-Authenticate": "Bearer"}
+            )
         return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return app
@@ -50,8 +52,8 @@ def metrics_app() -> Any:
 def may_scrape(authorization: str, token_file: str) -> bool:
     """Say whether a request may see the metrics.
 
-    The file is read each time, so that another token counts at once; one that cannot be read, or is empty, lets
-    nobody in.
+    The file is read each time, so that another token counts at once; one that cannot be read, or is empty,
+    lets nobody in.
 
     Args:
         authorization: header of the request.

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from functools import wraps
 from typing import Any
 
-from airflow.sdk import get_current_context, task
+from airflow.sdk import Param, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.contracts.errors import NinetyError
 from include.contracts.events import SYSTEM
+
+AS_OF = Param(None, type=["null", "string"], format="date-time", description="If not the logical date")
+"""Parameter of a run: the moment it speaks about, `as_of`."""
 
 
 def readable(function: Callable[..., Any]) -> Callable[..., Any]:

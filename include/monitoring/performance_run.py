@@ -13,12 +13,12 @@ from include.contracts.errors import DataError
 from include.contracts.labelled import LabelledDay
 from include.contracts.measurements import Measurement, Monitor, MonitorRun
 from include.contracts.model import ModelContract
-from include.monitoring.reports import page_uri
 from include.monitoring.history import Past
 from include.monitoring.performance import measure, run_of
 from include.monitoring.performance_alerts import alert_on_performance
 from include.monitoring.performance_page import performance_page
 from include.monitoring.performance_plan import Plan, plan_of
+from include.monitoring.reports import page_uri
 from include.monitoring.retrain_requests import is_waiting, request_retrain
 
 

@@ -20,8 +20,8 @@ def page_uri(model: str, monitor: Monitor, as_of: datetime) -> str:
 def forget_old_reports(settings: Settings, today: date) -> int:
     """Delete the pages of runs further back than `settings.report_days`; 0 keeps all. Returns how many went.
 
-    What was measured stays. First the runs forget their pages, so that nothing leads to one that is gone; pages
-    that a killed run left lying are found by the next one.
+    What was measured stays. First the runs forget their pages, so that nothing leads to one that is gone;
+    pages that a killed run left lying are found by the next one.
 
     A replay plays days of long ago, and keeps them.
 

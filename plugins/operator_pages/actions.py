@@ -60,6 +60,7 @@ ALERTS_DAG = "alerts_deliver"
 
 @router.post("/models/{model}/roll-back")
 def roll_back(
+    *,
     request: Request,
     model: str,
     reader: ReaderDep,

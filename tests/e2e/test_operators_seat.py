@@ -208,7 +208,7 @@ def test_a_release_is_approved_and_its_ramp_watched_to_the_end(platform, chromiu
 
 
 def test_a_ramp_is_rolled_back_from_its_page_and_the_ledger_tells_of_it(platform, chromium, ask):
-    """Half-way, by keyboard alone, with a reason; the page, the ledger's page and the red task tell the same."""
+    """Half-way, by keyboard alone, with a reason; its page and the ledger's tell the same."""
     run, reason = ask(), "it answers too <i>slowly</i>"
     with as_user(chromium, platform, "approver", "dark") as page:
         approve(page, platform, "seat-waiting-dark.png")

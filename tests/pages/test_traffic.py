@@ -72,7 +72,8 @@ def test_a_ramp_changes_no_champion_until_its_end():
         change(6, route_to("1.0.0")),
     ]
     found = [
-        (each.version, each.start.hour, each.end and each.end.hour, each.by) for each in reigns(changes, [], [])
+        (each.version, each.start.hour, each.end and each.end.hour, each.by)
+        for each in reigns(changes, [], [])
     ]
     assert [
         ("1.0.0", 6, None, "actor-6"),
