@@ -64,11 +64,15 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """Run an empty PostgreSQL on loopback; yield its superuser's URL."""
+def running_postgres(*, durable: bool = False) -> Iterator[str]:
+    """Run an empty PostgreSQL on loopback; yield its superuser's URL.
+
+    Args:
+        durable: its commits wait for the disk.
+    """
     try:
         postgres_program("initdb", install=os.geteuid() == 0)
     except PlatformError as error:
         pytest.skip(str(error))
-    with postgres_server(durable=False) as url:
+    with postgres_server(durable=durable) as url:
         yield url

@@ -51,5 +51,5 @@ class Journal:
 
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
-        with translating(self._engine), writing(self._engine) as connection:
+        with translating(self._engine), writing(self._engine, commits_early=True) as connection:
             yield Transaction(connection, self._clock())
