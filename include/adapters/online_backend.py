@@ -9,9 +9,10 @@ from include.contracts.errors import PlatformError
 if TYPE_CHECKING:
     from redis import Redis
 
-_SECURE = "rediss"
-_SCHEMES = ("redis", _SECURE)
-_PORT = 6379
+SECURE = "rediss"
+"""Scheme of a URL whose server is spoken to over TLS."""
+PORT = 6379
+_SCHEMES = ("redis", SECURE)
 CONNECT_SECONDS, ANSWER_SECONDS = 2, 10
 """Seconds after which a silent server counts as failed."""
 _PATIENCE = (f"socket_connect_timeout={CONNECT_SECONDS}", f"socket_timeout={ANSWER_SECONDS}")
@@ -34,8 +35,8 @@ def redis_connection(url: str) -> str:
         raise PlatformError(
             "NINETY_ONLINE_STORE_URL is no Redis URL; write redis://host:port/database, or nothing for SQLite"
         )
-    options = [f"{parts.hostname}:{parts.port or _PORT}", f"db={database}", *_PATIENCE]
-    options += ["ssl=true"] if parts.scheme == _SECURE else []
+    options = [f"{parts.hostname}:{parts.port or PORT}", f"db={database}", *_PATIENCE]
+    options += ["ssl=true"] if parts.scheme == SECURE else []
     options += [f"username={unquote(parts.username)}"] if parts.username else []
     # Feast reads an option as JSON where it can: a password of digits would become a number.
     options += [f'password="{unquote(parts.password)}"'] if parts.password else []

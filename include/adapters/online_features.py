@@ -5,25 +5,17 @@ and brings pandas into a process that has no use for it; tests hold the two equa
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
-from include.adapters.online_backend import is_redis, redis_client
-from include.adapters.online_rows import (
-    PROJECT,
-    VIEWS_KEY,
-    KeyBytes,
-    Values,
-    field_of,
-    table_of,
-    unpack,
-    unpack_stamped,
-)
+from include.adapters.online_backend import is_redis
+from include.adapters.online_rows import KeyBytes, Stamped, Values, table_of, unpack
 from include.config.settings import Settings
 from include.contracts.errors import ServingError
 from include.contracts.predictions import FeatureValue
@@ -31,8 +23,8 @@ from include.contracts.routes import EntityKey
 
 Views = Mapping[str, Sequence[str]]
 """Names of the wanted features by view."""
-Stamped = tuple[int, Values]
-"""Event time in seconds since 1970 UTC, and a view's values."""
+Found = dict[str, list[Stamped | None]]
+"""Values by view, in the order of the keys; None where there are none."""
 
 _PATIENCE_SECONDS = 0.2
 """Readers of SQLite's write-ahead log only wait while a crashed writer's log is recovered."""
@@ -53,16 +45,18 @@ class _Store(Protocol):
     @property
     def failures(self) -> tuple[type[Exception], ...]: ...
 
-    def read(self, keys: list[bytes], views: Views) -> dict[str, list[Stamped | None]]: ...
+    def read(self, keys: list[bytes], views: Views) -> Found: ...
+
+    async def fetch(self, keys: list[bytes], views: Views) -> Found: ...
+
+    async def close(self) -> None: ...
 
 
 class OnlineFeatures:
-    """Reads the online store; one object serves a process for its life, one call at a time."""
+    """Reads the online store; one object serves a process for its life."""
 
     def __init__(self, settings: Settings) -> None:
-        self.is_local = not is_redis(settings)
-        """Whether reads are answered from this machine's memory and disk, in microseconds."""
-        self._store: _Store = _Sqlite(settings) if self.is_local else _Redis(settings)
+        self._store = _store(settings)
 
     def read(self, entity_key: EntityKey, values: Sequence[int | str], views: Views) -> list[OnlineRow]:
         """Return one row per key value, in order.
@@ -75,16 +69,40 @@ class OnlineFeatures:
         Raises:
             ServingError: a view was never materialised, or the store cannot be read.
         """
-        key = _key_bytes(entity_key)
+        with self._telling(views):
+            found = self._store.read(_keys(entity_key, values), views)
+        return _rows(found, views, len(values))
+
+    async def fetch(
+        self, entity_key: EntityKey, values: Sequence[int | str], views: Views
+    ) -> list[OnlineRow]:
+        """Return what `read` does; while a store elsewhere is waited for, the event loop goes on."""
+        with self._telling(views):
+            found = await self._store.fetch(_keys(entity_key, values), views)
+        return _rows(found, views, len(values))
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._store.close()
+
+    @contextmanager
+    def _telling(self, views: Views) -> Iterator[None]:
         try:
-            found = self._store.read([key.of(value) for value in values], views)
+            yield
         except self._store.failures as error:
             names = ", ".join(views)
             raise ServingError(
                 f"{names} cannot be read from the online store: {error}; was it materialised?"
             ) from error
-        wanted = [(name, names, frozenset(names), found[name]) for name, names in views.items()]
-        return [_row(wanted, index) for index in range(len(values))]
+
+
+def _store(settings: Settings) -> _Store:
+    if not is_redis(settings):
+        return _Sqlite(settings)
+    # Only imported where it is used.
+    from include.adapters.online_redis import OnlineRedis  # noqa: PLC0415
+
+    return OnlineRedis(settings)
 
 
 class _Sqlite:
@@ -95,17 +113,25 @@ class _Sqlite:
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None
 
-    def read(self, keys: list[bytes], views: Views) -> dict[str, list[Stamped | None]]:
+    def read(self, keys: list[bytes], views: Views) -> Found:
         connection = self._connected()
         # Sizes are rounded up, so that there are few statements to prepare.
         size = 1 << (len(keys) - 1).bit_length()
         padded = [*keys, *(keys[-1:] * (size - len(keys)))]
-        found: dict[str, list[Stamped | None]] = {}
+        found: Found = {}
         for view in views:
             rows = connection.execute(_query(view, size), padded).fetchall()
             by_key = {key: (stamp, unpack(packed)) for key, stamp, packed in rows}
             found[view] = [by_key.get(key) for key in keys]
         return found
+
+    async def fetch(self, keys: list[bytes], views: Views) -> Found:
+        return self.read(keys, views)
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def _connected(self) -> sqlite3.Connection:
         """Return a connection to the file that is there now: a kept one would go on with one moved away."""
@@ -129,33 +155,6 @@ class _Sqlite:
         )
 
 
-class _Redis:
-    def __init__(self, settings: Settings) -> None:
-        # Only imported where it is used.
-        from redis.exceptions import RedisError  # noqa: PLC0415
-
-        self.failures: tuple[type[Exception], ...] = (RedisError, msgspec.DecodeError, LookupError)
-        self._client = redis_client(settings)
-        self._known: frozenset[str] = frozenset()
-
-    def read(self, keys: list[bytes], views: Views) -> dict[str, list[Stamped | None]]:
-        if not self._known.issuperset(views):
-            self._look_up(views)
-        fields = [field_of(view) for view in views]
-        project = PROJECT.encode()
-        pipeline = self._client.pipeline(transaction=False)
-        for key in keys:
-            pipeline.hmget(key + project, fields)
-        answers: list[list[bytes | None]] = pipeline.execute()
-        return {view: [_stamped(answer[place]) for answer in answers] for place, view in enumerate(views)}
-
-    def _look_up(self, views: Views) -> None:
-        members: set[Any] = self._client.smembers(VIEWS_KEY)
-        self._known = frozenset(member.decode() for member in members)
-        if unknown := sorted(set(views) - self._known):
-            raise LookupError(f"no view {', '.join(unknown)} is there")
-
-
 @lru_cache(maxsize=64)
 def _key_bytes(key: EntityKey) -> KeyBytes:
     return KeyBytes(key)
@@ -173,8 +172,14 @@ def _query(view: str, keys: int) -> str:
     return f'SELECT entity_key, event_ts, packed FROM "{table}" WHERE entity_key IN ({places})'  # noqa: S608
 
 
-def _stamped(packed: bytes | None) -> Stamped | None:
-    return None if packed is None else unpack_stamped(packed)
+def _keys(entity_key: EntityKey, values: Sequence[int | str]) -> list[bytes]:
+    key = _key_bytes(entity_key)
+    return [key.of(value) for value in values]
+
+
+def _rows(found: Found, views: Views, count: int) -> list[OnlineRow]:
+    wanted = [(name, names, frozenset(names), found[name]) for name, names in views.items()]
+    return [_row(wanted, index) for index in range(count)]
 
 
 def _row(

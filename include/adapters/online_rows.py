@@ -21,6 +21,8 @@ VIEWS_KEY = f"{PROJECT}:views"
 
 Values = dict[str, FeatureValue]
 """A view's values of one entity, by feature name."""
+Stamped = tuple[int, Values]
+"""Event time in seconds since 1970 UTC, and a view's values."""
 
 _KEY_HEAD = struct.Struct("<III")
 _VALUE_HEAD = struct.Struct("<II")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,8 +48,6 @@ class Backends:
     features: FeatureReader
     inference: Inference
     log: Recorder
-    executor: Executor
-    """One thread: reads of a feature store elsewhere stay off the event loop."""
     clock: Callable[[], datetime]
     telemetry: Telemetry
     max_batch: int
@@ -189,14 +186,9 @@ class Pipeline:
 
     async def read(self, attempts: Sequence[Attempt]) -> Sequence[OnlineRow]:
         """One enrichment read for the batch; when it fails, every attempt goes without."""
-        reader, entity = self._backends.features, self.context.route.entity
-        values, views = [attempt.ask.value for attempt in attempts], self.context.views
+        values = [attempt.ask.value for attempt in attempts]
         try:
-            if reader.is_local:
-                return reader.read(entity, values, views)
-            return await asyncio.get_running_loop().run_in_executor(
-                self._backends.executor, reader.read, entity, values, views
-            )
+            return await self._backends.features.fetch(self.context.route.entity, values, self.context.views)
         except ServingError as error:
             _log.error("features unavailable", extra={"fields": {"error": str(error)}})
             for attempt in attempts:

@@ -26,13 +26,9 @@ class OnlineRow(Protocol):
 
 
 class FeatureReader(Protocol):
-    """The online feature store; called by one thread at a time."""
+    """The online feature store."""
 
-    @property
-    def is_local(self) -> bool:
-        """Whether a read takes microseconds: it is then made on the event loop itself."""
-
-    def read(
+    async def fetch(
         self, entity_key: EntityKey, values: Sequence[int | str], views: Mapping[str, Sequence[str]]
     ) -> Sequence[OnlineRow]:
         """Return one row per key value, in order.
@@ -40,6 +36,9 @@ class FeatureReader(Protocol):
         Raises:
             ServingError: the store cannot be read, or was never materialised.
         """
+
+    async def close(self) -> None:
+        """Close what is open."""
 
 
 class TritonWire(Protocol):

@@ -2,7 +2,6 @@
 
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -62,7 +61,6 @@ def gateway(
     tracing = tracing_of(settings)
     shared = shared_state(settings, telemetry)
     inference = triton_pool(settings, telemetry)
-    executor = ThreadPoolExecutor(1, thread_name_prefix="features")
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes, settings.log_durability)
     telemetry.log_lag_rows.set_function(lambda: log.lag.records)
     telemetry.log_lag_bytes.set_function(lambda: log.lag.size)
@@ -72,7 +70,6 @@ def gateway(
         features=features,
         inference=inference,
         log=Recorder(log, telemetry, settings.log_policy),
-        executor=executor,
         clock=clock,
         telemetry=telemetry,
         max_batch=settings.max_batch,
@@ -108,7 +105,7 @@ def gateway(
             await inference.close()
             if shared is not None:
                 await shared.close()
-            executor.shutdown()
+            await features.close()
             log.close()
             outcome_log.close()
             await to_thread(tracing.close)

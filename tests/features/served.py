@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
@@ -76,24 +75,22 @@ def dataplane(
     )
     log = PredictionLog(settings.predictions_folder, settings.segment_bytes)
     telemetry = Telemetry()
-    with ThreadPoolExecutor(1) as executor:
-        backends = Backends(
-            features=features or OnlineFeatures(settings),
-            inference=Zeros(),
-            log=Recorder(log, telemetry),
-            executor=executor,
-            clock=lambda: datetime.now().astimezone(),
-            telemetry=telemetry,
-            max_batch=settings.max_batch,
-            batches_in_flight=settings.batches_in_flight,
-            deadline_seconds=10.0,
-            queue_entities=settings.queue_entities,
-            queue_wait_seconds=settings.queue_wait_seconds,
-            breakers=Breakers(telemetry),
-        )
-        plane = Dataplane(backends, request_window(settings), partial(transform_of, settings))
-        plane.swap_routes(routed(settings, route))
-        yield plane
+    backends = Backends(
+        features=features or OnlineFeatures(settings),
+        inference=Zeros(),
+        log=Recorder(log, telemetry),
+        clock=lambda: datetime.now().astimezone(),
+        telemetry=telemetry,
+        max_batch=settings.max_batch,
+        batches_in_flight=settings.batches_in_flight,
+        deadline_seconds=10.0,
+        queue_entities=settings.queue_entities,
+        queue_wait_seconds=settings.queue_wait_seconds,
+        breakers=Breakers(telemetry),
+    )
+    plane = Dataplane(backends, request_window(settings), partial(transform_of, settings))
+    plane.swap_routes(routed(settings, route))
+    yield plane
     log.close()
 
 

@@ -63,10 +63,9 @@ class Broken:
 
     def __init__(self, settings, change):
         self._features, self._change = OnlineFeatures(settings), change
-        self.is_local = self._features.is_local
 
-    def read(self, entity_key, values, views):
-        return [self._change(row) for row in self._features.read(entity_key, values, views)]
+    async def fetch(self, entity_key, values, views):
+        return [self._change(row) for row in await self._features.fetch(entity_key, values, views)]
 
 
 def changed(**features):
