@@ -91,6 +91,10 @@ class ArtefactStore:
             raise ArtefactError(f"{uri!r} in {self._root} was changed meanwhile; run it again")
         self.write(uri, content)
 
+    def withdraw(self, uri: str) -> None:
+        """Delete a published folder that may be gone already; one with its content may be published anew."""
+        shutil.rmtree(self.path(uri), ignore_errors=True)
+
     def publish(self, folder: Path, uri: str) -> None:
         """Move a copy of a folder into place in one step; what is already there stays.
 

@@ -83,6 +83,12 @@ class BucketArtefacts(ArtefactStore):
         """Store bytes in one step where what is there has an ETag still; None: where there is nothing."""
         self._bucket.replace(self._confined(uri), content, tag)
 
+    def withdraw(self, uri: str) -> None:
+        """Delete a published folder that may be gone already: its mark first, so that nobody reads half."""
+        names = self._bucket.tags(self._confined(uri))
+        for name in sorted(names, key=lambda name: name != PUBLISHED):
+            self._bucket.delete(f"{uri}/{name}")
+
     def publish(self, folder: Path, uri: str) -> None:
         """Store a copy of a folder, which is there once it is complete; what is already there stays.
 

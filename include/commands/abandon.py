@@ -1,6 +1,7 @@
 """`make abandon MODEL=… REASON=…`: end the release or experiment that is open, so that another may be."""
 
 import sys
+from contextlib import closing
 
 from include.adapters.ledger.ledger import Ledger
 from include.commands.terminal import run_command, user_name
@@ -27,12 +28,12 @@ def abandon(model: str, reason: str) -> str:
     """
     if not model or not reason:
         raise PlatformError("usage: make abandon MODEL=<model> REASON='<why>'")
-    ledger = Ledger(settings().ledger_uri)
-    experiment = ledger.open_experiment_of(model)
-    if experiment is not None:
-        stop(ledger, experiment, actor=user_name(), reason=reason)
-        return f"{experiment.experiment_id} is stopped; {model} may be released again"
-    release = ledger.abandon(model, actor=user_name(), reason=reason)
+    with closing(Ledger(settings().ledger_uri)) as ledger:
+        experiment = ledger.open_experiment_of(model)
+        if experiment is not None:
+            stop(ledger, experiment, actor=user_name(), reason=reason)
+            return f"{experiment.experiment_id} is stopped; {model} may be released again"
+        release = ledger.abandon(model, actor=user_name(), reason=reason)
     return f"{release.release_id} is abandoned; {model} may be released again"
 
 

@@ -1,6 +1,7 @@
 """`make demo`: the whole loop unattended on traffic of 2017, in a folder of its own; ends with a summary."""
 
 import shutil
+from contextlib import closing
 from datetime import timedelta
 
 from include.adapters.ledger.ledger import Ledger
@@ -44,7 +45,8 @@ def demo() -> None:
         with platform.progress.step("trace every prediction back"):
             traced = trace_all(platform)
         show_prediction(platform, days[-1])
-        events = Ledger(platform.settings.ledger_uri).verify()
+        with closing(Ledger(platform.settings.ledger_uri)) as ledger:
+            events = ledger.verify()
     print_summary(platform, days, traced, events)
 
 
@@ -54,13 +56,13 @@ def trace_all(platform: Platform) -> int:
     Raises:
         PlatformError: the chain of one is not complete.
     """
-    found = Provenances(platform.settings)
     traced = 0
-    for row in read(platform.settings.predictions_folder):
-        gaps = found.of(row).gaps
-        if gaps:
-            raise PlatformError(f"prediction {row.prediction_id} cannot be traced: {'; '.join(gaps)}")
-        traced += 1
+    with closing(Provenances(platform.settings)) as found:
+        for row in read(platform.settings.predictions_folder):
+            gaps = found.of(row).gaps
+            if gaps:
+                raise PlatformError(f"prediction {row.prediction_id} cannot be traced: {'; '.join(gaps)}")
+            traced += 1
     return traced
 
 

@@ -8,7 +8,7 @@ are not.
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event, Thread
@@ -102,7 +102,8 @@ def drill() -> None:
             rehearse(platform, "sabotaged: no number for half of the requests", sabotaged),
             rehearse(platform, "honest: answers as the champion does", twin),
         ]
-        events = Ledger(own.ledger_uri).verify()
+        with closing(Ledger(own.ledger_uri)) as ledger:
+            events = ledger.verify()
     write_atomically(PAGE, page(rehearsals, events).encode())
     check(rehearsals)
     print(page(rehearsals, events))
@@ -134,11 +135,13 @@ def rehearse(
     platform: Platform, what: str, make: Callable[[Settings, ModelFolder, Version], Version]
 ) -> Rehearsal:
     """Register a version made of the champion, release it under traffic, and wait for its end."""
-    ledger = Ledger(platform.settings.ledger_uri)
-    champion = ledger.champion(MODEL)
-    if champion is None:
-        raise PlatformError(f"nothing serves {MODEL}")
-    with platform.progress.step(f"ramp a version, {what}"):
+    with (
+        closing(Ledger(platform.settings.ledger_uri)) as ledger,
+        platform.progress.step(f"ramp a version, {what}"),
+    ):
+        champion = ledger.champion(MODEL)
+        if champion is None:
+            raise PlatformError(f"nothing serves {MODEL}")
         version = make(platform.settings, folder_of(platform), champion)
         operator, cycle = platform.airflow(OPERATOR), platform.life_cycle()
         run_id = operator.trigger(f"{MODEL}_release", {"version": version.version, "clock": CLOCK})
@@ -148,7 +151,7 @@ def rehearse(
             await_end(
                 lambda: str(operator.run(f"{MODEL}_release", run_id)["state"]), platform, ledger, run_id
             )
-    return told(ledger, f"{MODEL}-{run_id}", what, sent())
+        return told(ledger, f"{MODEL}-{run_id}", what, sent())
 
 
 def await_end(state: Callable[[], str], platform: Platform, ledger: Ledger, run_id: str) -> None:

@@ -1,6 +1,7 @@
 """Versions to rehearse a ramp with: one like the champion, and one with a defect that no evaluation saw."""
 
 from collections.abc import Callable
+from contextlib import closing
 from statistics import median
 
 import onnx
@@ -101,4 +102,5 @@ def _registered(
     }.items():
         write_atomically(store.path(uri) / file, content.encode())
     write_atomically(store.path(uri) / PAGE_NAME, (package / PAGE_NAME).read_bytes())
-    return register(settings, Ledger(settings.ledger_uri), tracking, folder, uri, actor=SYSTEM)
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        return register(settings, ledger, tracking, folder, uri, actor=SYSTEM)

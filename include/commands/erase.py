@@ -1,4 +1,4 @@
-"""`make erase`: one entity's rows out of log, labels, features, training sets and scores.
+"""`make erase`: one entity's rows out of log, labels, features, training and scoring sets, and scores.
 
 Erase it in the sources first: what is computed from them would bring it back. The ledger, which never held
 the entity, keeps that it was erased, and which training set stands for which since, so that `make trace`
@@ -14,6 +14,7 @@ from uuid import uuid4
 from include.adapters.artefact_home import artefact_store
 from include.adapters.erased_online import erase_online
 from include.adapters.erased_rows import ErasedLog, erase_from_files, erase_outcomes, erase_predictions
+from include.adapters.erased_scoring_sets import drop_scoring_sets
 from include.adapters.erased_snapshots import drop_replaced, erase_from_snapshots
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.quarantine import refused_labels_folder
@@ -70,6 +71,7 @@ def erase(settings: Settings, entity: str, value: str, reason: str, actor: str) 
     for model in models:
         count, found = erase_from_snapshots(store, model, value, erasure_id)
         removed[f"training sets of {model}"] = count
+        removed[f"scoring sets of {model}"] = drop_scoring_sets(store, model, entity, value)
         replaced |= found
     removed |= _from_files(settings, key, value, models)
     erasure = Erasure(
@@ -123,7 +125,7 @@ def _from_logs(
 
 
 def _from_files(settings: Settings, key: EntityKey, value: str, models: list[str]) -> dict[str, int]:
-    """Take an entity out of features, labels (joined and refused), scores, quarantine and scoring sets."""
+    """Take an entity out of features, labels (joined and refused), scores and quarantine."""
     removed = {}
     views = [view.name for view in load_views(settings).values() if view.definition.entity.name == key.name]
     for view in views:

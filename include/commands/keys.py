@@ -1,7 +1,8 @@
 """API keys: `make key-issue`, `make key-rotate`, `make key-revoke`, `make keys`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import starmap
 
@@ -57,15 +58,16 @@ def issue(
     limit = _number("RATE", rate, 1_000_000) if rate else None
     most = int(_number("BURST", burst, 1_000_000)) if burst else None
     try:
-        key, secret = _ledger(settings).issue_key(
-            name,
-            wanted,
-            [_verb(word) for word in _words(verbs)],
-            user_name(),
-            expires_at,
-            rate_per_second=limit,
-            burst=most,
-        )
+        with _ledger(settings) as ledger:
+            key, secret = ledger.issue_key(
+                name,
+                wanted,
+                [_verb(word) for word in _words(verbs)],
+                user_name(),
+                expires_at,
+                rate_per_second=limit,
+                burst=most,
+            )
     except ValidationError as error:
         raise PlatformError("; ".join(item["msg"] for item in error.errors())) from error
     unknown = sorted(set(wanted) - {ANY_MODEL} - model_folders(settings.model_folders).keys())
@@ -84,9 +86,9 @@ def rotate(settings: Settings, key_id: str, overlap: str) -> str:
     if not key_id or not overlap:
         raise PlatformError(ROTATE)
     hours = timedelta(hours=_number("OVERLAP", overlap, LONGEST_DAYS * 24))
-    ledger = _ledger(settings)
-    successor, secret = ledger.rotate_key(key_id, hours, actor=user_name())
-    old = next(key for key in ledger.api_keys() if key.key_id == key_id)
+    with _ledger(settings) as ledger:
+        successor, secret = ledger.rotate_key(key_id, hours, actor=user_name())
+        old = next(key for key in ledger.api_keys() if key.key_id == key_id)
     ends = "" if old.ends_at is None else f"{old.ends_at:%Y-%m-%d %H:%M:%S} UTC"
     return f"{successor.key_id} ({successor.name}) follows {key_id}, which ends {ends}\n{_shown_once(secret)}"
 
@@ -100,14 +102,16 @@ def revoke(settings: Settings, key_id: str, reason: str = "") -> str:
     """
     if not key_id:
         raise PlatformError(REVOKE)
-    key = _ledger(settings).revoke_key(key_id, actor=user_name(), reason=reason or "none given")
+    with _ledger(settings) as ledger:
+        key = ledger.revoke_key(key_id, actor=user_name(), reason=reason or "none given")
     within = f"within {FOLLOWED_WITHIN_SECONDS} s"
     return f"{key_id} ({key.name}) is revoked: every gateway that reaches the ledger refuses it {within}"
 
 
 def listing(settings: Settings) -> str:
     """Return all keys there ever were as a table, oldest first; never a secret."""
-    keys, now = _ledger(settings).api_keys(), datetime.now(UTC)
+    with _ledger(settings) as ledger:
+        keys, now = ledger.api_keys(), datetime.now(UTC)
     rows = [_HEADER, *(_row(key, now) for key in keys)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(starmap(str.ljust, zip(row, widths, strict=True))).rstrip() for row in rows)
@@ -132,9 +136,11 @@ def _shown_once(secret: str) -> str:
     return f"The key is shown this once and kept nowhere:\n{secret}"
 
 
-def _ledger(settings: Settings) -> Ledger:
+@contextmanager
+def _ledger(settings: Settings) -> Iterator[Ledger]:
     upgrade(settings.ledger_uri)
-    return Ledger(settings.ledger_uri)
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        yield ledger
 
 
 def _words(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -88,7 +88,8 @@ class Platform:
         path = self.key_path
         if not path.exists():
             verbs = (Verb.PREDICT, Verb.OUTCOMES, Verb.INFER, Verb.READ)
-            _, secret = Ledger(self.settings.ledger_uri).issue_key(KEY_NAME, ["*"], verbs, SYSTEM)
+            with closing(Ledger(self.settings.ledger_uri)) as ledger:
+                _, secret = ledger.issue_key(KEY_NAME, ["*"], verbs, SYSTEM)
             keep_secret(path, secret)
         return path.read_text(encoding="utf-8")
 
@@ -139,12 +140,14 @@ def bring_to_production(platform: Platform, replay: Replay, approver: str | None
 def champion_of(settings: Settings, model: str) -> ModelRoute | None:
     """Return a model's route, or None before its first release."""
     upgrade(settings.ledger_uri)
-    return Ledger(settings.ledger_uri).route(model)
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        return ledger.route(model)
 
 
 def registered_figures(platform: Platform) -> str:
     """Return the newest version with its figures against the baseline's, for people."""
-    version = Ledger(platform.settings.ledger_uri).versions(platform.model)[-1]
+    with closing(Ledger(platform.settings.ledger_uri)) as ledger:
+        version = ledger.versions(platform.model)[-1]
     report = load_report(artefact_store(platform.settings), version)
     metric = platform.contract.gates.baseline.metric.value
     return (

@@ -1,6 +1,7 @@
 """`make retire MODEL=… REASON=… [VERSION=…]`: a model, or one version, serves no more; its history stays."""
 
 import sys
+from contextlib import closing
 
 from include.adapters.ledger.ledger import Ledger
 from include.commands.terminal import run_command, user_name
@@ -31,13 +32,13 @@ def retire(settings: Settings, model: str, reason: str, version: str) -> str:
     """
     if not model or not reason:
         raise PlatformError(USAGE)
-    ledger = Ledger(settings.ledger_uri)
-    if version:
-        new = ledger.retire_version(model, version, actor=user_name(), reason=reason)
-        return f"{model} {version} {_now(new)}: no release and no rollback leads to it"
-    if model not in model_folders(settings.model_folders) and not ledger.versions(model, retired=True):
-        raise PlatformError(f"there is no model {model!r}, neither a folder nor a version of it")
-    new = ledger.retire_model(model, actor=user_name(), reason=reason)
+    with closing(Ledger(settings.ledger_uri)) as ledger:
+        if version:
+            new = ledger.retire_version(model, version, actor=user_name(), reason=reason)
+            return f"{model} {version} {_now(new)}: no release and no rollback leads to it"
+        if model not in model_folders(settings.model_folders) and not ledger.versions(model, retired=True):
+            raise PlatformError(f"there is no model {model!r}, neither a folder nor a version of it")
+        new = ledger.retire_model(model, actor=user_name(), reason=reason)
     return (
         f"{model} {_now(new)}: the gateway answers 410 with the reason within a second, Triton unloads its "
         "versions within a minute, its DAGs have no schedule.\nVersions, runs, evaluations and traces stay. "

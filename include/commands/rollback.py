@@ -1,6 +1,7 @@
 """`make rollback MODEL=… TO=… REASON=…`: back to an earlier version, with Airflow down if need be."""
 
 import sys
+from contextlib import closing
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.triton_control import every_triton
@@ -28,15 +29,16 @@ def rollback(model: str, to: str, reason: str) -> str:
     """
     if not model:
         raise PlatformError("usage: make rollback MODEL=<model> [TO=<version>] [REASON='<why>']")
-    route = roll_back(
-        settings(),
-        Ledger(settings().ledger_uri),
-        every_triton(settings()),
-        model,
-        actor=user_name(),
-        reason=reason or "by command",
-        to=to or PREVIOUS,
-    )
+    with closing(Ledger(settings().ledger_uri)) as ledger:
+        route = roll_back(
+            settings(),
+            ledger,
+            every_triton(settings()),
+            model,
+            actor=user_name(),
+            reason=reason or "by command",
+            to=to or PREVIOUS,
+        )
     return f"{model} is served by {route.champion.version}; gateways follow within a second, MLflow later"
 
 

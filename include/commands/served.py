@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 from include.adapters.ledger.ledger import Ledger
@@ -31,7 +32,8 @@ def served(model: str, at: str) -> str:
     if not model:
         raise PlatformError(USAGE)
     moment = moment_of(at, datetime.now(UTC))
-    found = Ledger(settings().ledger_uri).served_at(model, moment)
+    with closing(Ledger(settings().ledger_uri)) as ledger:
+        found = ledger.served_at(model, moment)
     if found is None:
         raise PlatformError(
             f"nothing served {model!r} at {_text(moment)}; it had no route then, or was retired"

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime
 
 from include.adapters.artefact_home import artefact_store
@@ -41,7 +42,8 @@ def trace(settings: Settings, prediction_id: str) -> str:
         raise ArtefactError(
             f"no prediction {prediction_id!r} in {settings.predictions_folder}; usage: make trace ID=<id>"
         )
-    return "\n".join(_lines(settings, Provenances(settings).of(row)))
+    with closing(Provenances(settings)) as provenances:
+        return "\n".join(_lines(settings, provenances.of(row)))
 
 
 def _lines(settings: Settings, found: Provenance) -> Iterator[str]:

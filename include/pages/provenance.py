@@ -148,6 +148,10 @@ class Provenances:
         self._origins: dict[tuple[str, str], Origin | None] = {}
         self._changes: dict[str, tuple[RouteChange, ...]] = {}
 
+    def close(self) -> None:
+        """Close the ledger's connections."""
+        self._ledger.close()
+
     def of(self, row: PredictionRow) -> Provenance:
         """Return the chain behind a row of the prediction log.
 

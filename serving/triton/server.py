@@ -14,6 +14,7 @@ import sys
 import sysconfig
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 
@@ -55,7 +56,8 @@ def wanted_models(settings: Settings) -> list[str]:
     What is missing then is loaded by the reconciler.
     """
     try:
-        snapshot = Ledger(settings.ledger_uri).route_snapshot()
+        with closing(Ledger(settings.ledger_uri)) as ledger:
+            snapshot = ledger.route_snapshot()
     except (LedgerError, SQLAlchemyError) as error:
         LOG.error("the ledger does not answer, so no version is loaded: %s", error)  # noqa: TRY400 as below
         return []

@@ -66,6 +66,18 @@ def test_a_folder_is_published_once(store, tmp_path):
     assert {"model", "golden", "page"} == contents(store.path("packages/a")).keys()
 
 
+def test_a_folder_is_withdrawn_and_published_again(store, tmp_path):
+    """Nothing of it is left, not even that it was complete once; a name that begins alike stays."""
+    store.publish(folder_of(tmp_path / "one", a=b"1", b=b"2"), "sets/x")
+    store.publish(folder_of(tmp_path / "two", a=b"3"), "sets/xy")
+    store.withdraw("sets/x")
+    store.withdraw("sets/x")
+    assert ["sets/xy/a"] == store.uris("sets/*/*")
+    assert not store.exists("sets/x")
+    store.publish(folder_of(tmp_path / "three", a=b"4"), "sets/x")
+    assert {"a": b"4"} == contents(store.path("sets/x"))
+
+
 def test_half_a_folder_is_none(bucket, tmp_path, monkeypatch):
     """Killed between two files, publishing leaves nothing to be read, and is done again whole."""
     store = artefact_store(Settings(home=tmp_path / "home", artefacts_url=f"s3://{bucket}"))
@@ -113,6 +125,7 @@ def test_no_uri_leads_out(store, uri):
         store.read,
         store.open,
         store.delete,
+        store.withdraw,
         store.tagged,
         lambda uri: store.write(uri, b""),
         lambda uri: store.replace(uri, b"", None),

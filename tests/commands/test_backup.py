@@ -14,8 +14,9 @@ from include.config.settings import Settings
 from include.contracts.errors import PlatformError
 from include.monitoring.compaction import compact_predictions
 from tests.adapters.ledger.changes import advance_to_loaded, open_release, register
-from tests.adapters.test_prediction_log import row
+from tests.adapters.test_prediction_log import logged, row
 from tests.databases import new_database
+from tests.monitoring.test_label_days import DAY, KNOWN, NOON, join, learn, truths
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
@@ -62,6 +63,24 @@ def test_all_is_as_it_was(settings, empty, tmp_path):
     assert b"labels" == (empty.labels_folder / "churn" / "2017-11-01.parquet").read_bytes()
     assert list(read(settings.predictions_folder)) == list(read(empty.predictions_folder))
     assert 3 == len(list(read(empty.predictions_folder)))
+
+
+def test_labelled_predictions_are_put_back(tmp_path):
+    """Every truth as it was known at each moment; nothing is joined again, and a late label still is."""
+    here, there = Settings(home=tmp_path / "here"), Settings(home=tmp_path / "there")
+    upgrade(here.ledger_uri)
+    logged(here.predictions_folder, [row(NOON, unit=unit) for unit in "abc"])
+    for values, as_of in (({"a": 1.0, "b": 0.0}, KNOWN), ({"a": 0.0}, KNOWN + DAY)):
+        learn(here, values, as_of)
+        join(here, as_of)
+    back_up(here, tmp_path / "backup", NOW)
+    restore(there, tmp_path / "backup")
+
+    assert {"a": 1.0, "b": 0.0} == truths(there, KNOWN)
+    assert {"a": 0.0, "b": 0.0} == truths(there, KNOWN + DAY) == truths(here, KNOWN + DAY)
+    assert 0 == join(there, KNOWN + DAY).rows
+    learn(there, {"c": 1.0}, KNOWN + DAY)
+    assert 1 == join(there, KNOWN + DAY).rows
 
 
 def test_nothing_is_overwritten(settings, empty, tmp_path):

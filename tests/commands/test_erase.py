@@ -48,6 +48,8 @@ def shop(tmp_path_factory):
     told.close()
     join_days(settings, shop.churn.contract, MOMENT + timedelta(days=1))
     shop.snapshot = freeze_training_set(settings, shop.churn.contract, AS_OF)
+    for name, customers in (("held", [ERASED, KEPT]), ("free", [KEPT])):
+        publish_scoring_set(settings, tmp_path_factory.mktemp("set"), name, customers)
     shop.erased = erase(settings, "customer_id", str(ERASED), "asked for it", "olga")
     return shop
 
@@ -57,6 +59,13 @@ def log(settings, rows):
     writer = PredictionLog(settings.predictions_folder, 2**20)
     writer.append(rows)
     writer.close()
+
+
+def publish_scoring_set(settings, folder, name, customers):
+    """Freeze a batch's entities, as `freeze_scoring_set` does."""
+    table = pyarrow.table({"customer_id": customers, "spend": [1.0] * len(customers)})
+    pyarrow.parquet.write_table(table, folder / "features.parquet")
+    artefact_store(settings).publish(folder, f"scoring_sets/churn/{name}")
 
 
 def outcome(outcome_id, metric="m", value=1.0, **about):
@@ -115,6 +124,14 @@ def test_a_training_set_is_found_by_the_one_it_was(shop):
     assert f"snapshots/churn/{current}.parquet" in store.uris("snapshots/churn/*.parquet")
     assert current == ledger.successor_of(current)
     ledger.close()
+
+
+def test_a_scoring_set_is_dropped_whole(shop):
+    """The one that held the entity is gone, so that nothing is scored from it; another's stays."""
+    store = artefact_store(shop.settings)
+    assert ["scoring_sets/churn/free/features.parquet"] == store.uris("scoring_sets/churn/*/*")
+    assert not store.exists("scoring_sets/churn/held")
+    assert 1 == shop.erased[0].removed["scoring sets of churn"]
 
 
 def test_the_ledger_tells_of_it_and_holds_no_entity(shop):

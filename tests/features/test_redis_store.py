@@ -4,7 +4,9 @@ from itertools import count
 
 import pytest
 
+from include.adapters.erased_online import erase_online
 from include.adapters.online_features import OnlineFeatures
+from include.adapters.online_rows import PROJECT, VIEWS_KEY, KeyBytes
 from include.contracts.errors import PlatformError, ServingError
 from include.features.materialize import compute_features
 from include.features.online import materialize_online
@@ -128,6 +130,18 @@ def test_a_killed_run_leaves_each_entity_wholly_old_or_new(shop):
     for state in found:
         assert [] == [row for row, *both in zip(state, old, new, strict=True) if row not in both]
     assert sorted({sum(row in new for row in state) for state in found}) == list(CUSTOMERS[:-1])
+
+
+def test_an_erased_entity_is_unknown(shop):
+    """Nothing of it is left in Redis, everybody else is there; a second time there is nothing to erase."""
+    materialize_online(shop.settings, on("2017-03-08"))
+    client, before = redis.Redis.from_url(shop.url), rows(shop)
+    views, keys = [view.decode() for view in client.smembers(VIEWS_KEY)], set(client.keys())
+    assert len(views) == erase_online(shop.settings, CUSTOMER, 1, [*views, "of_nobody"])
+    assert [(None, dict.fromkeys(SPENDING)), *before[1:]] == rows(shop)
+    assert {KeyBytes(CUSTOMER).of(1) + PROJECT.encode()} == keys - set(client.keys())
+    assert 0 == erase_online(shop.settings, CUSTOMER, 1, views)
+    client.close()
 
 
 def test_an_absent_server_is_said(shop):
