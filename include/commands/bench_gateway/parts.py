@@ -13,7 +13,7 @@ from include.commands.bench_gateway.rates import rates
 from include.commands.bench_gateway.serving import Gateway, gateway, triton
 from include.commands.bench_gateway.triton_http import bare_triton, binary_target, json_target
 from include.commands.benchmark_record import Figure
-from include.commands.services import redis_server
+from include.commands.services import postgres_server, redis_server
 from include.config.settings import Settings
 
 DURABILITY = "log_durability"
@@ -61,8 +61,9 @@ def full_ratios(results: Mapping[str, Runs]) -> dict[str, Figure]:
 
 
 def duties(bench: Bench, _: Mapping[str, Figure]) -> dict[str, Figure]:
-    """Return the figures of full duty with one thing changed: the online store, the log, the split."""
+    """Return the figures of full duty with one thing changed: where state lies, the log, the split."""
     with ExitStack() as running:
+        postgres = running.enter_context(postgres_server(install=bench.install))
         redis = running.enter_context(redis_server(install=bench.install))
         bring_online(
             bench.stack.settings.model_copy(update={"online_store_url": redis}),
@@ -74,14 +75,19 @@ def duties(bench: Bench, _: Mapping[str, Figure]) -> dict[str, Figure]:
         gateways = {
             "full_duty_sqlite": enter(gateway(bench.stack, "sqlite")),
             "full_duty_redis": enter(gateway(bench.stack, "redis", {"online_store_url": redis})),
+            "full_duty_production": enter(
+                gateway(bench.stack, "production", {"online_store_url": redis, "ledger_url": postgres})
+            ),
             "full_duty_unsplit": enter(gateway(bench.stack, "unsplit", share=0.0)),
         }
         if DURABILITY in Settings.model_fields:
             gateways["full_duty_disk"] = enter(gateway(bench.stack, "disk", {DURABILITY: "disk"}))
         results = _compared(bench, gateways)
+    embedded = results["full_duty_sqlite"]
     figures = figures_of(results)
+    figures["production_over_embedded"] = results["full_duty_production"].over(embedded)
     if "full_duty_disk" in results:
-        figures["disk_over_os"] = results["full_duty_disk"].rps / results["full_duty_sqlite"].rps
+        figures["disk_over_os"] = results["full_duty_disk"].over(embedded)
     return figures
 
 

@@ -1,13 +1,17 @@
 """What runs while it is measured: one Triton, and gateways side by side that differ in one setting each."""
 
 import os
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
+from sqlalchemy import delete, insert, select
+
+from include.adapters.ledger.engine import open_engine, reading, writing
 from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
+from include.adapters.ledger.tables import chain_head, metadata
 from include.adapters.packages import version_route
 from include.adapters.triton_control import TritonControl
 from include.commands import processes
@@ -109,10 +113,16 @@ def _settled(stack: Stack, name: str, share: float, changes: Mapping[str, int | 
 
 
 def _copy_ledger(source: Settings, target: Settings) -> None:
-    paths = [settings.ledger_uri.removeprefix("sqlite:///") for settings in (source, target)]
-    (target.home / "ledger").mkdir()
-    with closing(sqlite3.connect(paths[0])) as read, closing(sqlite3.connect(paths[1])) as written:
-        read.backup(written)
+    """Copy every row into an empty ledger, be it of another kind of database."""
+    upgrade(target.ledger_uri)
+    read, written = open_engine(source.ledger_uri), open_engine(target.ledger_uri)
+    with reading(read) as there, writing(written) as here:
+        here.execute(delete(chain_head))
+        for table in metadata.sorted_tables:
+            if rows := [dict(row) for row in there.execute(select(table)).mappings()]:
+                here.execute(insert(table), rows)
+    read.dispose()
+    written.dispose()
 
 
 def _triton_session(stack: Stack) -> int:

@@ -40,6 +40,11 @@ def test_figures_are_medians_with_cpu_for_a_thousand_right_answers() -> None:
     assert found["x_gateway_rss_mib"] == 90.0
 
 
+def test_kinds_are_compared_turn_by_turn() -> None:
+    """A machine that was twice as fast for one turn moves no ratio."""
+    assert runs(80.0, 160.0, 90.0).over(runs(100.0, 200.0, 100.0)) == 0.8
+
+
 def test_full_duty_is_held_against_the_faster_encoding() -> None:
     """Bare Triton is the better of its two."""
     results = {
