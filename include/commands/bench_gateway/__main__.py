@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="runs of each kind")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a run")
     parser.add_argument("--connections", type=int, nargs="+", default=CONNECTIONS, help="of the closed loop")
-    parser.add_argument("--install", action="store_true", help="install wrk, redis-server and postgresql if missing")
+    parser.add_argument("--install", action="store_true", help="install servers that are missing")
     parser.add_argument("--dry", action="store_true", help="print the figures and write nothing down")
     run_command(lambda: record(parser.parse_args()))
 
