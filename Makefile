@@ -8,7 +8,7 @@ export PYTHONPATH := $(CURDIR)
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: bench-pages bench-monitoring test-browser
 .PHONY: key-issue key-rotate key-revoke keys
-.PHONY: bench-ledger bench-scale scaling sbom audit backup restore erase
+.PHONY: bench-ledger bench-scale scaling sbom audit pin-images backup restore erase
 
 help: ## List the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -170,6 +170,9 @@ scaling: setup ## Work out what a large customer needs from the benchmarks' reco
 
 sbom: setup ## Write a CycloneDX bill of materials of each environment to var/sbom/
 	@$(PYTHON) -m include.commands.supply_chain sbom
+
+pin-images: setup ## Ask registries for the digests of all images that docker/ names, and write them there; needs Docker
+	@$(PYTHON) -m include.commands.pin_images
 
 audit: setup ## Look every locked package up in PyPI's advisories; fails where one is weak or none could be looked up
 	@$(PYTHON) -m include.commands.supply_chain audit

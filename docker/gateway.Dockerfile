@@ -1,7 +1,7 @@
 # The gateway alone: no Airflow, no torch. Build from the repository root:
 #   docker build -f docker/gateway.Dockerfile -t ninety-gateway .
-# Not yet built or run: this needs a Docker engine, and no test covers it. Pin the base by digest when you build:
-#   --build-arg PYTHON=python:3.11-slim-bookworm@sha256:…
+# Not yet built or run: this needs a Docker engine, and no test covers it. The base is named by tag, since only its
+# registry can tell a digest; `make pin-images` asks it and writes it here, where you build.
 ARG PYTHON=python:3.11-slim-bookworm
 FROM ${PYTHON}
 

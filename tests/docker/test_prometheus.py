@@ -1,7 +1,6 @@
 """What Prometheus is given beside the platform: it reads, and asks for what there is."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from include.config.settings import Settings
+from tests.servers import needed
 
 FOLDER = Path(__file__).parents[2] / "docker" / "prometheus"
 
@@ -59,11 +59,12 @@ def test_rules_ask_for_metrics_of_the_gateway_that_are_there() -> None:
     assert asked <= set(re.findall(r"^\| `(gateway_\w+)`", telemetry, flags=re.M))
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="Prometheus' own tool is not installed")
+@pytest.mark.services
 @pytest.mark.parametrize("command", ["check config prometheus.yml", "test rules ninety.rules.test.yml"])
 def test_prometheus_agrees(command: str) -> None:
     """Prometheus' own tool reads the files, and the rules fire when they should and not before."""
+    program = needed("promtool", "prometheus")
     done = subprocess.run(
-        ["promtool", *command.split()], cwd=FOLDER, capture_output=True, text=True, check=False
+        [program, *command.split()], cwd=FOLDER, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
