@@ -41,5 +41,7 @@ class OperatorsSeat(AirflowPlugin):
     def fastapi_apps(self) -> list[dict[str, Any]]:
         """The pages; only the API server asks, so that no other process imports them."""
         from operator_pages.app import pages_app
+        from operator_pages.warm_up import warm_up
 
+        warm_up()
         return [{"app": pages_app(), "url_prefix": PREFIX, "name": "Ninety's pages"}]

@@ -54,7 +54,13 @@ class Desk:
 
     def models(self) -> tuple[str, ...]:
         """Return every model there is a folder or a version of, in order."""
-        return tuple(sorted({*model_folders(self.settings.model_folders), *self.ledger.models()}))
+        return tuple(sorted({*self.folders(), *self.ledger.models()}))
+
+    def folders(self) -> dict[str, ModelFolder]:
+        """Return the model folders there are, by name."""
+        roots = self.settings.model_folders
+        places = (place for root in roots if root.is_dir() for place in (root, *root.iterdir()))
+        return self.kept("folders", stamp(places), lambda: model_folders(roots))
 
     def contract(self, model: str) -> ModelContract | None:
         """Return a model's contract; None where it has no folder or its contract is broken."""
@@ -67,7 +73,7 @@ class Desk:
         return found if isinstance(found, str) else None
 
     def _contract(self, model: str) -> ModelContract | str | None:
-        folder = model_folders(self.settings.model_folders).get(model)
+        folder = self.folders().get(model)
         if folder is None:
             return None
         files = (path for path in folder.path.iterdir() if path.is_file())

@@ -7,7 +7,6 @@ from pydantic import BaseModel
 
 from include.adapters.ledger.history import EventFilter
 from include.config.experiments import ExperimentFile, experiment_files
-from include.config.models import model_folders
 from include.contracts.errors import ContractError, LedgerError
 from include.contracts.events import LedgerEvent
 from include.contracts.experiment_results import Analysis, Look
@@ -201,5 +200,5 @@ def _file(desk: Desk, model: str, experiment_id: str) -> ExperimentFile | None:
 
 
 def _files(desk: Desk, model: str) -> dict[str, ExperimentFile]:
-    folder = model_folders(desk.settings.model_folders).get(model)
+    folder = desk.folders().get(model)
     return {} if folder is None else experiment_files(folder)

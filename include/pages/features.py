@@ -4,7 +4,6 @@ from datetime import date, datetime
 
 from pydantic import BaseModel
 
-from include.config.models import model_folders
 from include.config.settings import Settings
 from include.config.views import SHARED_VIEWS, VIEWS_NAME
 from include.contracts.moments import UtcDatetime, format_duration
@@ -93,7 +92,7 @@ def features_page(desk: Desk, now: datetime) -> FeaturesPage:
 
 def _catalogue(desk: Desk) -> Catalogue:
     """Return the catalogue, read anew when a contract or a view changed."""
-    folders = (folder.path for folder in model_folders(desk.settings.model_folders).values())
+    folders = (folder.path for folder in desk.folders().values())
     places = [SHARED_VIEWS, *(place for folder in folders for place in (folder, folder / VIEWS_NAME))]
     files = (path for place in places if place.is_dir() for path in place.iterdir() if path.is_file())
     return desk.kept("catalogue", stamp(files), lambda: catalogue(desk.settings))

@@ -124,7 +124,7 @@ def model_page(desk: Desk, model: str, airflow: AirflowFacts, now: datetime, day
         runs=tuple(
             run for monitor in Monitor for run in desk.measurements.runs(model, monitor=monitor, limit=RUNS)
         ),
-        headline=headline(desk, model),
+        headline=headline(contract),
         performance=trends(each for each in measured[Monitor.PERFORMANCE] if each.slice is None),
         objectives=service_trends(measured[Monitor.OBJECTIVES]),
         score_shares=score_shares(measured[Monitor.PREDICTION_DRIFT]),

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from pydantic import BaseModel
 
 from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict
+from include.contracts.model import ModelContract
 from include.contracts.moments import UtcDatetime
 from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
 from include.pages.desk import Desk
@@ -119,8 +120,7 @@ def last_looks(desk: Desk, model: str) -> dict[Monitor, MonitorRun]:
 def _row(
     desk: Desk, model: str, airflow: AirflowFacts, now: datetime, freshest: Mapping[str, date | None]
 ) -> ModelRow:
-    contract, route = desk.contract(model), desk.ledger.route(model)
-    looks = last_looks(desk, model)
+    contract, route, looks = desk.contract(model), desk.ledger.route(model), last_looks(desk, model)
     return ModelRow(
         model=model,
         description=contract.description if contract else None,
@@ -141,7 +141,7 @@ def _row(
             (day for view in (contract.signature.views if contract else ()) if (day := freshest.get(view))),
             default=None,
         ),
-        performance=_spark(desk, model, looks.get(Monitor.PERFORMANCE)),
+        performance=_spark(desk, model, headline(contract), looks.get(Monitor.PERFORMANCE)),
         open_alerts={},
         dags=airflow.dags.get(model, ()),
     )
@@ -151,10 +151,9 @@ def _service(desk: Desk, run: MonitorRun | None) -> Service | None:
     return None if run is None else service(desk.measurements.measured(run))
 
 
-def _spark(desk: Desk, model: str, run: MonitorRun | None) -> Spark | None:
+def _spark(desk: Desk, model: str, metric: str, run: MonitorRun | None) -> Spark | None:
     if run is None:
         return None
-    metric = headline(desk, model)
     start = run.as_of - SPARK
     measured = desk.measurements.measurements(model, monitor=Monitor.PERFORMANCE, metric=metric, start=start)
     points = one_line(measured)
@@ -165,9 +164,8 @@ def _spark(desk: Desk, model: str, run: MonitorRun | None) -> Spark | None:
     return Spark(metric=metric, values=values, last=last)
 
 
-def headline(desk: Desk, model: str) -> str:
+def headline(contract: ModelContract | None) -> str:
     """Return the metric that stands for a model: the one its gates compare with the baseline."""
-    contract = desk.contract(model)
     return contract.gates.baseline.metric.value if contract else "roc_auc"
 
 

@@ -23,6 +23,15 @@ from operator_pages import assets
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _THOUSAND = 1_000
+_TITLES = {
+    "bad_ratio": "share of requests that failed or came late",
+    "budget_left": "error budget that is left",
+    "chi_squared": "distance of scores from unseen rows, chi squared",
+    "latency_p99_ms": "time to answer of all but the slowest 1 %, ms",
+    "requests_per_second": "requests a second",
+    "roc_auc": "ROC AUC",
+}
+"""What monitors' metrics are called on pages, where their names say too little."""
 
 
 @lru_cache(maxsize=1)
@@ -38,6 +47,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "ago": ago,
+        "counted": counted,
         "dict_with": dict_with,
         "duration": duration,
         "figure": figure,
@@ -46,6 +56,7 @@ def _environment() -> Environment:
         "percent": percent,
         "json_text": json_text,
         "markdown": markdown,
+        "title_of": title_of,
         "words": words,
     }
     environment.globals |= {
@@ -55,6 +66,13 @@ def _environment() -> Environment:
         "monitor_plots": monitor_plots,
     }
     return environment
+
+
+def compile_templates() -> None:
+    """Compile every template, which takes a while, before the first is asked for."""
+    environment = _environment()
+    for name in environment.list_templates():
+        environment.get_template(name)
 
 
 def page(request: Request, template: str, code: int = 200, **values: Any) -> HTMLResponse:
@@ -103,6 +121,16 @@ def moment(value: datetime | date | None) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
     return value.isoformat()
+
+
+def counted(number: int, thing: str) -> str:
+    """Write how many of something there are."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def title_of(metric: str) -> str:
+    """Write what a metric of a monitor is, for people."""
+    return _TITLES.get(metric) or words(metric)
 
 
 def dict_with(given: dict[str, str], name: str, value: object) -> dict[str, str]:

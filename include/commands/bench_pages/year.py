@@ -10,13 +10,16 @@ from random import Random
 from typing import Any
 
 import yaml
-from sqlalchemy import insert
+from sqlalchemy import ColumnElement, Insert, Table, insert, literal, select
 
+from include.adapters.artefact_home import artefact_store
+from include.adapters.evidence import publish_evidence
 from include.adapters.ledger.engine import open_engine, writing
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.migrate import upgrade
 from include.adapters.ledger.routes import RouteUpdate
 from include.adapters.ledger.tables import measurements, monitor_runs
+from include.commands.bench_pages.packages import Packages
 from include.config.models import CONTRACT_NAME, ModelFolder, model_folders
 from include.config.settings import Settings
 from include.contracts.alerts import AlertContent, AlertKind, Severity
@@ -37,6 +40,9 @@ _PLAN = RolloutPlan(
 _FEATURES = 20
 _BINS = 10
 _CHUNK = 5_000
+_MONTH = 30
+_SHOWN = "The evidence that an approver was shown.\n"
+_HIGHER = 0.003
 _EVERY = {
     Monitor.FEATURE_DRIFT: timedelta(hours=6),
     Monitor.PREDICTION_DRIFT: timedelta(hours=1),
@@ -94,17 +100,18 @@ class Year:
         contracts = {
             name: folder.written for name, folder in model_folders(self._settings.model_folders).items()
         }
-        for number in range(1, (END - self._start).days // 30 + 1):
+        packages = Packages(self._settings, contracts[self._names[0]])
+        for number in range(1, (END - self._start).days // _MONTH + 1):
             for name in self._names:
-                self._month(ledger, contracts[name], number)
+                self._month(ledger, packages, contracts[name], number)
         ledger.close()
         self._measure()
 
-    def _month(self, ledger: Ledger, contract: ModelContract, number: int) -> None:
+    def _month(self, ledger: Ledger, packages: Packages, contract: ModelContract, number: int) -> None:
         """A release, and alerts that are raised, looked after and resolved."""
-        self._now = self._start + timedelta(days=30 * (number - 1))
+        self._now = self._start + timedelta(days=_MONTH * (number - 1))
         version = f"1.{number}.0"
-        self._register(ledger, contract, version)
+        self._register(ledger, packages, contract, version)
         self.ramp(ledger, contract, version)
         for day in range(0, 28, 4):
             self._alert(ledger, contract.name, day, still_open=number == 12 and day > 20)  # noqa: PLR2004
@@ -112,12 +119,14 @@ class Year:
         ledger.claim_retrain(contract.name, f"{contract.name}_train:{number}", "system")
         ledger.end_retrain(f"{contract.name}_train:{number}", version, "system")
 
-    def _register(self, ledger: Ledger, contract: ModelContract, version: str) -> None:
+    def _register(self, ledger: Ledger, packages: Packages, contract: ModelContract, version: str) -> None:
+        champion = ledger.champion_version(contract.name)
+        digest = packages.publish(contract, version, champion, self._now)
         ledger.register_version(
             model=contract.name,
             version=version,
-            artefact_sha256=_artefact(contract.name, version),
-            package_uri=f"packages/{contract.name}/{version}",
+            artefact_sha256=digest,
+            package_uri=packages.uri(contract, digest),
             run_id=f"run-{version}",
             requested_by="operator",
             actor="system",
@@ -127,9 +136,10 @@ class Year:
         """Release a registered version, step by step; one that ends below full traffic stays on its ramp."""
         before = ledger.route_state(contract.name)
         release = self._approved(ledger, contract, version)
+        artefact = release.artefact_sha256
         for place, share in enumerate(each for each in SHARES if each <= until):
             self._now += timedelta(hours=16)
-            route = _route(contract, version, before.route, share, release.release_id)
+            route = _route(contract, (version, artefact), before.route, share, release.release_id)
             state = ledger.route_state(contract.name)
             release = ledger.advance_release(
                 release.release_id,
@@ -175,7 +185,7 @@ class Year:
             decision=Decision.APPROVED,
             decided_by=contract.approvers.users[0],
             decided_at=self._now,
-            evidence_sha256="0" * 64,
+            evidence_sha256=publish_evidence(artefact_store(self._settings), contract.name, _SHOWN),
             reason="as good as before, on newer data",
         )
         ledger.record_approval(answer)
@@ -200,16 +210,20 @@ class Year:
             ledger.resolve_alert(alert.alert_id, "system", "it came back")
 
     def _measure(self) -> None:
+        """Write the first model's measurements; the others' are the same, a little higher each."""
+        first, *others = self._names
         engine = open_engine(self._settings.ledger_uri)
         with writing(engine) as connection:
-            for name in self._names:
-                for monitor, every in _EVERY.items():
-                    rows = self._rows(name, monitor, every)
-                    while chunk := list(islice(rows, _CHUNK)):
-                        runs = [run for run, _ in chunk]
-                        figures = [figure for _, found in chunk for figure in found]
-                        connection.execute(insert(monitor_runs), runs)
-                        connection.execute(insert(measurements), figures)
+            for monitor, every in _EVERY.items():
+                rows = self._rows(first, monitor, every)
+                while chunk := list(islice(rows, _CHUNK)):
+                    runs = [run for run, _ in chunk]
+                    figures = [figure for _, found in chunk for figure in found]
+                    connection.execute(insert(monitor_runs), runs)
+                    connection.execute(insert(measurements), figures)
+            for number, name in enumerate(others, 1):
+                for table in (monitor_runs, measurements):
+                    connection.execute(_copied(table, first, name, 1.0 + number * _HIGHER))
         engine.dispose()
 
     def _rows(
@@ -273,16 +287,28 @@ class Year:
         }
 
 
-def _artefact(model: str, version: str) -> str:
-    return f"{model}-{version}".ljust(64, "0")
+def _copied(table: Table, first: str, name: str, factor: float) -> Insert:
+    """Return what writes one model's rows again for another one."""
+    new: dict[str, ColumnElement[Any]] = {"model": literal(name)}
+    new |= {each: table.c[each] * factor for each in ("value", "low", "high") if each in table.c}
+    columns = [new.get(column.name, column) for column in table.c]
+    return insert(table).from_select(
+        [column.name for column in table.c], select(*columns).where(table.c.model == first)
+    )
+
+
+def newest(days: int) -> str:
+    """Return the version that serves each model at the end of a year of so many days."""
+    return f"1.{days // _MONTH}.0"
 
 
 def _route(
-    contract: ModelContract, version: str, before: ModelRoute | None, share: float, change_id: str
+    contract: ModelContract, named: tuple[str, str], before: ModelRoute | None, share: float, change_id: str
 ) -> ModelRoute:
+    version, artefact_sha256 = named
     new = VersionRoute(
         version=version,
-        artefact_sha256=_artefact(contract.name, version),
+        artefact_sha256=artefact_sha256,
         signature=contract.signature,
         endpoints=("127.0.0.1:8001",),
     )

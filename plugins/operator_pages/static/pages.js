@@ -79,14 +79,22 @@
     if (!answer.ok) throw new Error(`${answer.status}`);
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   };
+  const fetching = new Set();
   const fetchLater = async (later) => {
+    const address = later.dataset.from;
+    if (fetching.has(address)) return;
+    fetching.add(address);
     try {
-      const found = (await parsed(later.dataset.from)).getElementById("later");
-      later.replaceChildren(document.adoptNode(found));
-      later.classList.remove("later");
-      dress(later);
+      const found = (await parsed(address)).getElementById("later");
+      // The page may have been swapped meanwhile.
+      const place = [...document.querySelectorAll("[data-from]")].find((each) => each.dataset.from === address);
+      if (!place || place.contains(document.activeElement) || place.querySelector("details[open]")) return;
+      place.replaceChildren(document.adoptNode(found));
+      dress(place);
     } catch {
       // the link in it still leads there
+    } finally {
+      fetching.delete(address);
     }
   };
 
@@ -99,6 +107,19 @@
     for (const moving of copy.querySelectorAll("[style]")) moving.removeAttribute("style");
     return copy.innerHTML;
   };
+  // What the keyboard was at, and what had been read for the page, stay.
+  const reachable = (main) => [...main.querySelectorAll("a[href], summary, button, input, select, textarea")];
+  const named = (element) => element.getAttribute("href") ?? element.textContent;
+  const carryOver = (old, fresh) => {
+    const focused = document.activeElement;
+    const alike = (main) => reachable(main).filter((each) => named(each) === named(focused));
+    const same = alike(fresh)[alike(old).indexOf(focused)];
+    for (const later of fresh.querySelectorAll(".later")) {
+      const read = [...old.querySelectorAll("[data-from]")].find((each) => each.dataset.from === later.dataset.from);
+      if (read?.querySelector("#later")) later.replaceChildren(...read.childNodes);
+    }
+    return same;
+  };
   let before = null;
   const refresh = async () => {
     const main = document.getElementById("main");
@@ -106,11 +127,17 @@
     try {
       const fresh = document.adoptNode((await parsed(window.location.href)).getElementById("main"));
       const text = told(fresh);
-      if (!fresh || text === before || busy()) return;
+      if (!fresh || busy()) return;
+      if (text === before) {
+        for (const later of main.querySelectorAll("[data-from]")) fetchLater(later);
+        return;
+      }
       before = text;
       const place = window.scrollY;
+      const focused = carryOver(main, fresh);
       main.replaceWith(fresh);
       dress(fresh);
+      focused?.focus({ preventScroll: true });
       window.scrollTo(0, place);
     } catch {
       // the server is away for a moment: the page stays as it is
