@@ -36,6 +36,7 @@ ROWS = 60_000
 _SET = "snapshots/made-up.parquet"
 _BINS = 20
 _CURVE = 200
+_BARS = 40
 _SLICES = 12
 _GATES = 24
 _CONFIDENCE = 0.95
@@ -103,6 +104,7 @@ def _training_set(contract: ModelContract) -> pyarrow.Table:
 
 def _report(contract: ModelContract, champion: str | None, at: datetime) -> EvaluationReport:
     steps = tuple(number / _CURVE for number in range(_CURVE + 1))
+    falling = tuple((_BARS - number) ** 2 for number in range(_BARS))
     return EvaluationReport(
         model=contract.name,
         as_of=at,
@@ -121,8 +123,8 @@ def _report(contract: ModelContract, champion: str | None, at: datetime) -> Eval
             for kind in (CurveKind.ROC, CurveKind.PRECISION_RECALL)
         ),
         histograms=tuple(
-            Histogram(label=label, edges=tuple(np.linspace(0, 1, 41).tolist()), counts=(100,) * 40)
-            for label in ("negative", "positive")
+            Histogram(label=label, edges=tuple(np.linspace(0, 1, _BARS + 1).tolist()), counts=counts)
+            for label, counts in (("negative", falling), ("positive", falling[::-1]))
         ),
         gates=tuple(_gate(number) for number in range(_GATES)),
     )

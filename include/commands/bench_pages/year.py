@@ -95,7 +95,7 @@ class Year:
         """Write model folders, the ledger's events and all measurements."""
         upgrade(self._settings.ledger_uri)
         for name in self._names:
-            _copy_folder(self._template, self._settings.model_folders[0] / name)
+            copy_folder(self._template, self._settings.model_folders[0] / name)
         ledger = Ledger(self._settings.ledger_uri, clock=lambda: self._now)
         contracts = {
             name: folder.written for name, folder in model_folders(self._settings.model_folders).items()
@@ -328,7 +328,8 @@ def _route(
     )
 
 
-def _copy_folder(template: ModelFolder, target: Path) -> None:
+def copy_folder(template: ModelFolder, target: Path) -> None:
+    """Write a copy of a model's folder under another name."""
     shutil.copytree(template.path, target, ignore=shutil.ignore_patterns("__pycache__", "experiments"))
     path = target / CONTRACT_NAME
     contract = yaml.safe_load(path.read_text(encoding="utf-8"))

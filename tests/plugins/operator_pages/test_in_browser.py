@@ -1,16 +1,28 @@
 """Every page in a real browser and both themes; `make test-browser` keeps the pictures."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import pytest
 
+from include.adapters.ledger.ledger import Ledger
+from include.adapters.ledger.migrate import upgrade
+from include.commands.bench_pages.year import copy_folder
 from include.commands.secrets import passwords
 from include.config.settings import REPOSITORY_ROOT, Settings
-from tests.browser import browser, logged_in, settle, shoot, too_wide, until
+from include.contracts.alerts import AlertContent, AlertKind
+from tests.browser import SIZE, browser, logged_in, settle, shoot, too_wide, until
 from tests.plugins.operator_pages.conftest import CHURN, served, settings_at
-from tests.plugins.operator_pages.shown import EXPERIMENT, FIRST, PREDICTION, RELEASE, VERSION, write_history
+from tests.plugins.operator_pages.shown import (
+    EXPERIMENT,
+    FIRST,
+    PREDICTION,
+    RELEASE,
+    THIRD,
+    VERSION,
+    write_history,
+)
 
 pytestmark = pytest.mark.browser
 IMAGES = REPOSITORY_ROOT / "docs" / "images"
@@ -30,8 +42,33 @@ PAGES = {
     "proof": "/ledger/proof",
     "runbook": f"/models/{FIRST}/runbook",
 }
-KEPT = ("models", "model", "release", "experiment", "alerts")
+KEPT = ("models", "model", "release", "experiment", "features", "alerts", "ledger")
 """Pages whose pictures stay in the repository."""
+WINDOWS = ({"width": 1280, "height": 800}, {"width": 1440, "height": 900})
+"""Laptops' windows beside the one that pictures are taken in."""
+EMPTY = {
+    "/models": "Nothing serves yet. Compute features",
+    f"/models/{FIRST}": "Nothing serves yet: train it below",
+    "/features": "No day is computed yet",
+    "/alerts": "Nothing that nobody looks after.",
+    "/ledger": "Nothing happened.",
+    "/ledger/proof": "The ledger is whole",
+    "/trace": "The prediction_id that came with the gateway's answer.",
+}
+"""What pages of a platform say on which nothing was ever trained."""
+TABS = 40
+"""Steps of the keyboard on each page."""
+_AT = """(() => {
+  const all = [...document.querySelectorAll("a[href], summary, button, input, select, textarea, main")];
+  const here = document.activeElement, box = here.getBoundingClientRect(), style = getComputedStyle(here);
+  return {
+    place: all.indexOf(here),
+    named: (here.textContent + (here.labels?.[0]?.textContent ?? "") + (here.ariaLabel ?? "")).trim(),
+    seen: box.bottom > 0 && box.top < innerHeight && style.outlineStyle !== "none",
+    html: here.outerHTML.slice(0, 200),
+  };
+})()"""
+"""Where the keyboard is: the place in the page's order, a name, whether one sees it."""
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +109,9 @@ def test_every_page_is_readable_in_both_themes(shown, chromium, theme):
             page.goto(f"{shown.airflow_url}{FRAME}{path}")
             frame = ours(page)
             settle(page)
-            assert [] == too_wide(page)
+            for window in (*WINDOWS, SIZE):
+                page.set_viewport_size(window)
+                assert [] == too_wide(page), (path, window)
             assert theme == frame.evaluate("document.documentElement.dataset.theme")
             if name in KEPT:
                 shoot(page, IMAGES / f"seat-{name}-{theme}.png")
@@ -128,6 +167,56 @@ def test_a_page_is_used_by_the_keyboard_alone(shown, chromium):
         assert "none" != page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/ninety/models/{FIRST}")
+
+
+def test_the_keyboard_walks_every_page_in_its_order_and_is_seen(shown, chromium):
+    """Each step has a name, a visible outline, and lies in sight; none leads back, none is left out."""
+    with as_user(chromium, shown, "operator") as page:
+        for path in PAGES.values():
+            page.goto(f"{shown.airflow_url}/ninety{path}")
+            settle(page)
+            steps: list[dict[str, Any]] = []
+            for _ in range(TABS):
+                page.keyboard.press("Tab")
+                at = page.evaluate(_AT)
+                if at["place"] < 0 or (steps and at["place"] <= steps[-1]["place"]):
+                    break
+                steps.append(at)
+            assert steps, path
+            assert [] == [step for step in steps if not (step["named"] and step["seen"])], path
+
+
+def test_a_page_that_is_swapped_keeps_the_keyboards_place(shown, chromium):
+    """Something happens while a link has the focus: the page is fetched anew, the focus stays."""
+    with as_user(chromium, shown, "viewer") as page:
+        page.goto(f"{shown.airflow_url}/ninety/models")
+        page.locator(f"th a:has-text('{THIRD}')").focus()
+        page.evaluate("document.getElementById('main').dataset.old = 'yes'")
+        with closing(Ledger(shown.ledger_uri)) as ledger:
+            told = AlertContent(kind=AlertKind.DATA_QUALITY, subject="s", model=THIRD, message="unfit")
+            ledger.raise_alert(told, "system")
+        until(page, "!document.getElementById('main').dataset.old")
+        assert THIRD == page.evaluate("document.activeElement.textContent")
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Give a server of a platform with one model's folder, on which nothing ever happened."""
+    home = tmp_path_factory.mktemp("empty")
+    settings = settings_at(home)
+    upgrade(settings.ledger_uri)
+    copy_folder(CHURN, settings.model_folders[0] / FIRST)
+    with served(settings, home):
+        yield settings
+
+
+def test_an_empty_platform_says_what_to_do(empty, chromium):
+    """Each page tells why there is nothing, and none breaks."""
+    with as_user(chromium, empty, "operator") as page:
+        for path, said in EMPTY.items():
+            page.goto(f"{empty.airflow_url}/ninety{path}")
+            settle(page)
+            assert said in page.inner_text("main"), path
 
 
 def test_a_link_out_of_the_frame_leads_to_airflow(shown, chromium):
