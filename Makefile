@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo drill drill-monitoring test test-slow test-faults test-services features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-ramp bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
+.PHONY: help setup run start demo drill drill-monitoring test test-slow test-faults test-services test-spark setup-spark features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-ramp bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: bench-pages bench-monitoring test-browser
 .PHONY: key-issue key-rotate key-revoke keys
@@ -16,6 +16,9 @@ help: ## List the commands
 setup: ## Install the three environments; only what changed is redone
 	@test -n "$(BOOTSTRAP)" || { echo "Python 3.11 is needed and was not found; install it, or name it: make setup BOOTSTRAP=/path/to/python3.11"; exit 1; }
 	@$(BOOTSTRAP) -m include.commands.setup
+
+setup-spark: setup ## Install Spark beside them, for NINETY_ENGINE=spark (docs/spark.md)
+	@$(PYTHON) -m include.commands.setup --spark
 
 run: export NINETY_REPLAY := true
 run: setup ## Start everything, bring the model to production, stay up (APPROVE=<user> answers the approval)
@@ -47,6 +50,9 @@ test-faults: setup ## Kill every stage at every moment that matters, and rerun i
 
 test-services: setup ## The same tests on PostgreSQL, Redis, Celery, S3 and nginx, installed where root misses them; recorded, too
 	@$(PYTHON) -m pytest -m services -p tests.recorder --record $@ $(ARGS)
+
+test-spark: setup-spark ## Features, joins and drift on a cluster of Spark held against DuckDB row for row; Java is installed where root misses it; recorded, too
+	@$(PYTHON) -m pytest -n0 -m spark -p tests.recorder --record $@ $(ARGS)
 
 test-browser: setup ## The operators' pages in Debian's Chromium, installed where root misses it; pictures go to docs/images, recorded, too
 	@$(PYTHON) -m pytest -n0 -m browser -p tests.recorder --record $@ tests/plugins/operator_pages/test_in_browser.py tests/e2e/test_operators_seat.py $(ARGS)

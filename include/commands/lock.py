@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from include.commands.package_index import read_pip_options, uv_environment
-from include.commands.setup import ENVIRONMENTS, PLATFORM, ROOT, Environment, run
+from include.commands.setup import LOCKED, PLATFORM, ROOT, Environment, run
 from include.contracts.errors import PlatformError
 
 _PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>[^\s;\\]+)", re.MULTILINE)
@@ -23,13 +23,13 @@ _CUDA_BLOCK = re.compile(r"^(?:cuda-|nvidia-(?!pytriton)|triton==)[^\n]*\n(?:[ \
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the three locks, or with `--check` compare them with what we chose, offline."""
+    """Write the locks, or with `--check` compare them with what we chose, offline."""
     parser = argparse.ArgumentParser(prog="lock", description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="only compare requirements.txt with the lock")
     parser.add_argument("--upgrade", action="store_true", help="take newer versions where allowed")
     chosen = parser.parse_args(arguments)
     try:
-        for environment in ENVIRONMENTS:
+        for environment in LOCKED:
             if not chosen.check:
                 write_lock(ROOT, environment, upgrade=chosen.upgrade)
             check_lock(ROOT, environment)

@@ -6,6 +6,7 @@ from nothing. Another lock: it is brought to the lock in place. Else it is left 
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import fcntl
@@ -28,7 +29,7 @@ from include.commands.package_index import check_index, read_pip_options, uv_env
 from include.contracts.errors import PlatformError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (3, 11)
@@ -47,7 +48,11 @@ class Environment:
 PLATFORM = Environment(".venv", "requirements.lock")
 GATEWAY = Environment(".venv-gateway", "serving/gateway/requirements.lock")
 TRITON = Environment(".venv-triton", "serving/triton/requirements.lock")
+SPARK = Environment(".venv-spark", "include/adapters/spark/requirements.lock")
+"""Beside the platform's, for who sets NINETY_ENGINE=spark."""
 ENVIRONMENTS = (PLATFORM, GATEWAY, TRITON)
+LOCKED = (*ENVIRONMENTS, SPARK)
+"""Every environment there is a lock for."""
 
 
 class Work(Enum):
@@ -58,13 +63,16 @@ class Work(Enum):
     BUILD = "build"
 
 
-def main() -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Set up and return the exit status; what is missing is one line on the terminal."""
+    parser = argparse.ArgumentParser(prog="setup", description=__doc__)
+    parser.add_argument("--spark", action="store_true", help="install Spark, too")
+    wanted = LOCKED if parser.parse_args(arguments).spark else ENVIRONMENTS
     began = time.monotonic()
     try:
         check_python()
         with alone(ROOT):
-            set_up(ROOT)
+            set_up(ROOT, wanted)
     except (PlatformError, OSError) as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
@@ -75,13 +83,13 @@ def main() -> int:
     return 0
 
 
-def set_up(root: Path) -> None:
-    """Bring the three environments of a checkout to their locks.
+def set_up(root: Path, wanted: Sequence[Environment] = ENVIRONMENTS) -> None:
+    """Bring environments of a checkout to their locks.
 
     Raises:
         PlatformError: something needed is missing, or an installation failed.
     """
-    pending = {item: work for item in ENVIRONMENTS if (work := work_needed(root, item)) is not Work.NOTHING}
+    pending = {item: work for item in wanted if (work := work_needed(root, item)) is not Work.NOTHING}
     if not pending:
         return
     check_machine(root)

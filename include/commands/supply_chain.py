@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from include.commands.lock import pins
-from include.commands.setup import ENVIRONMENTS, ROOT, Environment
+from include.commands.setup import LOCKED, ROOT, Environment
 from include.commands.terminal import run_command
 from include.config.settings import settings
 from include.contracts.errors import PlatformError
@@ -49,7 +49,7 @@ def write_boms() -> None:
     """Write a CycloneDX bill of materials of each environment to `sbom/` under the platform's home."""
     folder = settings().home / "sbom"
     folder.mkdir(parents=True, exist_ok=True)
-    for environment in ENVIRONMENTS:
+    for environment in LOCKED:
         path = folder / f"{environment.folder.removeprefix('.')}.cdx.json"
         write_bom(ROOT / environment.lock, path)
         print(f"{path}: {len(json.loads(path.read_text('utf-8'))['components'])} packages")
@@ -69,7 +69,7 @@ def audit_all() -> None:
     Raises:
         PlatformError: one has a weakness, or none could be looked up.
     """
-    found = {environment: audit(environment) for environment in ENVIRONMENTS}
+    found = {environment: audit(environment) for environment in LOCKED}
     for environment, result in found.items():
         print(f"{environment.lock}: {result.audited} packages audited, {len(result.skipped)} not")
     weak = sorted({line for result in found.values() for line in result.weaknesses})

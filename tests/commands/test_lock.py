@@ -3,11 +3,11 @@
 import pytest
 
 from include.commands.lock import check_lock, differences, pins, without_torch_build
-from include.commands.setup import ENVIRONMENTS
+from include.commands.setup import LOCKED
 from include.config.settings import REPOSITORY_ROOT
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda item: item.folder)
+@pytest.mark.parametrize("environment", LOCKED, ids=lambda item: item.folder)
 def test_every_version_we_chose_is_locked(environment):
     """requirements.txt and its lock name the same versions."""
     check_lock(REPOSITORY_ROOT, environment)
@@ -43,8 +43,8 @@ def test_any_build_of_torch_fits_the_lock():
 
 def test_everything_but_torch_is_hashed():
     """Each package of each lock carries hashes, torch excepted."""
-    for environment in ENVIRONMENTS:
+    for environment in LOCKED:
         text = (REPOSITORY_ROOT / environment.lock).read_text()
         bare = [line for line in text.splitlines() if "==" in line and not line.endswith("\\")]
-        expected = ["torch"] if environment is ENVIRONMENTS[0] else []
+        expected = ["torch"] if environment is LOCKED[0] else []
         assert expected == list(pins("\n".join(line for line in bare if not line.startswith(" "))))
