@@ -9,6 +9,8 @@ import duckdb
 from pydantic import ValidationError
 
 from include.adapters.defects import literal
+from include.adapters.duckdb_engine import raw_relation
+from include.adapters.engines import Engine, EngineError, RawRows
 from include.config.problems import problems_of
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.config.strict_yaml import read_yaml
@@ -29,23 +31,21 @@ class LocatedSource:
 
     @property
     def relation(self) -> str:
-        """The table function that reads the raw rows."""
-        reader = "read_csv" if self.uri.endswith((".csv", ".csv.gz")) else "read_parquet"
-        return f"{reader}({literal(self.uri)})"
+        """The table function by which DuckDB reads the raw rows."""
+        return raw_relation(self.uri)
 
-    def raw_columns(self, connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-        """Return the raw columns' SQL types by name.
+    def raw(self, engine: Engine) -> RawRows:
+        """Return the raw rows and their columns' types.
 
         Raises:
             SourceError: the file cannot be read.
         """
         try:
-            raw = connection.sql(f"SELECT * FROM {self.relation}")  # noqa: S608 - the URI is quoted
-        except duckdb.Error as error:
+            return engine.raw(self.uri)
+        except EngineError as error:
             raise SourceError(
                 f"source {self.definition.name!r} cannot be read from {self.uri}: {error}"
             ) from error
-        return dict(zip(raw.columns, (str(item) for item in raw.types), strict=True))
 
     def state(self) -> list[tuple[str, int, str]]:
         """Return name, size and modification time of each file: equal while nothing was written.

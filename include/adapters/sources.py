@@ -1,4 +1,4 @@
-"""Raw sources as DuckDB views: canonical columns, and only rows that had arrived by a moment."""
+"""Raw sources as views of an engine: canonical columns, and only rows that had arrived by a moment."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +11,8 @@ from typing import Any
 import duckdb
 
 from include.adapters.defects import DEFECT, defect_expression, quoted
+from include.adapters.duckdb_engine import DuckDBEngine
+from include.adapters.engines import Engine, EngineError
 from include.adapters.source_definitions import LocatedSource, locate_source
 from include.config.settings import Settings
 from include.contracts.errors import SourceError
@@ -32,9 +34,9 @@ _SQL_TYPES = {
 
 @dataclass(frozen=True)
 class Sources:
-    """Open sources as of a moment: one DuckDB view each; times in SQL are `TIMESTAMP`s in UTC."""
+    """Open sources as of a moment: one view each; times in SQL are `TIMESTAMP`s in UTC."""
 
-    connection: duckdb.DuckDBPyConnection
+    engine: Engine
     definitions: Mapping[str, SourceDefinition]
     as_of: datetime
 
@@ -45,12 +47,19 @@ class Sources:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection."""
-        self.connection.close()
+        """Close the engine."""
+        self.engine.close()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """DuckDB's connection, for who asks what only DuckDB answers and opened the sources there."""
+        if not isinstance(self.engine, DuckDBEngine):
+            raise TypeError("these sources are not open in DuckDB")
+        return self.engine.connection
 
     def beside(self) -> "Sources":
-        """Return the same sources on a connection of its own, for another thread."""
-        return Sources(_in_utc(self.connection.cursor()), self.definitions, self.as_of)
+        """Return the same sources for another thread, with room for relations of its own."""
+        return Sources(self.engine.beside(), self.definitions, self.as_of)
 
     def coverage(self) -> dict[str, tuple[datetime, datetime]]:
         """Return the first and last event time of each source that has event times and rows."""
@@ -75,8 +84,8 @@ class Sources:
             if column is None:
                 continue
             query = f'SELECT min("{column}"), max("{column}") FROM "{name}"'  # noqa: S608 - names are validated
-            first, last = self.connection.execute(query).fetchall()[0]
-            if first is not None:
+            first, last = self.engine.rows(query)[0]
+            if isinstance(first, datetime) and isinstance(last, datetime):
                 found[name] = (first.replace(tzinfo=UTC), last.replace(tzinfo=UTC))
         return found
 
@@ -107,9 +116,13 @@ def _objects(tree: object) -> Iterator[dict[str, Any]]:
 
 
 def open_sources(
-    settings: Settings, as_of: datetime, names: Iterable[str], model_folders: Sequence[Path] = ()
+    settings: Settings,
+    as_of: datetime,
+    names: Iterable[str],
+    model_folders: Sequence[Path] = (),
+    engine: Engine | None = None,
 ) -> Sources:
-    """Open sources by name, each as a DuckDB view of its good rows with `ingested_at` < `as_of`.
+    """Open sources by name, each as a view of its good rows with `ingested_at` < `as_of`.
 
     A row with a defect (a null where none may be, a value out of its range, an event after its arrival) is
     left out, and so is every row after the first of its key.
@@ -119,23 +132,28 @@ def open_sources(
         as_of: moment to look from.
         names: sources to open; a model folder's own definition comes before the shared one.
         model_folders: model folders whose `sources/` are searched too.
+        engine: where to open them; None means a DuckDB of their own. The sources close it.
 
     Raises:
         SourceError: a source has no definition, cannot be read, lacks a column, holds a value that is not of
             the column's type, or has more defects than its checks allow.
     """
-    sources = examine_sources(settings, as_of, names, model_folders)
+    sources = examine_sources(settings, as_of, names, model_folders, engine)
     try:
         for definition in sources.definitions.values():
             _check_defects(sources, definition)
     except BaseException:
-        sources.connection.close()
+        sources.engine.close()
         raise
     return sources
 
 
 def examine_sources(
-    settings: Settings, as_of: datetime, names: Iterable[str], model_folders: Sequence[Path] = ()
+    settings: Settings,
+    as_of: datetime,
+    names: Iterable[str],
+    model_folders: Sequence[Path] = (),
+    engine: Engine | None = None,
 ) -> Sources:
     """Open sources as `open_sources` does, however many defects they have.
 
@@ -145,21 +163,17 @@ def examine_sources(
     Raises:
         SourceError: a source has no definition, cannot be read, or lacks a column.
     """
-    connection = _in_utc(duckdb.connect())
+    opened = engine or DuckDBEngine.new()
     try:
         definitions = {}
         for name in sorted(names):
             located = locate_source(settings, name, model_folders)
             definitions[name] = located.definition
-            _create_views(connection, located, as_of)
+            _create_views(opened, located, as_of)
     except BaseException:
-        connection.close()
+        opened.close()
         raise
-    return Sources(connection, definitions, as_of)
-
-
-def _in_utc(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-    return connection.execute("SET TimeZone = 'UTC'")
+    return Sources(opened, definitions, as_of)
 
 
 def arrived(source: SourceDefinition, as_of: datetime) -> str:
@@ -170,44 +184,47 @@ def arrived(source: SourceDefinition, as_of: datetime) -> str:
     return f"({column} < TIMESTAMP '{_naive(as_of)}' OR {column} IS NULL)"
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, located: LocatedSource, as_of: datetime) -> None:
+def _create_views(engine: Engine, located: LocatedSource, as_of: datetime) -> None:
     source = located.definition
-    types = located.raw_columns(connection)
-    missing = located.missing(types)
+    raw = located.raw(engine)
+    missing = located.missing(raw.types)
     if missing:
         raise SourceError(
             f"source {source.name!r} lacks the column {', '.join(repr(name) for name in missing)} in "
-            f"{located.uri}; its columns are: {', '.join(types)}"
+            f"{located.uri}; its columns are: {', '.join(raw.types)}"
         )
-    columns = ", ".join(f"{_expression(source, name, types)} AS {quoted(name)}" for name in source.columns)
-    connection.execute(
-        f"CREATE VIEW {quoted(source.name + ALL)} AS SELECT *, {defect_expression(source)} AS {DEFECT} "  # noqa: S608
-        f"FROM (SELECT {columns} FROM {located.relation})"
+    columns = ", ".join(
+        f"{_expression(source, name, raw.types)} AS {quoted(name)}" for name in source.columns
     )
-    _create_clean_view(connection, located, as_of)
+    engine.create_view(
+        source.name + ALL,
+        f"SELECT *, {defect_expression(source)} AS {DEFECT} "  # noqa: S608
+        f"FROM (SELECT {columns} FROM {raw.relation}) AS canonical",
+    )
+    _create_clean_view(engine, located, as_of)
 
 
-def _create_clean_view(
-    connection: duckdb.DuckDBPyConnection, located: LocatedSource, as_of: datetime
-) -> None:
+def _create_clean_view(engine: Engine, located: LocatedSource, as_of: datetime) -> None:
     source = located.definition
     columns = ", ".join(quoted(name) for name in source.columns)
     good = (
         f"SELECT {columns} FROM {quoted(source.name + ALL)} "  # noqa: S608 - names are validated
         f"WHERE {DEFECT} IS NULL AND {arrived(source, as_of)}"
     )
-    if not _has_repeated(connection, located, good):
-        connection.execute(f"CREATE VIEW {quoted(source.name)} AS {good}")
+    if not _has_repeated(engine, located, good):
+        engine.create_view(source.name, good)
         return
     keys = ", ".join(quoted(name) for name in source.checks.key)
-    connection.execute(
-        f"CREATE TABLE {quoted(source.name + '__first')} AS SELECT {columns} FROM ({good}) "  # noqa: S608
-        f"SEMI JOIN {quoted(source.name + REPEATED)} USING ({keys}) QUALIFY {order_of_arrival(source)} = 1"
+    engine.create_table(
+        source.name + "__first",
+        f"SELECT {columns} FROM ({good}) AS good "  # noqa: S608
+        f"SEMI JOIN {quoted(source.name + REPEATED)} USING ({keys}) QUALIFY {order_of_arrival(source)} = 1",
     )
-    connection.execute(
-        f"CREATE VIEW {quoted(source.name)} AS SELECT {columns} FROM ({good}) "  # noqa: S608
+    engine.create_view(
+        source.name,
+        f"SELECT {columns} FROM ({good}) AS good "  # noqa: S608
         f"ANTI JOIN {quoted(source.name + REPEATED)} USING ({keys}) "
-        f"UNION ALL SELECT * FROM {quoted(source.name + '__first')}"
+        f"UNION ALL SELECT * FROM {quoted(source.name + '__first')}",
     )
 
 
@@ -219,26 +236,22 @@ def order_of_arrival(source: SourceDefinition) -> str:
     return f"row_number() OVER (PARTITION BY {keys} ORDER BY {columns})"
 
 
-def _has_repeated(connection: duckdb.DuckDBPyConnection, located: LocatedSource, good: str) -> bool:
+def _has_repeated(engine: Engine, located: LocatedSource, good: str) -> bool:
     source = located.definition
     if not source.checks.key:
         return False
     keys = ", ".join(quoted(name) for name in source.checks.key)
     try:
-        connection.execute(
-            f"CREATE TABLE {quoted(source.name + REPEATED)} AS "  # noqa: S608 - names are validated
-            f"SELECT {keys} FROM ({good}) GROUP BY ALL HAVING count(*) > 1"
+        engine.create_table(
+            source.name + REPEATED,
+            f"SELECT {keys} FROM ({good}) AS good GROUP BY {keys} HAVING count(*) > 1",  # noqa: S608
         )
-    except duckdb.Error as error:
-        raise _wrong_type(located, error) from error
-    counted = connection.execute(f"SELECT count(*) FROM {quoted(source.name + REPEATED)}")  # noqa: S608
-    return bool(counted.fetchall()[0][0])
-
-
-def _wrong_type(located: LocatedSource, error: duckdb.Error) -> SourceError:
-    return SourceError(
-        f"source {located.definition.name!r} has a value of the wrong type in {located.uri}: {error}"
-    )
+        counted = engine.rows(f"SELECT count(*) FROM {quoted(source.name + REPEATED)}")  # noqa: S608
+    except EngineError as error:
+        raise SourceError(
+            f"source {source.name!r} has a value of the wrong type in {located.uri}: {error}"
+        ) from error
+    return bool(counted[0][0])
 
 
 def _expression(source: SourceDefinition, name: str, types: Mapping[str, str]) -> str:
@@ -259,10 +272,10 @@ def _check_defects(sources: Sources, source: SourceDefinition) -> None:
         f"WHERE {arrived(source, sources.as_of)} GROUP BY {DEFECT} ORDER BY count(*) DESC"
     )
     try:
-        rows = sources.connection.execute(query).fetchall()
-    except duckdb.Error as error:
+        rows = sources.engine.rows(query)
+    except EngineError as error:
         raise SourceError(f"source {source.name!r} has a value of the wrong type: {error}") from error
-    found = {reason: count for reason, count, *_ in rows}
+    found = {reason: int(str(count)) for reason, count, *_ in rows}
     total = sum(found.values())
     defects = total - found.pop(None, 0)
     if defects > total * source.checks.defect_ratio:

@@ -57,6 +57,15 @@ class LogPolicy(StrEnum):
     """Answers go out, and the rows that are lost are counted."""
 
 
+class EngineName(StrEnum):
+    """What computes features, training sets, labels and drift."""
+
+    DUCKDB = "duckdb"
+    """This machine, in the process that asks."""
+    SPARK = "spark"
+    """A cluster."""
+
+
 class Settings(BaseSettings):
     """Every setting is the environment variable `NINETY_<NAME>`; docs/settings.md lists them."""
 
@@ -130,6 +139,12 @@ class Settings(BaseSettings):
 
     operator_url: str = Field(default="", pattern=r"^(https?://.+)?$")
     """Base URL by which people reach Airflow, for links in alerts; empty means host and port."""
+
+    engine: EngineName = EngineName.DUCKDB
+    """What computes features, training sets, labels and drift: `duckdb`, this machine, or `spark`, many."""
+
+    spark_master: str = Field(default="local[*]", pattern=r"^(local(\[.+\])?|spark://.+|yarn|k8s://.+)$")
+    """Spark's master, `spark://host:7077`; all else is Spark's own configuration, in `SPARK_CONF_DIR`."""
 
     commit: str = ""
     """Commit recorded with what is built; empty means: ask git."""

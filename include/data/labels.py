@@ -7,10 +7,10 @@ The query reads its sources and a relation `moments(event_at TIMESTAMP)`, and gi
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import duckdb
 import pyarrow
 from pyarrow import compute
 
+from include.adapters.engines import EngineError, open_engine
 from include.adapters.label_store import record_labels
 from include.adapters.sources import Sources, open_sources, tables_of
 from include.config.models import LABEL_NAME, ModelFolder
@@ -45,11 +45,11 @@ def compute_labels(
     sql = (folder.path / LABEL_NAME).read_text(encoding="utf-8")
     names = tables_of(sql) - {MOMENTS}
     added = 0
-    with open_sources(settings, as_of, names, (folder.path,)) as sources:
+    with open_sources(settings, as_of, names, (folder.path,), open_engine(settings)) as sources:
         known_by = min(as_of, sources.covered_until())
         for first, last in _chunks(start, min(end, known_by)):
-            _set_moments(sources, first, last)
-            labels = _labels(sources, folder.contract, sql, known_by)
+            sources.engine.register(MOMENTS, _moments(first, last))
+            labels = _labels(sources, folder, sql, known_by)
             added += record_labels(settings, folder.name, labels, SOURCE, as_of)
     return added
 
@@ -60,32 +60,31 @@ def _chunks(start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime
         start += _CHUNK
 
 
-def _set_moments(sources: Sources, start: datetime, end: datetime) -> None:
-    sources.connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {MOMENTS} AS SELECT event_at FROM "  # noqa: S608 - a constant
-        "generate_series(?::TIMESTAMP, ?::TIMESTAMP, INTERVAL 1 DAY) AS series(event_at) WHERE event_at < ?",
-        [_ceiling(start), _naive(end), _naive(end)],
-    )
+def _moments(start: datetime, end: datetime) -> pyarrow.Table:
+    """Return the midnights in [start, end)."""
+    first, last = _ceiling(start), _naive(end)
+    moments = [first + number * _DAY for number in range(-(-(last - first) // _DAY))]
+    return pyarrow.table({"event_at": pyarrow.array(moments, pyarrow.timestamp("us"))})
 
 
-def _labels(sources: Sources, contract: ModelContract, sql: str, known_by: datetime) -> pyarrow.Table:
-    key = contract.entity.name
-    connection = sources.connection
+def _labels(sources: Sources, folder: ModelFolder, sql: str, known_by: datetime) -> pyarrow.Table:
+    contract = folder.contract
+    key, engine = contract.entity.name, sources.engine
     try:
-        columns = connection.sql(sql).columns
+        columns = engine.columns(sql)
         if set(columns) != {key, "event_at", "known_at", "value"}:
             raise ContractError(
                 f"{contract.name}: {LABEL_NAME} gives {', '.join(columns)}; "
                 f"it must give {key}, event_at, known_at, value"
             )
-        labels = connection.sql(
+        labels = engine.table(
             f'SELECT CAST("{key}" AS VARCHAR) AS unit, CAST(event_at AS TIMESTAMPTZ) AS event_at, '  # noqa: S608
-            f"CAST(known_at AS TIMESTAMPTZ) AS known_at, CAST(value AS DOUBLE) AS value FROM ({sql}\n) "
-            "WHERE known_at <= ? OR known_at IS NULL ORDER BY event_at, unit",
-            params=[_naive(known_by)],
-        ).to_arrow_table()
-    except duckdb.Error as error:
-        raise ContractError(f"{contract.name}: {LABEL_NAME} fails: {error}") from error
+            "CAST(known_at AS TIMESTAMPTZ) AS known_at, CAST(value AS DOUBLE) AS value "
+            f"FROM ({sql}\n) AS labels "
+            f"WHERE known_at <= TIMESTAMP '{_naive(known_by)}' OR known_at IS NULL ORDER BY event_at, unit"
+        )
+    except EngineError as error:
+        raise ContractError(f"{folder.path / LABEL_NAME}: the query fails: {error}") from error
     _check(contract, labels)
     return labels
 

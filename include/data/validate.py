@@ -14,6 +14,7 @@ import duckdb
 import pyarrow
 
 from include.adapters.defects import literal, quoted
+from include.adapters.duckdb_engine import DuckDBEngine
 from include.adapters.expectations import (
     FIRST,
     FOUND_PREFIX,
@@ -110,7 +111,7 @@ def _schema(located: LocatedSource) -> tuple[Verdict, pyarrow.Table]:
     """Judge the raw columns; what comes with it is the raw rows if they are unfit, else none of them."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        raw = located.raw_columns(connection)
+        raw = located.raw(DuckDBEngine(connection)).types
         needed = [item.column for item in located.definition.columns.values() if item.otherwise is None]
         query = f"SELECT * FROM {located.relation} LIMIT 0"  # noqa: S608 - the URI is quoted
         empty = connection.sql(query).df()

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from include.adapters.defects import quoted
+from include.adapters.engines import open_engine
 from include.adapters.files import write_atomically
 from include.adapters.source_definitions import locate_source
 from include.adapters.sources import Sources, open_sources
@@ -161,24 +162,27 @@ def inputs_hash(settings: Settings, view: View) -> str:
 def _arrivals(settings: Settings, view: View, since: datetime, as_of: datetime) -> dict[date, datetime]:
     own = () if view.model_folder is None else (view.model_folder,)
     found: dict[date, datetime] = {}
-    with open_sources(settings, as_of, view.definition.sources, own) as sources:
+    engine = open_engine(settings)
+    with open_sources(settings, as_of, view.definition.sources, own, engine) as sources:
         for name in view.definition.sources:
             for event, arrived in _late(sources, name, since):
                 found[event] = max(arrived, found.get(event, arrived))
     return found
 
 
-def _late(sources: Sources, name: str, since: datetime) -> Iterable[tuple[date, datetime]]:
+def _late(sources: Sources, name: str, since: datetime) -> Iterator[tuple[date, datetime]]:
     definition = sources.definitions[name]
     if definition.event_at is None or definition.arrival is None:
-        return ()
+        return
     arrival, event_at = quoted(definition.arrival), quoted(definition.event_at)
+    start = since.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
     query = (
         f"SELECT {event_at}::DATE, max({arrival}) FROM {quoted(name)} "  # noqa: S608 - names are validated
-        f"WHERE {arrival} >= ? GROUP BY ALL"
+        f"WHERE {arrival} >= TIMESTAMP '{start}' GROUP BY ALL"
     )
-    rows = sources.connection.execute(query, [since.astimezone(UTC).replace(tzinfo=None)]).fetchall()
-    return ((event, arrived.replace(tzinfo=UTC)) for event, arrived in rows)
+    for event, arrived in sources.engine.rows(query):
+        if isinstance(event, date) and isinstance(arrived, datetime):
+            yield event, arrived.replace(tzinfo=UTC)
 
 
 @contextmanager

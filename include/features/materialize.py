@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
-import duckdb
 import pyarrow
 from pyarrow import compute
 
+from include.adapters.engines import EngineError, open_engine
 from include.adapters.files import sync
 from include.adapters.parquet import write_table
 from include.adapters.sources import Sources, open_sources
@@ -141,18 +141,20 @@ def _stage_view(settings: Settings, view: View, days: Sequence[date], as_of: dat
     own = () if view.model_folder is None else (view.model_folder,)
     folder = staging_folder(settings, days, as_of) / view.name
     with (
-        open_sources(settings, as_of, view.definition.sources, own) as sources,
+        open_sources(settings, as_of, view.definition.sources, own, open_engine(settings)) as sources,
         ThreadPoolExecutor(_MONTHS_AT_ONCE) as pool,
     ):
         return sum(pool.map(lambda span: _stage_span(sources, view, folder, *span), spans(days)))
 
 
 def _stage_span(opened: Sources, view: View, folder: Path, first: date, last: date) -> int:
+    rows, present = 0, set[date]()
     with opened.beside() as sources:
-        table = compute_rows(sources, view, first, last)
-        _check_days(sources, view, table, first, last)
-    _write_days(folder, table)
-    return int(table.num_rows)
+        for table in computed_tables(sources, view, first, last):
+            present |= _write_days(folder, table)
+            rows += table.num_rows
+        _check_days(sources, view, present, first, last)
+    return rows
 
 
 def _staged_files(settings: Settings, view: str, days: Sequence[date], as_of: datetime) -> list[Path]:
@@ -175,29 +177,38 @@ def _publish(staged: Sequence[Path], folder: Path) -> None:
 
 
 def compute_rows(sources: Sources, view: View, first: date, last: date) -> pyarrow.Table:
-    """Return a view's rows for a range of days, ordered by day and entity, in the definition's types.
+    """Return a view's rows for a range of days in one table; see `computed_tables`."""
+    return pyarrow.concat_tables(computed_tables(sources, view, first, last))
+
+
+def computed_tables(sources: Sources, view: View, first: date, last: date) -> Iterator[pyarrow.Table]:
+    """Yield a view's rows for a range of days, ordered by day and entity, in the definition's types.
+
+    A day lies whole in one table: on one machine all of them in the same, on a cluster each in its own.
 
     Raises:
         ContractError: the query fails, gives other columns than the definition, or doubles a row.
     """
-    connection = sources.connection
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {DAYS} AS "  # noqa: S608 - a constant
-        "SELECT day FROM generate_series(?::TIMESTAMP, ?::TIMESTAMP, INTERVAL 1 DAY) AS series(day)",
-        [first, last],
-    )
+    engine = sources.engine
+    engine.register(DAYS, _days(first, last))
     try:
-        relation = connection.sql(view.sql)
-        if set(relation.columns) != set(view.definition.columns):
+        columns = engine.columns(view.sql)
+        if set(columns) != set(view.definition.columns):
             raise ContractError(
-                f"view {view.name!r}: the query gives {', '.join(relation.columns)}; "
+                f"view {view.name!r}: the query gives {', '.join(columns)}; "
                 f"the definition wants {', '.join(view.definition.columns)}"
             )
-        table = connection.sql(_typed(view)).to_arrow_table()
-    except duckdb.Error as error:
-        raise ContractError(f"view {view.name!r}: the query fails: {error}") from error
-    _check_unique(view, table)
-    return table
+        for table in engine.tables(_typed(view), TIMESTAMP):
+            _check_unique(view, table)
+            yield table
+    except EngineError as error:
+        raise ContractError(f"view {view.name!r} ({view.path}): the query fails: {error}") from error
+
+
+def _days(first: date, last: date) -> pyarrow.Table:
+    midnights = [midnight(first) + timedelta(days=number) for number in range((last - first).days + 1)]
+    naive = [moment.replace(tzinfo=None) for moment in midnights]
+    return pyarrow.table({"day": pyarrow.array(naive, pyarrow.timestamp("us"))})
 
 
 def _typed(view: View) -> str:
@@ -209,7 +220,7 @@ def _typed(view: View) -> str:
     return (
         f'SELECT CAST("{key}" AS {_SQL_TYPES[ColumnType(definition.entity.type)]}) AS "{key}", '  # noqa: S608
         f"CAST({TIMESTAMP} AS TIMESTAMPTZ) AS {TIMESTAMP}, {fields} "
-        f'FROM ({view.sql}\n) ORDER BY {TIMESTAMP}, "{key}"'
+        f'FROM ({view.sql}\n) AS computed ORDER BY {TIMESTAMP}, "{key}"'
     )
 
 
@@ -224,8 +235,7 @@ def _check_unique(view: View, table: pyarrow.Table) -> None:
         raise ContractError(f"view {view.name!r} must give one row per {key} and day, but gives {example}")
 
 
-def _check_days(sources: Sources, view: View, table: pyarrow.Table, first: date, last: date) -> None:
-    present = {moment.date() for moment in table[TIMESTAMP].unique().to_pylist()}
+def _check_days(sources: Sources, view: View, present: Collection[date], first: date, last: date) -> None:
     days = (first + timedelta(days=offset) for offset in range((last - first).days + 1))
     empty = next((day for day in days if day not in present), None)
     if empty is not None:
@@ -239,9 +249,12 @@ def _check_days(sources: Sources, view: View, table: pyarrow.Table, first: date,
         )
 
 
-def _write_days(folder: Path, table: pyarrow.Table) -> None:
-    offset = 0
+def _write_days(folder: Path, table: pyarrow.Table) -> set[date]:
+    """Write each day's rows to its own file; return the days."""
+    offset, written = 0, set()
     for counted in table[TIMESTAMP].value_counts().to_pylist():
         day = counted["values"].date()
         write_table(folder / f"{day.isoformat()}.parquet", table.slice(offset, counted["counts"]))
         offset += counted["counts"]
+        written.add(day)
+    return written

@@ -37,6 +37,12 @@ class View:
         """Name of the view."""
         return self.definition.name
 
+    @property
+    def path(self) -> Path:
+        """File of the query."""
+        folder = SHARED_VIEWS if self.model_folder is None else self.model_folder / VIEWS_NAME
+        return folder / f"{self.name}.sql"
+
 
 @dataclass(frozen=True)
 class BrokenView:

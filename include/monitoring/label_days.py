@@ -12,6 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow
 from pyarrow import compute
 
+from include.adapters.engines import open_engine
 from include.adapters.label_store import LabelledMoments, label_days, label_history
 from include.adapters.labelled_store import LabelledStore, midnight
 from include.adapters.logged_columns import read_columns
@@ -134,7 +135,9 @@ def _join_day(
     predictions = answered_predictions(settings, contract.name, start, start + timedelta(days=1))
     labels = label_history(settings, contract.name, day).select(LABELS.names).cast(LABELS)
     told = pyarrow.Table.from_pylist([_told(row) for row in outcomes], OUTCOMES)
-    return join_labels(contract.signature, predictions, labels, told, as_of), predictions.num_rows
+    engine = open_engine(settings, keeps_order=False)
+    joined = join_labels(contract.signature, predictions, labels, told, as_of, engine=engine)
+    return joined, predictions.num_rows
 
 
 def _told(row: OutcomeRow) -> dict[str, object]:

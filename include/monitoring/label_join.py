@@ -7,12 +7,14 @@ the highest version counts; an outcome's version is the moment it was recorded, 
 what was told later overrules what was told before.
 """
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
-import duckdb
 import pyarrow
 
+from include.adapters.duckdb_engine import DuckDBEngine
+from include.adapters.engines import Engine
 from include.adapters.labelled_store import SCHEMA
 from include.contracts.labelled import Refusal
 from include.contracts.signatures import FEWEST_CLASSES, Signature, Task
@@ -52,7 +54,6 @@ OUTCOME_SOURCE = "outcome"
 
 # What is not known yet is left out before anything else: it is neither used nor refused.
 _STATEMENTS = """
-CREATE TEMP TABLE statements AS
 SELECT *, CASE
     WHEN is_unknown THEN $unknown_prediction
     WHEN is_early OR known_at > $as_of THEN $from_the_future
@@ -75,12 +76,10 @@ FROM (
 # Of structs the first field decides, then the next: equal versions differ only where a source contradicts
 # itself; then known later, then larger, so that the order of the input decides nothing.
 _BY_DAY = """
-CREATE TEMP TABLE by_day AS
 SELECT unit, event_at, count(*) AS rows, max({'n': version, 'k': known_at, 'v': value, 's': source}) AS truth
 FROM statements WHERE reason IS NULL AND prediction_id IS NULL GROUP BY unit, event_at
 """
 _BY_PREDICTION = """
-CREATE TEMP TABLE by_prediction AS
 SELECT prediction_id, count(*) AS rows, max({'n': version, 'k': known_at, 'v': value, 's': source}) AS truth
 FROM statements WHERE reason IS NULL AND prediction_id IS NOT NULL GROUP BY prediction_id
 """
@@ -125,6 +124,8 @@ def join_labels(
     labels: pyarrow.Table,
     outcomes: pyarrow.Table,
     as_of: datetime,
+    *,
+    engine: Engine | None = None,
 ) -> Joined:
     """Return each prediction with the latest version of its label that is known as of a moment.
 
@@ -134,24 +135,22 @@ def join_labels(
         labels: columns of `LABELS`; duplicates do nothing.
         outcomes: columns of `OUTCOMES`.
         as_of: what is known later is left out.
+        engine: where to join; None means a DuckDB of its own. It is closed afterwards.
     """
-    with duckdb.connect() as connection:
-        connection.execute(
-            "SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar = false"
-        )
+    with closing(engine or DuckDBEngine.new(keeps_order=False)) as joining:
         tables = {"predictions": predictions, "labels": labels, "outcomes": outcomes}
         for name, table in tables.items():
-            connection.register(name, table)
+            joining.register(name, table)
         said = {str(reason): str(reason) for reason in Refusal}
         parameters = said | {"as_of": as_of, "classes": _classes(signature), "outcome": OUTCOME_SOURCE}
-        connection.execute(_STATEMENTS, parameters).fetchall()
-        connection.execute(_BY_DAY).fetchall()
-        connection.execute(_BY_PREDICTION).fetchall()
-        [(superseded,)] = connection.execute(_SUPERSEDED).fetchall()
+        joining.create_table("statements", _STATEMENTS, parameters)
+        joining.create_table("by_day", _BY_DAY)
+        joining.create_table("by_prediction", _BY_PREDICTION)
+        [(superseded,)] = joining.rows(_SUPERSEDED)
         return Joined(
-            labelled=connection.sql(_JOINED).to_arrow_table().cast(SCHEMA),
-            refused=connection.sql(_REFUSED).to_arrow_table().cast(REFUSED),
-            superseded=int(superseded),
+            labelled=joining.table(_JOINED).cast(SCHEMA),
+            refused=joining.table(_REFUSED).cast(REFUSED),
+            superseded=int(str(superseded)),
         )
 
 
