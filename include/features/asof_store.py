@@ -27,7 +27,8 @@ from pyarrow import compute
 
 from include.contracts.errors import DataError
 
-_ORDER = "__entity_row"
+ENTITY_ROW = "__entity_row"
+"""Column with the number of an entity row."""
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -122,7 +123,7 @@ class AsofOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast has no
         timestamp = offline_utils.infer_event_timestamp_from_entity_df(
             dict(zip(entity_df.columns, entity_df.dtypes, strict=True))
         )
-        rows = _entity_rows(entity_df, timestamp)
+        rows = entity_rows(entity_df, timestamp)
         joins = [
             _AsofJoin.of(view, feature_refs, str(config.repo_path), full_feature_names)
             for view in feature_views
@@ -222,7 +223,7 @@ class _AsofJoin:
             f"ASOF LEFT JOIN (SELECT {columns}, epoch_us({_name(self.timestamp)}) AS __stamp "
             f"FROM {self.relation} WHERE {earliest}{_name(self.timestamp)} <= {_moment(last)} "
             f"{newest_created}) AS f ON {matches} AND epoch_us(e.{_name(timestamp)}) >= f.__stamp "
-            f"ORDER BY e.{_ORDER}"
+            f"ORDER BY e.{ENTITY_ROW}"
         )
 
     def _columns(self, timestamp: str) -> list[str]:
@@ -233,7 +234,8 @@ class _AsofJoin:
         return [f"CASE WHEN {fresh} THEN f.{_name(old)} END AS {_name(new)}" for old, new in self.features]
 
 
-def _entity_rows(entity_df: pandas.DataFrame, timestamp: str) -> pyarrow.Table:
+def entity_rows(entity_df: pandas.DataFrame, timestamp: str) -> pyarrow.Table:
+    """Return entity rows with their number, moments in UTC and microseconds."""
     frame = entity_df.assign(**{timestamp: pandas.to_datetime(entity_df[timestamp], utc=True)})
     table = pyarrow.Table.from_pandas(frame, preserve_index=False)
     for index, field in enumerate(table.schema):
@@ -241,13 +243,13 @@ def _entity_rows(entity_df: pandas.DataFrame, timestamp: str) -> pyarrow.Table:
         if pyarrow.types.is_timestamp(field.type) and field.type.tz is not None:
             zoned = table.column(index).cast(pyarrow.timestamp("us", "UTC"), safe=False)
             table = table.set_column(index, field.name, zoned)
-    return table.append_column(_ORDER, pyarrow.array(numpy.arange(table.num_rows)))
+    return table.append_column(ENTITY_ROW, pyarrow.array(numpy.arange(table.num_rows)))
 
 
 def _joined(rows: pyarrow.Table, timestamp: str, joins: Sequence[_AsofJoin]) -> pyarrow.Table:
     bounds = compute.min_max(rows[timestamp]).as_py()
     first, last = bounds["min"] or _EPOCH, bounds["max"] or _EPOCH
-    result = rows.drop_columns([_ORDER])
+    result = rows.drop_columns([ENTITY_ROW])
     with _connection() as connection:
         connection.register("entity_rows", rows)
         # View by view: a single query would carry the columns of all through every join's sort.

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
 from feast.data_format import ParquetFormat
+from feast.data_source import DataSource
 from feast.on_demand_feature_view import OnDemandFeatureView
 from feast.types import Bool, FeastType, Float64, Int64, String, UnixTimestamp
 
 from include.config.models import ModelFolder
-from include.config.settings import Settings
+from include.config.settings import EngineName, Settings
 from include.config.transforms import load_transform
 from include.contracts.errors import ContractError
 from include.contracts.model import ModelContract
@@ -62,16 +63,25 @@ def feature_view(settings: Settings, view: View, entity: Entity) -> FeatureView:
                 for field in definition.fields
             ),
         ],
-        source=FileSource(
-            name=view.name,
-            path=str(offline_folder(settings, view.name) / "*.parquet"),
-            timestamp_field=TIMESTAMP,
-            file_format=ParquetFormat(),
-            owner=definition.owner,
-        ),
+        source=_source(settings, view),
         tags={"owner": definition.owner},
         online=True,
     )
+
+
+def _source(settings: Settings, view: View) -> DataSource:
+    told = {
+        "name": view.name,
+        "path": str(offline_folder(settings, view.name) / "*.parquet"),
+        "timestamp_field": TIMESTAMP,
+        "owner": view.definition.owner,
+    }
+    if settings.engine is EngineName.SPARK:
+        # Only who asks for Spark loads its side of Feast.
+        from include.features.spark_source import FilesOnSpark  # noqa: PLC0415
+
+        return FilesOnSpark(file_format="parquet", **told)
+    return FileSource(file_format=ParquetFormat(), **told)
 
 
 def feature_service(

@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime, time
 import duckdb
 import pyarrow
 from feast import FeatureStore, FeatureView
-from feast.utils import _convert_arrow_to_proto
+from feast.utils import _convert_arrow_to_proto, _get_column_names
 
 from include.adapters.defects import quoted
-from include.config.settings import Settings
+from include.adapters.online_backend import is_redis
+from include.config.settings import EngineName, Settings
 from include.contracts.errors import DataError
 from include.contracts.views import TIMESTAMP
 from include.features.computed_days import record_online
@@ -24,7 +25,8 @@ def materialize_online(settings: Settings, day: date, tell: Tell = log_broken) -
     `settings.online_chunk_rows` entities, so memory is bounded by a chunk (and by the keys: DuckDB holds
     each entity's newest day). In SQLite the run is one transaction: killed anywhere, it leaves the store as
     it was, and readers see nothing of it until it is whole. In Redis an entity's values of a view change
-    together; a killed run leaves some entities old and some new, and running again completes it.
+    together; a killed run leaves some entities old and some new, and running again completes it. Where Spark
+    is the engine, its workers write to Redis; SQLite is this machine's, and rows pass through it.
 
     Args:
         settings: says where features lie.
@@ -45,10 +47,7 @@ def materialize_online(settings: Settings, day: date, tell: Tell = log_broken) -
     }
     provider = store._get_provider()
     with provider.online_store.one_write(store.config):
-        counts = {
-            name: _write(store, store.get_feature_view(name), newest_rows(settings, view, day))
-            for name, view in views.items()
-        }
+        counts = {name: _bring(settings, store, view, day) for name, view in views.items()}
     for name in counts:
         record_online(settings, name, day, datetime.now(UTC))
     return counts
@@ -56,8 +55,7 @@ def materialize_online(settings: Settings, day: date, tell: Tell = log_broken) -
 
 def newest_rows(settings: Settings, view: View, day: date) -> Iterator[pyarrow.RecordBatch]:
     """Yield each entity's newest row stamped at or before a day and within the TTL, chunk by chunk."""
-    end = datetime.combine(day, time(), UTC)
-    start = end - view.definition.ttl
+    start, end = _window(view, day)
     folder = offline_folder(settings, view.name)
     files = [
         str(path) for path in sorted(folder.glob("*.parquet")) if str(start.date()) <= path.stem <= str(day)
@@ -74,6 +72,32 @@ def newest_rows(settings: Settings, view: View, day: date) -> Iterator[pyarrow.R
         connection.execute("SET TimeZone = 'UTC'")
         found = connection.sql(query, params={"files": files, "start": start, "end": end})
         yield from found.to_arrow_reader(settings.online_chunk_rows)
+
+
+def _bring(settings: Settings, store: FeatureStore, view: View, day: date) -> int:
+    feast_view = store.get_feature_view(view.name)
+    if settings.engine is EngineName.SPARK and is_redis(settings):
+        return _spread(store, feast_view, *_window(view, day))
+    return _write(store, feast_view, newest_rows(settings, view, day))
+
+
+def _window(view: View, day: date) -> tuple[datetime, datetime]:
+    """Return the first and the last moment whose rows may be used on a day."""
+    end = datetime.combine(day, time(), UTC)
+    return end - view.definition.ttl, end
+
+
+def _spread(store: FeatureStore, view: FeatureView, start: datetime, end: datetime) -> int:
+    """Let Feast's compute engine write from where the rows are."""
+    provider, entities = store._get_provider(), [store.get_entity(name) for name in view.entities]
+    provider.materialize_single_feature_view(
+        store.config, view, start, end, store.registry, store.project, tqdm_builder=None
+    )
+    names = _get_column_names(view, entities)
+    newest = provider.offline_store.pull_latest_from_table_or_query(
+        store.config, view.batch_source, *names, start, end
+    )
+    return int(newest.to_spark_df().count())
 
 
 def _write(store: FeatureStore, view: FeatureView, batches: Iterator[pyarrow.RecordBatch]) -> int:

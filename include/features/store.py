@@ -14,8 +14,10 @@ from feast.on_demand_feature_view import OnDemandFeatureView
 from include.adapters.files import write_atomically
 from include.adapters.online_backend import is_redis, store_configuration
 from include.adapters.online_rows import LAYOUT, PROJECT
+from include.adapters.spark.environment import provide_spark
+from include.adapters.spark.session import feast_configuration
 from include.config.models import model_folders
-from include.config.settings import Settings
+from include.config.settings import EngineName, Settings
 from include.contracts.canonical import content_hash
 from include.contracts.errors import ContractError
 from include.features.definitions import entities, feature_service, feature_view
@@ -23,6 +25,8 @@ from include.features.views import BrokenView, View, load_views, log_broken
 
 CONFIGURATION_NAME = "feature_store.yaml"
 """Written into the features folder, so that `feast -c <folder>` works there."""
+_ASOF_STORE = "include.features.asof_store.AsofOfflineStore"
+_SPARK_STORE = "include.features.spark_store.SparkAsofOfflineStore"
 _SQLITE_STORE = "include.features.online_store.GuardedSqliteOnlineStore"
 _REDIS_STORE = "include.features.redis_store.GuardedRedisOnlineStore"
 _APPLIED_NAME = "applied.sha256"
@@ -39,11 +43,22 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "path": str(settings.feature_registry),
             "registry_store_type": "include.features.registry_store.AtomicFileRegistryStore",
         },
-        "offline_store": {"type": "include.features.asof_store.AsofOfflineStore"},
+        **_engine(settings),
         "online_store": store_configuration(settings)
         | {"type": _REDIS_STORE if is_redis(settings) else _SQLITE_STORE},
         "materialization": {"pull_latest_features": True},
         "entity_key_serialization_version": 3,
+    }
+
+
+def _engine(settings: Settings) -> dict[str, Any]:
+    """Return what joins features to entities, and what brings them online where Spark does."""
+    if settings.engine is EngineName.DUCKDB:
+        return {"offline_store": {"type": _ASOF_STORE}}
+    spark = feast_configuration(settings)
+    return {
+        "offline_store": {"type": _SPARK_STORE, "spark_conf": spark},
+        "batch_engine": {"type": "spark.engine", "spark_conf": spark},
     }
 
 
@@ -54,7 +69,10 @@ def open_store(settings: Settings) -> FeatureStore:
 
     Raises:
         ContractError: a view's definition is wrong. A model whose contract is wrong is left out and logged.
+        PlatformError: Spark is asked for and not installed.
     """
+    if settings.engine is EngineName.SPARK:
+        provide_spark()
     broken: list[BrokenView] = []
     views = load_views(settings, broken.append)
     for item in broken:
