@@ -166,7 +166,7 @@ def _features(records: dict[str, dict[str, Figure]], demand: Demand) -> Iterator
         f"{seconds * 1e6:.1f} µs of a core and {memory:.0f} bytes a row (features, 36 M rows)",
         f"{cores:.2f} cores, {gib:.0f} GiB at once",
         gib / 24,
-        "a machine with the memory, or the views' SQL on an engine that spills: not built",
+        "a machine with the memory, or `NINETY_ENGINE=spark`, `NINETY_SPARK_MASTER`",
         gib * GIB_HOUR * demand.night_hours * 30 + cores * CORE_HOUR * demand.night_hours * 30,
     )
 
@@ -271,8 +271,8 @@ def page(records: dict[str, dict[str, Figure]], demand: Demand) -> str:
         "",
         "## What is not built",
         "",
-        "- Features past one machine's memory: views are SQL over DuckDB, a day at a time. An engine that",
-        "  spreads them over machines is not there.",
+        "- A day of a view is one file, written by one process, also where Spark computes it; Spark was run in",
+        "  three processes of one machine.",
         "- One Redis holds all entities; a cluster of Redis was not tried.",
         "- Gateways, workers and Triton share a folder (`NINETY_HOME`) for segments, features and the model",
         "  repository.",

@@ -1,16 +1,17 @@
 """The monitor of inputs: what a model was asked with, against what it learned from."""
 
 import logging
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import datetime
 
 from include.adapters.artefact_home import artefact_store
 from include.adapters.artefacts import ArtefactStore
+from include.adapters.engines import Engine, open_engine
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.measurements import MeasurementStore
 from include.adapters.packages import read_manifest
-from include.config.settings import Settings
+from include.config.settings import EngineName, Settings
 from include.contracts.errors import ArtefactError, ContractError, ModelError
 from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict
 from include.contracts.model import ModelContract
@@ -96,7 +97,8 @@ def _measured(
     asked = asked_in(settings, contract.name, manifest.signature, of.window_start, of.window_end)
     if not asked.total:
         return [alone(of, Verdict.NO_DATA, DriftReason.NO_ROWS)]
-    shifts = _shifts(reference, asked, manifest, route)
+    with _comparing(settings) as engine:
+        shifts = _shifts(reference, asked, manifest, route, engine)
     rows = row_count(of, asked.total, asked.total * asked.rows.independent_ratio, drift.minimum_rows)
     return [rows, *judge_of(drift, _importance(artefacts, version, manifest))(shifts, of, before)]
 
@@ -110,14 +112,26 @@ def _importance(artefacts: ArtefactStore, version: Version, manifest: Manifest) 
         return {}
 
 
-def _shifts(reference: Reference, asked: Asked, manifest: Manifest, route: ModelRoute) -> list[Shift]:
+@contextmanager
+def _comparing(settings: Settings) -> Iterator[Engine | None]:
+    """Give the engine to compare on; None where it is this process, which has quicker ways."""
+    if settings.engine is EngineName.DUCKDB:
+        yield None
+        return
+    with closing(open_engine(settings)) as engine:
+        yield engine
+
+
+def _shifts(
+    reference: Reference, asked: Asked, manifest: Manifest, route: ModelRoute, engine: Engine | None
+) -> list[Shift]:
     ratio = asked.rows.independent_ratio
     found = [absence(asked.rows.rows, asked.without_inputs, ratio)]
     if not asked.rows.rows:
         return found
     ttl = route.feature_ttl_seconds
     stale = [staleness(view, ages, ttl[view], ratio) for view, ages in asked.ages.items() if view in ttl]
-    return [*found, *input_shifts(reference.rows, asked.rows, manifest.signature), *stale]
+    return [*found, *input_shifts(reference.rows, asked.rows, manifest.signature, engine), *stale]
 
 
 def judge_of(drift: FeatureDrift, importance: dict[str, float]) -> Judge:

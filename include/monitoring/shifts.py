@@ -1,6 +1,6 @@
 """How far inputs are from what the model learned from: the figures, before anybody judges them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from os import cpu_count
@@ -9,11 +9,20 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
+from include.adapters.engines import Engine
 from include.contracts.signatures import FeatureInput, Signature
-from include.monitoring.samples import Array, CategoricalColumn, Column, NumericColumn, Sample
+from include.monitoring.comparisons import (
+    CategoricalComparison,
+    Comparison,
+    NumericComparison,
+    Pair,
+    compared,
+)
+from include.monitoring.samples import Sample
+from include.monitoring.spread_comparisons import compared_on
 from include.stats.category_shift import category_shift
 from include.stats.intervals import Interval
-from include.stats.kolmogorov_smirnov import two_sample_ks
+from include.stats.kolmogorov_smirnov import ks_p_value
 from include.stats.proportions import score_z, wilson_interval
 from include.stats.sufficient_statistics import Proportion
 
@@ -43,7 +52,9 @@ class Shift:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-def input_shifts(reference: Sample, current: Sample, signature: Signature) -> list[Shift]:
+def input_shifts(
+    reference: Sample, current: Sample, signature: Signature, engine: Engine | None = None
+) -> list[Shift]:
     """Return the shifts of every input of a signature, in its order.
 
     Each column is sorted or counted once; two samples of n rows cost O(n log n) a feature, and no more
@@ -53,14 +64,37 @@ def input_shifts(reference: Sample, current: Sample, signature: Signature) -> li
         reference: what the model learned from; holds every input.
         current: what it was asked with; holds every input.
         signature: the model's.
+        engine: where to compare; None means here, in memory.
     """
+    ratios = (reference.independent_ratio, current.independent_ratio)
+    if engine is not None:
+        found = compared_on(engine, signature.inputs, reference.table, current.table)
+        return [shift for each in signature.inputs for shift in shifts_of(each, found[each.name], ratios)]
 
     def of(feature: FeatureInput) -> list[Shift]:
-        return list(_of_input(feature, reference, current))
+        return shifts_of(feature, compared(feature, reference, current), ratios)
 
     # Sorting and searching release the interpreter's lock.
     with ThreadPoolExecutor(cpu_count()) as pool:
-        return [shift for found in pool.map(of, signature.inputs) for shift in found]
+        return [shift for shifts in pool.map(of, signature.inputs) for shift in shifts]
+
+
+def shifts_of(feature: FeatureInput, found: Comparison, ratios: tuple[float, float]) -> list[Shift]:
+    """Return the shifts of one input.
+
+    Args:
+        feature: the input.
+        found: what its two samples come down to.
+        ratios: parts of the rows of reference and window that count as independent.
+    """
+    if isinstance(found, NumericComparison):
+        own = [_distance(feature.name, found, ratios), _out_of_range(feature.name, found, ratios[1])]
+        rows = Pair(found.present.was + found.missing.was, found.present.now + found.missing.now)
+    else:
+        own = [_index(feature.name, found, ratios), _unseen(feature.name, found, ratios[1])]
+        rows = Pair(*(sum(each.values()) for each in (found.was, found.now)))
+        rows = Pair(rows.was + found.missing.was, rows.now + found.missing.now)
+    return [*own, _missing(feature.name, found.missing, rows, ratios)]
 
 
 def staleness(view: str, ages: np.ndarray, ttl_seconds: float, independent_ratio: float) -> Shift:
@@ -88,47 +122,32 @@ def absence(rows: int, without_inputs: int, independent_ratio: float) -> Shift:
     return _ratio("inputs", ABSENT, Proportion(without_inputs, rows + without_inputs), independent_ratio)
 
 
-def _of_input(feature: FeatureInput, reference: Sample, current: Sample) -> Iterator[Shift]:
-    was, now = reference.column(feature), current.column(feature)
-    ratios = (reference.independent_ratio, current.independent_ratio)
-    if isinstance(was, NumericColumn) and isinstance(now, NumericColumn):
-        yield _distance(feature.name, was, now, ratios)
-        yield _out_of_range(feature, was, now, ratios[1])
-    elif isinstance(was, CategoricalColumn) and isinstance(now, CategoricalColumn):
-        yield _index(feature.name, was, now, ratios)
-        yield _unseen(feature.name, was, now, ratios[1])
-    yield _missing(feature.name, (was, reference), (now, current))
-
-
-def _distance(name: str, was: NumericColumn, now: NumericColumn, ratios: tuple[float, float]) -> Shift:
-    rows = (len(was.values), len(now.values))
-    independent = (rows[0] * ratios[0], rows[1] * ratios[1])
-    if not all(rows):
-        return Shift(name, KS, None, 0.0, rows[1], independent[1])
-    test = two_sample_ks(was.values, now.values, independent=independent)
+def _distance(name: str, found: NumericComparison, ratios: tuple[float, float]) -> Shift:
+    rows = found.present
+    independent = (rows.was * ratios[0], rows.now * ratios[1])
+    if found.distance is None or found.medians is None:
+        return Shift(name, KS, None, 0.0, rows.now, independent[1])
     return Shift(
         name,
         KS,
-        test.distance,
-        test.distance,
-        rows[1],
+        found.distance,
+        found.distance,
+        rows.now,
         independent[1],
-        test.p_value,
-        details=_finite({"median": _median(now.values), "reference_median": _median(was.values)}),
+        ks_p_value(found.distance, independent),
+        details=_finite({"median": found.medians[1], "reference_median": found.medians[0]}),
     )
 
 
-def _index(name: str, was: CategoricalColumn, now: CategoricalColumn, ratios: tuple[float, float]) -> Shift:
-    categories = sorted(was.counts.keys() | now.counts.keys())
-    counts = [[column.counts.get(each, 0) for each in categories] for column in (was, now)]
+def _index(name: str, found: CategoricalComparison, ratios: tuple[float, float]) -> Shift:
+    categories = sorted(found.was.keys() | found.now.keys())
+    counts = [[side.get(each, 0) for each in categories] for side in (found.was, found.now)]
     rows = (sum(counts[0]), sum(counts[1]))
     independent = (rows[0] * ratios[0], rows[1] * ratios[1])
     if not all(rows):
         return Shift(name, PSI, None, 0.0, rows[1], independent[1])
     shift = category_shift(*counts, independent=independent)
-    moved = {
-        each: now.counts.get(each, 0) / rows[1] - was.counts.get(each, 0) / rows[0] for each in categories
-    }
+    moved = {each: found.now.get(each, 0) / rows[1] - found.was.get(each, 0) / rows[0] for each in categories}
     most = sorted(moved, key=lambda each: -abs(moved[each]))[:_NAMED]
     return Shift(
         name,
@@ -147,11 +166,9 @@ def _index(name: str, was: CategoricalColumn, now: CategoricalColumn, ratios: tu
     )
 
 
-def _missing(name: str, was: tuple[Column, Sample], now: tuple[Column, Sample]) -> Shift:
-    arms = [Proportion(column.missing, sample.rows) for column, sample in (was, now)]
-    weighted = [
-        _weighted(arm, sample.independent_ratio) for arm, (_, sample) in zip(arms, (was, now), strict=True)
-    ]
+def _missing(name: str, missing: Pair, rows: Pair, ratios: tuple[float, float]) -> Shift:
+    arms = [Proportion(missing.was, rows.was), Proportion(missing.now, rows.now)]
+    weighted = [_weighted(arm, ratio) for arm, ratio in zip(arms, ratios, strict=True)]
     gap = arms[1].share - arms[0].share
     return Shift(
         name,
@@ -159,30 +176,23 @@ def _missing(name: str, was: tuple[Column, Sample], now: tuple[Column, Sample]) 
         arms[1].share,
         abs(gap),
         arms[1].trials,
-        now[1].independent,
+        rows.now * ratios[1],
         float(2 * norm.sf(abs(score_z(*weighted)))),
         wilson_interval(weighted[1]),
         {"reference": arms[0].share},
     )
 
 
-def _out_of_range(feature: FeatureInput, was: NumericColumn, now: NumericColumn, ratio: float) -> Shift:
-    """Hold values against the contract's bounds; where it has none, against all the model learned from."""
-    low, high = feature.minimum, feature.maximum
-    if low is None:
-        low = float(was.values[0]) if len(was.values) else -np.inf
-    if high is None:
-        high = float(was.values[-1]) if len(was.values) else np.inf
-    first, after_last = (int(np.searchsorted(now.values, *at)) for at in ((low, "left"), (high, "right")))
-    outside = Proportion(len(now.values) - max(0, after_last - first), len(now.values))
-    bounds = {"minimum": low, "maximum": high}
-    return _ratio(feature.name, OUT_OF_RANGE, outside, ratio, **_finite(bounds))
+def _out_of_range(name: str, found: NumericComparison, ratio: float) -> Shift:
+    low, high = found.bounds
+    outside = Proportion(found.outside, found.present.now)
+    return _ratio(name, OUT_OF_RANGE, outside, ratio, **_finite({"minimum": low, "maximum": high}))
 
 
-def _unseen(name: str, was: CategoricalColumn, now: CategoricalColumn, ratio: float) -> Shift:
-    unseen = {each: count for each, count in now.counts.items() if each not in was.counts}
+def _unseen(name: str, found: CategoricalComparison, ratio: float) -> Shift:
+    unseen = {each: count for each, count in found.now.items() if each not in found.was}
     told = sorted(unseen, key=lambda each: (-unseen[each], each))
-    share = Proportion(sum(unseen.values()), sum(now.counts.values()))
+    share = Proportion(sum(unseen.values()), sum(found.now.values()))
     return _ratio(name, UNSEEN, share, ratio, categories=told[:_NAMED], unseen=len(unseen))
 
 
@@ -206,11 +216,6 @@ def _weighted(share: Proportion, ratio: float) -> Proportion:
     """Return a share of as many rows as are independent."""
     trials = max(1, round(share.trials * ratio))
     return Proportion(min(trials, round(share.share * trials)), trials)
-
-
-def _median(ascending: Array) -> float:
-    """Return the median of sorted values; the upper one of two."""
-    return float(ascending[len(ascending) // 2])
 
 
 def _finite(bounds: Mapping[str, float]) -> dict[str, float]:

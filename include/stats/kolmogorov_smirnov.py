@@ -40,12 +40,12 @@ def two_sample_ks(
     """
     if not len(reference) or not len(current):
         raise ValueError(f"two samples are needed; got {len(reference)} and {len(current)} rows")
-    distance = _distance(reference, current)
-    rows, own_rows = independent or (len(reference), len(current))
-    return KolmogorovSmirnov(distance, _p_value(distance, rows, own_rows))
+    distance = ks_distance(reference, current)
+    return KolmogorovSmirnov(distance, ks_p_value(distance, independent or (len(reference), len(current))))
 
 
-def _distance(reference: Array, current: Array) -> float:
+def ks_distance(reference: Array, current: Array) -> float:
+    """Return the largest gap between the empirical distributions of two sorted samples, neither empty."""
     # Between two neighbouring rows of `current` its own curve is flat, so the gap is largest at a row or
     # just before one. At ties the inner rows give smaller gaps than the outermost, which are exact.
     return max(_largest_gap(reference, current, start) for start in range(0, len(current), _BLOCK))
@@ -67,6 +67,8 @@ def _largest_gap(reference: Array, current: Array, start: int) -> float:
     return float(max(above, below, 0.0))
 
 
-def _p_value(distance: float, rows: float, own_rows: float) -> float:
+def ks_p_value(distance: float, independent: tuple[float, float]) -> float:
+    """Return the chance of a gap between samples of one distribution that have so many independent rows."""
+    rows, own_rows = independent
     together = rows * own_rows / (rows + own_rows)
     return float(np.clip(kstwo.sf(distance, max(1, round(together))), 0.0, 1.0))
