@@ -4,7 +4,7 @@ BOOTSTRAP ?= $(shell command -v python3.11 || command -v python3)
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 .DEFAULT_GOAL := help
-.PHONY: help setup run start demo drill drill-monitoring test test-slow test-faults test-services test-spark setup-spark features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-ramp bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
+.PHONY: help setup run start demo drill drill-monitoring test test-slow test-faults test-services test-spark setup-spark bench-spark features bench bench-features check format lock stop backfill airflow trace served rollback abandon bench-stats bench-ramp bench-experiments bench-objectives bench-rollback bench-log bench-gateway bench-peers verify-ledger
 .PHONY: new-model contract-reference readiness train check-retrain retire shadow shadow-report
 .PHONY: bench-pages bench-monitoring test-browser
 .PHONY: key-issue key-rotate key-revoke keys
@@ -185,6 +185,9 @@ audit: setup ## Look every locked package up in PyPI's advisories; fails where o
 
 bench-ledger: setup ## Measure the ledger: events a second of eight writers, SQLite and PostgreSQL; writes docs/benchmarks/ledger.*
 	@$(PYTHON) -m include.commands.bench_ledger --install
+
+bench-spark: setup-spark ## Measure features and joins on Spark beside DuckDB, in turn; writes docs/benchmarks/spark.* (ARGS="--times 10")
+	@$(PYTHON) -m include.commands.bench_spark $(ARGS)
 
 bench-pages: setup ## Measure the operators' pages with a year of history; writes docs/benchmarks/pages.*
 	@$(PYTHON) -m include.commands.bench_pages

@@ -25,14 +25,9 @@ class SparkCluster:
     """What SPARK_CONF_DIR is to be; its file holds the secret without which nobody is let in."""
 
     @property
-    def environment(self) -> dict[str, str]:
-        """Variables of a process that uses it."""
-        return {
-            "NINETY_ENGINE": "spark",
-            "NINETY_SPARK_MASTER": self.master,
-            "SPARK_CONF_DIR": str(self.configuration),
-            "SPARK_LOCAL_IP": LOOPBACK,
-        }
+    def spark_environment(self) -> dict[str, str]:
+        """Spark's own variables of a process that uses it."""
+        return {"SPARK_CONF_DIR": str(self.configuration), "SPARK_LOCAL_IP": LOOPBACK}
 
 
 def ensure_java(*, install: bool) -> Path:
@@ -122,6 +117,7 @@ def _environment(folder: Path, configuration: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     return kept | {
         "JAVA_HOME": str(java_home()),
+        "SPARK_HOME": str(PACKAGES / "pyspark"),
         "SPARK_CONF_DIR": str(configuration),
         "SPARK_LOCAL_IP": LOOPBACK,
         "SPARK_LOCAL_DIRS": str(folder / "local"),

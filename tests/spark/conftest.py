@@ -23,9 +23,8 @@ def cluster(tmp_path_factory) -> SparkCluster:
     except PlatformError as error:
         pytest.skip(str(error))
     with spark_cluster(tmp_path_factory.mktemp("cluster")) as running, pytest.MonkeyPatch.context() as patch:
-        for name, value in running.environment.items():
-            if name.startswith("SPARK_"):
-                patch.setenv(name, value)
+        for name, value in running.spark_environment.items():
+            patch.setenv(name, value)
         yield running
         from pyspark.sql import SparkSession  # noqa: PLC0415 - there once it is provided
 

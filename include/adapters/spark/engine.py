@@ -107,13 +107,13 @@ class SparkEngine:
         pending: list[pyarrow.Table] = []
         # Spark numbers the files of an ordered result in its order.
         for path in sorted(folder.glob("part-*.parquet")):
-            for table in _by_day(pyarrow.parquet.read_table(path), day):
+            for table in _by_day(pyarrow.parquet.read_table(path).replace_schema_metadata(None), day):
                 if pending and pending[-1][day][0] != table[day][0]:
-                    yield pyarrow.concat_tables(pending)
+                    yield pyarrow.concat_tables(pending).combine_chunks()
                     pending = []
                 pending.append(table)
         if pending:
-            yield pyarrow.concat_tables(pending)
+            yield pyarrow.concat_tables(pending).combine_chunks()
         shutil.rmtree(folder)
 
     def beside(self) -> "SparkEngine":
