@@ -3,13 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Param
-from airflow.sdk.exceptions import TaskAwaitingInput
-
 from include.config.experiments import ExperimentFile
 from include.config.settings import settings
-from release_approval import APPROVE, REJECT
+from named_approval import REASON, NamedApproval
 from stage_task import as_of, readable, triggered_by
 
 
@@ -32,11 +28,11 @@ def approvers_of(file: ExperimentFile, proposal: Any) -> tuple[str, ...]:
     return may_approve(approvers.users, proposal.treatment.requested_by, triggered_by(), approvers.quorum)
 
 
-class ExperimentApproval(HITLOperator):
+class ExperimentApproval(NamedApproval):
     """Show what an experiment would do to its approvers and write their answer to the ledger.
 
-    The answer is bound to the plan's hash and the artefact's. When time runs out it is no. One that is in the
-    ledger already is not asked for again.
+    The answer is bound to the plan's hash and the artefact's. One that is in the ledger already is not asked
+    for again.
 
     Args:
         file: the experiment's file.
@@ -44,14 +40,8 @@ class ExperimentApproval(HITLOperator):
     """
 
     def __init__(self, *, file: ExperimentFile, response_timeout: timedelta, **kwargs: Any) -> None:
-        kwargs.pop("params", None)  # the DAG's own; they are not for approvers
         super().__init__(
-            subject=f"Start experiment {file.name}?",
-            options=[APPROVE, REJECT],
-            defaults=REJECT,
-            response_timeout=response_timeout,
-            params={"reason": Param(None, type=["null", "string"], description="Why; goes to the ledger")},
-            **kwargs,
+            subject=f"Start experiment {file.name}?", response_timeout=response_timeout, asks=REASON, **kwargs
         )
         self.file = file
 
@@ -62,8 +52,6 @@ class ExperimentApproval(HITLOperator):
         Raises:
             AirflowFailException: it cannot start, or nobody is left to approve.
         """
-        from include.adapters.artefact_home import artefact_store
-        from include.adapters.evidence import publish_evidence
         from include.adapters.ledger.ledger import Ledger
         from include.contracts.releases import Decision
         from include.experiments.answers import answered
@@ -81,16 +69,7 @@ class ExperimentApproval(HITLOperator):
             self.log.info("experiment %s was answered: %s", self.file.plan.salt, given)
             return
         asked = [user for user in approvers_of(self.file, proposal) if user not in given]
-        self.body = evidence_of(self.file, proposal)
-        self.assigned_users = [{"id": user, "name": user} for user in asked]
-        shown = publish_evidence(artefact_store(settings()), model, self.body)
-        try:
-            super().execute(context)
-        except TaskAwaitingInput as parked:
-            kwargs = {"evidence_sha256": shown}
-            raise TaskAwaitingInput(
-                method_name=parked.method_name, kwargs=kwargs, timeout=parked.timeout
-            ) from None
+        self.ask_on_evidence(context, model, evidence_of(self.file, proposal), asked)
 
     @readable
     def execute_complete(self, context: Any, event: dict[str, Any], evidence_sha256: str) -> None:
@@ -103,17 +82,16 @@ class ExperimentApproval(HITLOperator):
         from include.contracts.releases import Decision
         from include.experiments.answers import record_answer
 
-        super().execute_complete(context, event)
-        user = event["responded_by_user"]
+        answer = self.answered(context, event)
         proposal = proposal_of(self.file)
         record_answer(
             Ledger(settings().ledger_uri),
             self.file.folder.name,
             proposal,
-            Decision.APPROVED if event["chosen_options"] == [APPROVE] else Decision.REJECTED,
+            Decision.APPROVED if answer.approved else Decision.REJECTED,
             approvers=approvers_of(self.file, proposal),
-            decided_by=user["name"] if user else None,
-            decided_at=event["responded_at"],
+            decided_by=answer.by,
+            decided_at=answer.at,
             evidence_sha256=evidence_sha256,
-            reason=(event["params_input"] or {}).get("reason"),
+            reason=answer.reason,
         )

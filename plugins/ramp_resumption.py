@@ -3,18 +3,15 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-
 from include.config.settings import settings
 from include.contracts.events import SYSTEM
-from release_approval import APPROVE, REJECT
+from named_approval import NamedApproval
 from stage_task import readable
 
 
-class RampResumption(HITLOperator):
+class RampResumption(NamedApproval):
     """Ask an approver of the release on its ramp, other than who triggered the run, then let it go on.
 
-    Who is asked and what is shown come from the ledger, the answer and its author from Airflow's own record.
     When time runs out the answer is no, and the ramp stays paused.
 
     Args:
@@ -23,13 +20,8 @@ class RampResumption(HITLOperator):
     """
 
     def __init__(self, *, model: str, response_timeout: timedelta, **kwargs: Any) -> None:
-        kwargs.pop("params", None)  # the DAG's own, which Airflow hands to every task
         super().__init__(
-            subject=f"Resume the ramp of {model}?",
-            options=[APPROVE, REJECT],
-            defaults=REJECT,
-            response_timeout=response_timeout,
-            **kwargs,
+            subject=f"Resume the ramp of {model}?", response_timeout=response_timeout, **kwargs
         )
         self.model = model
 
@@ -45,11 +37,10 @@ class RampResumption(HITLOperator):
 
         release = paused_release(Ledger(settings().ledger_uri), self.model)
         who = context["dag_run"].triggering_user_name or SYSTEM
-        self.assigned_users = [{"id": user, "name": user} for user in may_resume(release, who)]
         self.subject = f"Resume the ramp of {release.model} {release.version}?"
         place = release.plan.name_of(release.ramp.place)
-        self.body = f"Paused at {place}. {who} asks: {context['params']['reason']}"
-        super().execute(context)
+        body = f"Paused at {place}. {who} asks: {context['params']['reason']}"
+        self.ask(context, body, may_resume(release, who))
 
     @readable
     def execute_complete(self, context: Any, event: dict[str, Any]) -> None:
@@ -61,16 +52,15 @@ class RampResumption(HITLOperator):
         from include.adapters.ledger.ledger import Ledger
         from include.rollout.ramp_control import resume
 
-        super().execute_complete(context, event)
-        user = event["responded_by_user"]
-        if event["chosen_options"] != [APPROVE] or user is None:
+        answer = self.answered(context, event)
+        if not answer.approved or answer.by is None:
             self.log.info("not approved: the ramp stays paused")
             return
         asked = context["dag_run"].triggering_user_name or SYSTEM
         resume(
             Ledger(settings().ledger_uri),
             self.model,
-            by=user["id"],
+            by=answer.by,
             asked_by=asked,
             reason=context["params"]["reason"],
         )

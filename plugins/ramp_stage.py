@@ -103,13 +103,14 @@ class RampStage(BaseOperator):
         from include.rollout.ramp_control import Answer, answer
 
         tools = self._tools()
-        user = event["responded_by_user"] or {"id": SYSTEM}
+        # By name, as the ledger knows people; an auth manager may number them.
+        user = event["responded_by_user"] or {"name": SYSTEM}
         try:
             answer(
                 tools,
                 existing_release(tools.ledger, release_id(self.model, context)),
                 Answer(event["chosen_options"][0]),
-                by=user["id"],
+                by=user["name"],
                 reason=(event["params_input"] or {}).get("reason") or "",
             )
         except LedgerError as error:

@@ -3,15 +3,9 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import Param
-from airflow.sdk.exceptions import TaskAwaitingInput
-
 from include.config.settings import settings
+from named_approval import REASON, NamedApproval
 from stage_task import readable
-
-APPROVE = "Approve"
-REJECT = "Reject"
 
 
 def release_id(model: str, context: Any) -> str:
@@ -19,16 +13,11 @@ def release_id(model: str, context: Any) -> str:
     return f"{model}-{context['run_id']}"
 
 
-class ReleaseApproval(HITLOperator):
+class ReleaseApproval(NamedApproval):
     """Show a release's evidence to its approvers and write their answer to the ledger.
 
-    What is asked, who may answer and what they see come from the ledger and the artefact store; the
-    answer and its author come from Airflow's own record of the response. Nothing passes through XCom,
-    which whoever may edit a DAG can write, and a task marked as successful by hand records nothing. What was
-    shown stays in the artefact store under the hash that the answer carries.
-
-    When time runs out the answer is no. An answer that Airflow loses is asked for again, never assumed;
-    one that is in the ledger already is not asked for again.
+    What was shown stays in the artefact store under the hash that the answer carries. An answer that is in
+    the ledger already is not asked for again.
 
     Args:
         model: whose release it is.
@@ -36,16 +25,8 @@ class ReleaseApproval(HITLOperator):
     """
 
     def __init__(self, *, model: str, response_timeout: timedelta, **kwargs: Any) -> None:
-        kwargs.pop(
-            "params", None
-        )  # the DAG's own, which Airflow hands to every task; they are not for approvers
         super().__init__(
-            subject=f"Release {model}?",
-            options=[APPROVE, REJECT],
-            defaults=REJECT,
-            response_timeout=response_timeout,
-            params={"reason": Param(None, type=["null", "string"], description="Why; goes to the ledger")},
-            **kwargs,
+            subject=f"Release {model}?", response_timeout=response_timeout, asks=REASON, **kwargs
         )
         self.model = model
 
@@ -55,10 +36,9 @@ class ReleaseApproval(HITLOperator):
 
         Raises:
             AirflowFailException: the ledger knows no such release, or its package is damaged.
-            ValueError: nobody is named; without assigned users Airflow would let anybody answer.
+            ValueError: nobody is named.
         """
         from include.adapters.artefact_home import artefact_store
-        from include.adapters.evidence import publish_evidence
         from include.adapters.ledger.ledger import Ledger
         from include.contracts.releases import ReleaseStage
         from include.rollout.approval import existing_release, follow_answers
@@ -69,23 +49,11 @@ class ReleaseApproval(HITLOperator):
         if release.stage is not ReleaseStage.AWAITING_APPROVAL:
             self.log.info("release %s is %s already", release.release_id, release.stage.value)
             return
-        if not release.approvers:
-            raise ValueError("a release needs at least one approver")
         self.subject = f"Release {release.model} {release.version}?"
-        store = artefact_store(settings())
-        self.body = evidence_of(ledger, store, release)
+        body = evidence_of(ledger, artefact_store(settings()), release)
         answered = {answer.decided_by for answer in ledger.approvals(release.release_id)}
         asked = [user for user in release.approvers if user not in answered]
-        self.assigned_users = [{"id": user, "name": user} for user in asked]
-        shown = publish_evidence(store, release.model, self.body)
-        try:
-            super().execute(context)
-        except TaskAwaitingInput as parked:
-            # Kept by Airflow beside the state of the waiting task, not as XCom.
-            kwargs = {"evidence_sha256": shown}
-            raise TaskAwaitingInput(
-                method_name=parked.method_name, kwargs=kwargs, timeout=parked.timeout
-            ) from None
+        self.ask_on_evidence(context, release.model, body, asked)
 
     @readable
     def execute_complete(self, context: Any, event: dict[str, Any], evidence_sha256: str) -> None:
@@ -99,15 +67,14 @@ class ReleaseApproval(HITLOperator):
         from include.contracts.releases import Decision
         from include.rollout.approval import record_decision
 
-        super().execute_complete(context, event)
-        user = event["responded_by_user"]
+        answer = self.answered(context, event)
         record_decision(
             Ledger(settings().ledger_uri),
             artefact_store(settings()),
             release_id(self.model, context),
-            Decision.APPROVED if event["chosen_options"] == [APPROVE] else Decision.REJECTED,
-            decided_by=user["name"] if user else None,
-            decided_at=event["responded_at"],
+            Decision.APPROVED if answer.approved else Decision.REJECTED,
+            decided_by=answer.by,
+            decided_at=answer.at,
             evidence_sha256=evidence_sha256,
-            reason=(event["params_input"] or {}).get("reason"),
+            reason=answer.reason,
         )

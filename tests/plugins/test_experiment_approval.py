@@ -61,7 +61,7 @@ def asking(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield SimpleNamespace(
             operator=operator, sent=sent, context=context, errors=import_module("airflow.sdk.exceptions")
         )
-    for name in ("experiment_approval", "release_approval", "stage_task"):
+    for name in ("experiment_approval", "named_approval", "stage_task"):
         sys.modules.pop(name, None)
 
 

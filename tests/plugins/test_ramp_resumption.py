@@ -49,7 +49,7 @@ def resumption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simp
     sent: list[dict[str, Any]] = []
     monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **request: sent.append(request))
     yield SimpleNamespace(operator=operator, sent=sent, errors=import_module("airflow.sdk.exceptions"))
-    for name in ("ramp_resumption", "release_approval", "stage_task"):
+    for name in ("named_approval", "ramp_resumption", "stage_task"):
         sys.modules.pop(name, None)
 
 
@@ -69,7 +69,7 @@ def answer(choice: str, user: str | None) -> dict[str, Any]:
         "chosen_options": [choice],
         "params_input": {},
         "responded_at": datetime.now(UTC),
-        "responded_by_user": {"id": user, "name": user} if user else None,
+        "responded_by_user": {"id": "7", "name": user} if user else None,
         "timedout": user is None,
     }
 

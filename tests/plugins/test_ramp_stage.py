@@ -39,7 +39,7 @@ PLAN = {
     "patience": "0s",
     "guardrails": [{"metric": "error_ratio", "margin": 0.2, "baseline": 0.01}],
 }
-MODULES = ("ramp_resumption", "ramp_stage", "ramp_trigger", "release_approval", "stage_task")
+MODULES = ("named_approval", "ramp_resumption", "ramp_stage", "ramp_trigger", "release_approval", "stage_task")
 FAST = 0.000001
 """A clock at which an hour is over at once."""
 
@@ -214,7 +214,7 @@ def answered(choice: str, user: str = "approver", reason: str = "") -> dict[str,
     return {
         "chosen_options": [choice],
         "params_input": {"reason": reason},
-        "responded_by_user": {"id": user, "name": user},
+        "responded_by_user": {"id": "7", "name": user},
     }
 
 

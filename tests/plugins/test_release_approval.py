@@ -70,7 +70,7 @@ def approval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     sent: list[dict] = []
     monkeypatch.setattr(hitl, "upsert_hitl_detail", lambda **request: sent.append(request))
     yield SimpleNamespace(operator=operator, sent=sent, errors=import_module("airflow.sdk.exceptions"))
-    for name in ("release_approval", "stage_task"):
+    for name in ("named_approval", "release_approval", "stage_task"):
         sys.modules.pop(name, None)
 
 
