@@ -127,7 +127,8 @@ def started(file: ExperimentFile, chosen: XComArg) -> XComArg:
             return known.experiment_id
         proposal = proposal_of(file)
         for triton in every_triton(settings()):
-            load_version(settings(), triton, proposal.treatment)
+            for version in proposal.treatments:
+                load_version(settings(), triton, version)
         return start(
             settings(),
             ledger,

@@ -21,11 +21,13 @@ def proposal_of(file: ExperimentFile) -> Any:
 
 
 def approvers_of(file: ExperimentFile, proposal: Any) -> tuple[str, ...]:
-    """Return who may answer: neither who asked for the version's training nor who triggered this run."""
+    """Return who may answer: neither who asked for a version's training nor who triggered this run."""
+    from include.contracts.requesters import joined_requesters
     from include.rollout.approval import may_approve
 
     approvers = file.folder.contract.approvers
-    return may_approve(approvers.users, proposal.treatment.requested_by, triggered_by(), approvers.quorum)
+    requested_by = joined_requesters(version.requested_by for version in proposal.treatments)
+    return may_approve(approvers.users, requested_by, triggered_by(), approvers.quorum)
 
 
 class ExperimentApproval(NamedApproval):

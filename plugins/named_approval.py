@@ -1,8 +1,8 @@
 """A yes or no of named people: shown to them and nobody else, answered in Airflow, kept by who asks.
 
-What is asked, who may answer and what they see come from the ledger and the artefact store; the answer and its
-author come from Airflow's own record of the response. Nothing passes through XCom, which whoever may edit a
-DAG can write, and a task marked as successful by hand records nothing.
+What is asked, who may answer and what they see come from the ledger and the artefact store; the answer and
+its author come from Airflow's own record of the response. Nothing passes through XCom, which whoever may edit
+a DAG can write, and a task marked as successful by hand records nothing.
 """
 
 from collections.abc import Iterable

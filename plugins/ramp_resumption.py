@@ -20,9 +20,7 @@ class RampResumption(NamedApproval):
     """
 
     def __init__(self, *, model: str, response_timeout: timedelta, **kwargs: Any) -> None:
-        super().__init__(
-            subject=f"Resume the ramp of {model}?", response_timeout=response_timeout, **kwargs
-        )
+        super().__init__(subject=f"Resume the ramp of {model}?", response_timeout=response_timeout, **kwargs)
         self.model = model
 
     @readable

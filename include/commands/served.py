@@ -46,15 +46,13 @@ def _lines(model: str, found: Served) -> Iterator[str]:
     yield f"{model} at {_text(found.moment)}"
     reason = f": {change.reason}" if change.reason else ""
     yield f"  since {_text(change.recorded_at)}, by {change.actor}{reason} (ledger event {change.sequence})"
-    shares = {found.route.champion.version: 1 - found.route.share}
-    if found.route.challenger is not None:
-        shares[found.route.challenger.version] = found.route.share
-    for version, share in shares.items():
+    for _, served, share in found.route.arms:
+        version = served.version
         yield f"  {version} had {share:.0%} of the traffic"
         answers = found.approvals.get(version, ())
         for answer in answers:
             yield f"    approved by {answer.decided_by} at {_text(answer.decided_at)}, {answer.release_id}"
-        tried = found.experiment is not None and found.experiment.treatment_version == version
+        tried = found.experiment is not None and version in found.experiment.treatment_versions
         if found.experiment is not None and tried:
             approvers = ", ".join(found.experiment.approved_by)
             yield f"    approved by {approvers} for the experiment {found.experiment.experiment_id}"

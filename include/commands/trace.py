@@ -15,6 +15,7 @@ from include.contracts.errors import ArtefactError, ModelError
 from include.contracts.packages import PAGE_NAME
 from include.contracts.predictions import PredictionRow, Source, Status
 from include.contracts.reports import EvaluationReport
+from include.contracts.routes import CHALLENGER, CHAMPION
 from include.pages.provenance import Answered, Origin, Provenance, Provenances
 from include.registry.model_card import card_uri
 
@@ -82,10 +83,10 @@ def _variant(row: PredictionRow) -> str:
         return "none was assigned"
     if row.bucket is None or row.share is None:
         return f"{row.assigned_variant}, no change of traffic under way"
-    return (
-        f"{row.assigned_variant}: the unit lies at {row.bucket:.6f} under {row.release_or_experiment_id}, "
-        f"whose new version had [0, {row.share:g})"
-    )
+    place = f"{row.assigned_variant}: the unit lies at {row.bucket:.6f} under {row.release_or_experiment_id}"
+    # Where a further arm of an experiment begins is in its route.
+    is_further = row.assigned_variant not in {CHAMPION, CHALLENGER}
+    return place if is_further else f"{place}, whose new version had [0, {row.share:g})"
 
 
 def _explanation(row: PredictionRow, origin: Origin) -> Iterator[str]:
@@ -167,9 +168,7 @@ def _change(change: RouteChange) -> str:
         return (
             f"{_moment(change.recorded_at)} retired by {change.actor}: {change.reason} ({change.snapshot_id})"
         )
-    shares = [f"{route.champion.version} {1 - route.share:.0%}"]
-    if route.challenger is not None:
-        shares.append(f"{route.challenger.version} {route.share:.0%}")
+    shares = [f"{arm.version.version} {arm.share:.0%}" for arm in route.arms]
     why = f": {change.reason}" if change.reason else f", release {route.change_id}" if route.change_id else ""
     return f"{_moment(change.recorded_at)} {', '.join(shares)} by {change.actor}{why} ({change.snapshot_id})"
 

@@ -97,6 +97,14 @@ def _primary(plan: ExperimentPlan, contract: ModelContract) -> Iterator[str]:
     primary = plan.primary
     yield from _metric("primary.metric", primary.metric, primary.kind, contract)
     known = {metric.name: metric.direction for metric in contract.experiment_metrics}
+    if primary.covariate is not None:
+        inputs = {item.name: item.kind for item in contract.features.inputs}
+        numeric = [name for name, kind in inputs.items() if kind is FeatureKind.NUMERIC]
+        if primary.covariate.feature not in numeric:
+            yield (
+                f"primary.covariate.feature: {primary.covariate.feature!r} is no numeric input; allowed: "
+                f"{', '.join(numeric)}"
+            )
     if known.get(primary.metric, primary.direction) != primary.direction:
         yield (
             f"primary.direction: {primary.metric!r} is better by {known[primary.metric]!r}, says the contract"
@@ -131,8 +139,9 @@ def _versions(plan: ExperimentPlan) -> Iterator[str]:
                 f"variants.{index}.version: {variant.version!r} is no version; allowed: {CHAMPION}, "
                 f"{CANDIDATE}, or a semantic version such as 1.2.0"
             )
-    if plan.treatment.version == CHAMPION:
-        yield "variants.1.version: the champion is the control, so it comes first"
+    for index, variant in enumerate(plan.treatments, start=1):
+        if variant.version == CHAMPION:
+            yield f"variants.{index}.version: the champion is the control, so it comes first"
     if plan.control.version == CANDIDATE:
         yield "variants.0.version: the control is what serves: champion, or its version"
 

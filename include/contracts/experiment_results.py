@@ -82,9 +82,13 @@ class SampleRatioFigures(BaseModel):
     """Treatment's share in the stage."""
     control: int
     treatment: int
+    """Of the first treatment."""
     expected_treatment: float
     p_value: float
     mismatch: bool
+    further: tuple[int, ...] = ()
+    """Of each treatment beside the first."""
+    expected_further: tuple[float, ...] = ()
 
 
 class Look(BaseModel):
@@ -117,6 +121,12 @@ class Look(BaseModel):
     high: float
     p_value: float
     """Repeated p-value: comparable with alpha at any look."""
+    level: float | None = None
+    """Alpha that this comparison has among several, by Holm's steps; None: it is the only one."""
+    adjusted_p_value: float | None = None
+    """Smallest p-value of all looks so far, Holm-adjusted over the treatments: comparable with alpha."""
+    variance_reduction: float | None = None
+    """Share of the variance that the plan's covariate took out; None: it has none, or too few events."""
 
 
 class JudgedGuardrail(BaseModel):
@@ -176,6 +186,22 @@ class SliceFigures(BaseModel):
     high: float | None
 
 
+class Comparison(BaseModel):
+    """One treatment against control."""
+
+    model_config = _STRICT
+
+    control: ArmFigures | None = None
+    treatment: ArmFigures | None = None
+    look: Look | None = None
+    """The look that was taken; None: none was due, or the experiment is invalid."""
+    unbiased_estimate: float | None = None
+    """Median-unbiased effect of a test that has stopped: an early stop exaggerates the plain one."""
+    guardrails: tuple[JudgedGuardrail, ...] = ()
+    health: tuple[HealthFigures, ...] = ()
+    slices: tuple[SliceFigures, ...] = ()
+
+
 class Counts(BaseModel):
     """What was read, and what became of it."""
 
@@ -198,10 +224,8 @@ class Counts(BaseModel):
     """Outcomes that do not count, by reason."""
 
 
-class Analysis(BaseModel):
-    """An analysis as of a moment."""
-
-    model_config = _STRICT
+class Analysis(Comparison):
+    """An analysis as of a moment; as a comparison it is that of the first treatment."""
 
     experiment_id: str
     as_of: UtcDatetime
@@ -211,19 +235,19 @@ class Analysis(BaseModel):
     """For people: what the verdict rests on."""
     counts: Counts | None = None
     sample_ratio: tuple[SampleRatioFigures, ...] = ()
-    control: ArmFigures | None = None
-    treatment: ArmFigures | None = None
-    look: Look | None = None
-    """The look that was taken; None: none was due, or the experiment is invalid."""
+    further: tuple[Comparison, ...] = ()
+    """Of each treatment beside the first, in the order of the plan."""
+    winner: str | None = None
+    """Of several treatments, the plan's name of the one to ship."""
     next_look: float | None = None
     """Planned fraction of the next look."""
     fraction: float | None = None
-    """Information reached, as a share of the plan's."""
-    unbiased_estimate: float | None = None
-    """Median-unbiased effect of a test that has stopped: an early stop exaggerates the plain one."""
-    guardrails: tuple[JudgedGuardrail, ...] = ()
-    health: tuple[HealthFigures, ...] = ()
-    slices: tuple[SliceFigures, ...] = ()
+    """Information reached, as a share of the plan's; of several comparisons, the slowest one's."""
     report_uri: str | None = None
     quarantine: str | None = None
     """Name of the batch that holds the outcomes set aside as wrong."""
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Every treatment against control, in the order of the plan."""
+        return (self, *self.further)

@@ -7,8 +7,8 @@ analysis invalid.
 
 from enum import StrEnum
 from itertools import pairwise
-from math import isclose, isfinite
-from typing import Literal, Self
+from math import fsum, isclose, isfinite
+from typing import Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,12 +24,10 @@ CHAMPION = "champion"
 """Names the version that serves when the experiment starts."""
 CANDIDATE = "candidate"
 """Names the newest registered version that does not serve."""
-CHALLENGER = "challenger"
-"""Variant of a route that the treatment is."""
 FAIRNESS = "fairness"
 """Guardrail on the primary metric in each part of a slice."""
-ARMS = 2
-"""A route splits traffic between two versions."""
+FEWEST_ARMS, MOST_ARMS = 2, 10
+"""Variants of an experiment."""
 
 
 class MetricKind(StrEnum):
@@ -54,6 +52,20 @@ class HealthMetric(StrEnum):
     """Features that the last requests had, of all that the model reads."""
     LATENCY = "latency"
     """Seconds an answer takes."""
+
+
+class Slot(NamedTuple):
+    """The places of the hash space that a treatment has, in [start, start + share).
+
+    Its start is that of its final share and never moves: as shares grow, units only ever go from control to
+    the one treatment that is theirs.
+    """
+
+    start: float
+    share: float
+    """At present."""
+    final: float
+    """At the end of the ramp."""
 
 
 class Variant(BaseModel):
@@ -93,6 +105,15 @@ class Condition(BaseModel):
         return self
 
 
+class Covariate(BaseModel):
+    """What was known of a unit before its exposure, and takes out variance that is not the treatment's."""
+
+    model_config = _STRICT
+
+    feature: str
+    """Numeric input of the model, as logged at the unit's first exposure."""
+
+
 class PrimaryMetric(BaseModel):
     """The one metric that decides, and how surely."""
 
@@ -124,6 +145,8 @@ class PrimaryMetric(BaseModel):
     """How the type II error is spent on non-binding futility bounds; they need `sides: 1`."""
     looks: tuple[float, ...] = Field(default=(0.25, 0.5, 0.75, 1.0), min_length=1, max_length=50)
     """Planned looks, as shares of the final information; the last is 1."""
+    covariate: Covariate | None = None
+    """Sharpens the comparison (CUPED). The size is planned without it; each look tells what it takes out."""
 
     @model_validator(mode="after")
     def _testable(self) -> Self:
@@ -138,6 +161,8 @@ class PrimaryMetric(BaseModel):
             )
         if self.parameter is not None and self.spending not in {"power", "hwang_shih_decani"}:
             raise ValueError(f"parameter: spending {self.spending!r} has none")
+        if self.covariate is not None and self.kind is MetricKind.RATIO:
+            raise ValueError("covariate: it sharpens a proportion or a mean, not a ratio over requests")
         if self.futility is not None and self.sides != 1:
             raise ValueError("futility has a direction: it needs 'sides: 1', with half of alpha")
         return self
@@ -208,9 +233,9 @@ class ExperimentPlan(BaseModel):
     unit: str
     """What is assigned: the contract's entity."""
     variants: tuple[Variant, ...]
-    """Control, which serves today, then treatment."""
+    """Control, which serves today, then the treatments: one, or up to nine, each compared with control."""
     ramp: tuple[float, ...] = ()
-    """Shares of treatment before its final one, rising."""
+    """Shares of each treatment before its final one, rising."""
     population: tuple[Condition, ...] = ()
     """Who is analysed; without conditions, everybody."""
     primary: PrimaryMetric
@@ -231,17 +256,18 @@ class ExperimentPlan(BaseModel):
 
     @model_validator(mode="after")
     def _arms(self) -> Self:
-        if len(self.variants) != ARMS:
+        if not FEWEST_ARMS <= len(self.variants) <= MOST_ARMS:
             raise ValueError(
-                f"variants: an experiment compares {ARMS} versions; there are {len(self.variants)}"
+                f"variants: an experiment compares {FEWEST_ARMS} to {MOST_ARMS} versions; there are "
+                f"{len(self.variants)}"
             )
-        control, treatment = self.variants
-        total = control.share + treatment.share
+        total = fsum(variant.share for variant in self.variants)
         if not isclose(total, 1.0, abs_tol=1e-9):
             raise ValueError(f"variants: the shares add up to {total:g}, not to 1")
-        if control.name == treatment.name or control.version == treatment.version:
-            raise ValueError("variants: they must differ in name and version")
-        shares = (*self.ramp, treatment.share)
+        for said in ([each.name for each in self.variants], [each.version for each in self.variants]):
+            if len(set(said)) < len(said):
+                raise ValueError("variants: they must differ in name and version")
+        shares = (*self.ramp, min(treatment.share for treatment in self.treatments))
         if shares[0] <= 0.0 or any(later <= earlier for earlier, later in pairwise(shares)):
             raise ValueError(
                 f"ramp: shares must rise from above 0 to the treatment's; these are {list(shares)}"
@@ -264,14 +290,32 @@ class ExperimentPlan(BaseModel):
         return self.variants[0]
 
     @property
-    def treatment(self) -> Variant:
-        """The arm that gets the other version."""
-        return self.variants[1]
+    def treatments(self) -> tuple[Variant, ...]:
+        """The arms that get other versions."""
+        return self.variants[1:]
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Shares of treatment, stage by stage."""
-        return (*self.ramp, self.treatment.share)
+        """Shares of the first treatment, stage by stage; they tell the stages apart."""
+        return (*self.ramp, self.treatments[0].share)
+
+    def slots(self, share: float) -> tuple[Slot, ...]:
+        """Return the places of each treatment while the first one has a share.
+
+        Before the ramp's end all treatments have the same share.
+        """
+        found: list[Slot] = []
+        for treatment in self.treatments:
+            final = treatment.share
+            at_end = share >= self.treatments[0].share
+            start = found[-1].start + found[-1].final if found else 0.0
+            found.append(Slot(start, final if at_end else share, final))
+        return tuple(found)
+
+    @property
+    def alpha_each(self) -> float:
+        """Type I error that each comparison is planned with: Bonferroni's share; Holm never gives it less."""
+        return self.primary.alpha / len(self.treatments)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -284,20 +328,55 @@ class ExperimentPlan(BaseModel):
     @property
     def sha256(self) -> str:
         """Hash of the plan's content; formatting and comments do not enter."""
-        return content_hash(self.model_dump(mode="json"))
+        return content_hash(_said(self))
 
 
-class ExperimentAnswer(BaseModel):
-    """A human's answer to giving a version the traffic of an experiment, bound to what was shown."""
+def _said(plan: ExperimentPlan) -> dict[str, Any]:
+    """Return what a plan says; a key that came later and is left out is not there, so that hashes last."""
+    said = plan.model_dump(mode="json")
+    if said["primary"]["covariate"] is None:
+        del said["primary"]["covariate"]
+    return said
+
+
+class TreatmentVersion(BaseModel):
+    """A version that is tried, and its artefact."""
 
     model_config = _STRICT
+
+    version: str
+    sha256: str
+
+
+class Tried(BaseModel):
+    """What an experiment gives traffic to."""
+
+    model_config = _STRICT
+
+    treatment_version: str
+    treatment_sha256: str
+    """Artefact of the treatment."""
+    further: tuple[TreatmentVersion, ...] = ()
+    """Treatments beside the first."""
+
+    @property
+    def treatments(self) -> tuple[TreatmentVersion, ...]:
+        """What is tried, in the order of the plan."""
+        first = TreatmentVersion(version=self.treatment_version, sha256=self.treatment_sha256)
+        return (first, *self.further)
+
+    @property
+    def treatment_versions(self) -> tuple[str, ...]:
+        """The versions that are tried, in the order of the plan."""
+        return tuple(each.version for each in self.treatments)
+
+
+class ExperimentAnswer(Tried):
+    """A human's answer to giving a version the traffic of an experiment, bound to what was shown."""
 
     experiment_id: str
     model: str
     plan_sha256: str
-    treatment_version: str
-    treatment_sha256: str
-    """Artefact of the treatment."""
     decision: Decision
     decided_by: str | None
     """None when time ran out, which is only ever a no."""
@@ -333,6 +412,8 @@ class PlannedSize(BaseModel):
     """Units of treatment at the last look."""
     information: float
     """Effective size, 1 / (1/control + 1/treatment), at the last look."""
+    further: tuple[int, ...] = ()
+    """Units of each treatment beside the first, at the last look."""
     baseline: float | None
     """Assumed, or measured in the log."""
     standard_deviation: float | None
@@ -348,11 +429,20 @@ class PlannedSize(BaseModel):
     expected_seconds: float | None
     """From the start until the last unit has matured; None: never, at the traffic seen."""
 
+    @property
+    def informations(self) -> tuple[float, ...]:
+        """Effective size of each comparison at the last look."""
+        others = (1.0 / (1.0 / self.control + 1.0 / units) for units in self.further)
+        return (self.information, *others)
 
-class Experiment(BaseModel):
+    @property
+    def units(self) -> int:
+        """Units of all arms at the last look."""
+        return self.control + self.treatment + sum(self.further)
+
+
+class Experiment(Tried):
     """State of an experiment. `revision` counts its changes and is what compare-and-set compares."""
-
-    model_config = _STRICT
 
     experiment_id: str
     name: str
@@ -361,11 +451,8 @@ class Experiment(BaseModel):
     plan_sha256: str
     size: PlannedSize
     control_version: str
-    treatment_version: str
-    treatment_sha256: str
-    """Artefact of the treatment."""
     share: float = Field(gt=0.0, lt=1.0)
-    """Present share of treatment."""
+    """Present share of the first treatment."""
     state: ExperimentState
     began_at: UtcDatetime
     """Event time from which exposures count."""

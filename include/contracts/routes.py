@@ -1,12 +1,19 @@
 """Routes: all that serving needs, in one immutable snapshot; the gateway never reads a contract."""
 
 from enum import StrEnum
+from math import fsum
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from include.contracts.assignment import is_assigned
 from include.contracts.signatures import Signature
 from include.contracts.versions import triton_name
+
+CHAMPION = "champion"
+"""Variant that keeps what serves."""
+CHALLENGER = "challenger"
+"""Variant on the new version; further ones are `challenger_2` and so on."""
 
 
 class EntityType(StrEnum):
@@ -67,6 +74,30 @@ class VersionRoute(BaseModel):
         return triton_name(model, self.version)
 
 
+class Challenger(BaseModel):
+    """One more version beside the challenger: an arm of an experiment that compares more than two."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    route: VersionRoute
+    start: float = Field(gt=0.0, lt=1.0)
+    """Place of the hash space its units begin at; it never moves, so that nobody changes arms in a ramp."""
+    share: float = Field(gt=0.0, lt=1.0)
+    """Share of units on it."""
+
+    def has(self, place: float) -> bool:
+        """Say whether a unit's place is among its own."""
+        return self.start <= place < self.start + self.share
+
+
+class Arm(NamedTuple):
+    """A version that units are assigned to, under its name in the prediction log."""
+
+    variant: str
+    version: VersionRoute
+    share: float
+
+
 class ModelRoute(BaseModel):
     """How requests for one model are answered."""
 
@@ -84,6 +115,8 @@ class ModelRoute(BaseModel):
     challenger: VersionRoute | None = None
     share: float = Field(default=0.0, ge=0.0, le=1.0)
     """Share of units on the challenger."""
+    further: tuple[Challenger, ...] = ()
+    """Arms of an experiment beside the challenger, by their start."""
     change_id: str | None = None
     """Release or experiment behind the split; it is the salt of the assignment."""
     previous: VersionRoute | None = None
@@ -99,6 +132,7 @@ class ModelRoute(BaseModel):
             raise ValueError(
                 f"{self.model}: a share above 0 and a change_id go with a challenger, and only with one"
             )
+        self._check_further()
         if (self.shadow is None) != (self.shadow_share == 0.0):
             raise ValueError(f"{self.model}: a shadow_share above 0 goes with a shadow, and only with one")
         if self.shadow is not None and self.shadow.version in self._assigned:
@@ -107,10 +141,54 @@ class ModelRoute(BaseModel):
             raise ValueError(f"{self.model}: the fallback 'default_score' needs a default_score")
         return self
 
+    def _check_further(self) -> None:
+        if self.further and self.challenger is None:
+            raise ValueError(f"{self.model}: further arms go with a challenger, and only with one")
+        ends = (self.share, *(each.start + each.share for each in self.further))
+        starts = (*(each.start for each in self.further), 1.0)
+        if any(start < end for end, start in zip(ends, starts, strict=True)):
+            raise ValueError(f"{self.model}: arms overlap; a unit belongs to one")
+        assigned = [arm.version.version for arm in self.arms]
+        if len(set(assigned)) < len(assigned):
+            raise ValueError(f"{self.model}: two arms have the same version: {', '.join(assigned)}")
+
+    @property
+    def challengers(self) -> tuple[Arm, ...]:
+        """The versions beside the champion that units are assigned to, in the order of their places."""
+        if self.challenger is None:
+            return ()
+        others = (
+            Arm(f"{CHALLENGER}_{number}", each.route, each.share)
+            for number, each in enumerate(self.further, start=2)
+        )
+        return (Arm(CHALLENGER, self.challenger, self.share), *others)
+
+    @property
+    def arms(self) -> tuple[Arm, ...]:
+        """Every version that units are assigned to, the champion first."""
+        taken = fsum(arm.share for arm in self.challengers)
+        return (Arm(CHAMPION, self.champion, 1.0 - taken), *self.challengers)
+
+    def variant_at(self, place: float) -> str:
+        """Return the variant of a unit by its place under the salt of the change."""
+        if self.challenger is None:
+            return CHAMPION
+        if place < self.share:
+            return CHALLENGER
+        for number, each in enumerate(self.further, start=2):
+            if each.has(place):
+                return f"{CHALLENGER}_{number}"
+        return CHAMPION
+
+    def unsplit(self) -> "ModelRoute":
+        """Return the route with all traffic on the champion."""
+        return self.model_copy(update={"challenger": None, "share": 0.0, "further": (), "change_id": None})
+
     @property
     def versions(self) -> tuple[VersionRoute, ...]:
         """Every version that may answer."""
-        return tuple(v for v in (self.champion, self.challenger, self.previous) if v is not None)
+        found = (*(arm.version for arm in self.arms), self.previous)
+        return tuple(version for version in found if version is not None)
 
     @property
     def loaded(self) -> tuple[VersionRoute, ...]:
@@ -130,7 +208,7 @@ class ModelRoute(BaseModel):
 
     @property
     def _assigned(self) -> frozenset[str]:
-        return frozenset(item.version for item in (self.champion, self.challenger) if item is not None)
+        return frozenset(arm.version.version for arm in self.arms)
 
 
 class RouteSnapshot(BaseModel):

@@ -10,15 +10,21 @@ from include.config.experiments import experiment_file
 from include.config.models import ModelFolder
 from include.config.settings import Settings
 from include.contracts.errors import ContractError, ExperimentError
-from include.contracts.experiment_results import Analysis, ExperimentReason, ExperimentVerdict, Look
+from include.contracts.experiment_results import (
+    Analysis,
+    Comparison,
+    ExperimentReason,
+    ExperimentVerdict,
+    Look,
+)
 from include.contracts.experiments import Experiment
 from include.contracts.guardrails import Harm
 from include.contracts.model import ModelContract
-from include.experiments.bounds import take_look, timetable, unbiased_estimate
-from include.experiments.decide import Decision, Evidence, decide, invalid
+from include.experiments.bounds import take_looks, timetable, unbiased_estimate
+from include.experiments.decide import Compared, Decision, Evidence, decide, invalid
 from include.experiments.explain import explained
-from include.experiments.exposures import Source, exposures
-from include.experiments.gather import Gathered, gather, missing_differs, slice_figures
+from include.experiments.exposures import Exposed, Source, exposures
+from include.experiments.gather import Gathered, Measured, gather, missing_differs, slice_figures
 from include.experiments.guardrails import UnitFigures, judge
 from include.experiments.health import health
 from include.experiments.page import analysis_page
@@ -61,12 +67,11 @@ def analyse(
     if known is not None:
         return known
     _check_moment(experiment, earlier, as_of)
-    looks = [each.look for each in earlier if each.look is not None]
     changed = plan_problem(folder, experiment)
     analysis = (
         _void(experiment, as_of, changed)
         if changed is not None
-        else judged(settings, folder.contract, experiment, looks, as_of, extra_look=extra_look)
+        else judged(settings, folder.contract, experiment, earlier, as_of, extra_look=extra_look)
     )
     return _kept(settings, ledger, experiment, [*earlier, analysis], actor)
 
@@ -108,7 +113,7 @@ def judged(
     settings: Settings,
     contract: ModelContract,
     experiment: Experiment,
-    looks: Sequence[Look],
+    earlier: Sequence[Analysis],
     as_of: datetime,
     *,
     extra_look: bool = False,
@@ -119,32 +124,88 @@ def judged(
         settings: say where the logs lie.
         contract: the model's.
         experiment: as the ledger holds it.
-        looks: those there were.
+        earlier: analyses there were.
         as_of: event time.
         extra_look: look even if none is due.
 
     Raises:
         DataError: a log is damaged.
     """
+    looks = earlier_looks(experiment, earlier)
     with exposures(settings, contract, _source(experiment, as_of)) as exposed:
         found = gather(settings, exposed, experiment, as_of)
         evidence = _evidence(contract, experiment, found, looks, as_of, extra_look=extra_look)
         broken = invalid(evidence)
         if broken is not None:
             return _told(experiment, found, evidence, broken, as_of=as_of)
-        wanted = evidence.wanted and evidence.when.new
-        look = take_look(experiment, found.primary, looks, evidence.when, as_of) if wanted else None
-        figures = UnitFigures(found.metrics, found.slices, _harmful(contract), evidence.when.fraction)
-        evidence = replace(
-            evidence,
-            looks=(*looks, *([look] if look is not None else [])),
-            took=look is not None,
-            guardrails=judge(exposed, experiment, figures, len(looks)),
-        )
+        evidence = _looked(experiment, found, evidence, looks, as_of)
+        evidence = _guarded(exposed, contract, experiment, found, evidence, looks=max(map(len, looks)))
         told = _told(experiment, found, evidence, decide(evidence), as_of=as_of)
-        return told.model_copy(
-            update={"health": health(settings, exposed, experiment.plan.health, evidence.when.fraction)}
-        )
+        return _with_health(settings, exposed, experiment, told)
+
+
+def earlier_looks(experiment: Experiment, earlier: Sequence[Analysis]) -> tuple[tuple[Look, ...], ...]:
+    """Return the looks there were at each comparison."""
+    return tuple(
+        tuple(look for each in earlier if (look := _look_at(each, place)) is not None)
+        for place in range(len(experiment.treatments))
+    )
+
+
+def _look_at(analysis: Analysis, place: int) -> Look | None:
+    """Return the look an analysis took at a comparison; one that is void compared nothing."""
+    return analysis.comparisons[place].look if place < len(analysis.comparisons) else None
+
+
+def _looked(
+    experiment: Experiment,
+    found: Gathered,
+    evidence: Evidence,
+    earlier: Sequence[Sequence[Look]],
+    as_of: datetime,
+) -> Evidence:
+    """Return the evidence with a look at every comparison, where one is wanted."""
+    if not (evidence.wanted and evidence.when.new):
+        return evidence
+    taken = take_looks(experiment, found.primaries, earlier, evidence.when, as_of)
+    comparisons = tuple(
+        replace(each, looks=(*each.looks, *([look] if look is not None else [])))
+        for each, look in zip(evidence.comparisons, taken, strict=True)
+    )
+    return replace(evidence, comparisons=comparisons, took=any(look is not None for look in taken))
+
+
+def _guarded(
+    exposed: Exposed,
+    contract: ModelContract,
+    experiment: Experiment,
+    found: Gathered,
+    evidence: Evidence,
+    *,
+    looks: int,
+) -> Evidence:
+    """Return the evidence with every guardrail judged."""
+    harmful, fraction = _harmful(contract), evidence.when.fraction
+    figures = [UnitFigures(each.metrics, each.slices, harmful, fraction) for each in found.comparisons]
+    guardrails = judge(exposed, experiment, figures, looks)
+    comparisons = tuple(
+        replace(each, guardrails=judged)
+        for each, judged in zip(evidence.comparisons, guardrails, strict=True)
+    )
+    return replace(evidence, comparisons=comparisons)
+
+
+def _with_health(settings: Settings, exposed: Exposed, experiment: Experiment, told: Analysis) -> Analysis:
+    """Return the analysis with the health of every treatment beside control's."""
+    found = []
+    for number in range(1, len(experiment.treatments) + 1):
+        exposed.compare(number)
+        found.append(health(settings, exposed, experiment.plan.health, told.fraction or 0.0, number))
+    further = tuple(
+        each.model_copy(update={"health": figures})
+        for each, figures in zip(told.further, found[1:], strict=True)
+    )
+    return told.model_copy(update={"health": found[0], "further": further})
 
 
 def _source(experiment: Experiment, as_of: datetime) -> Source:
@@ -152,9 +213,10 @@ def _source(experiment: Experiment, as_of: datetime) -> Source:
         start=experiment.began_at,
         end=as_of,
         experiment_id=experiment.experiment_id,
-        final_share=experiment.plan.treatment.share,
+        finals=tuple(each.share for each in experiment.plan.treatments),
         population=experiment.plan.population,
         last_exposure_at=experiment.last_exposure_at,
+        covariate=experiment.plan.primary.covariate.feature if experiment.plan.primary.covariate else None,
     )
 
 
@@ -162,23 +224,23 @@ def _evidence(
     contract: ModelContract,
     experiment: Experiment,
     found: Gathered,
-    looks: Sequence[Look],
+    looks: Sequence[Sequence[Look]],
     as_of: datetime,
     *,
     extra_look: bool,
 ) -> Evidence:
     """Return what there is to go by before a look is taken and guardrails are judged."""
-    information = found.primary.information
+    information = [each.information for each in found.primaries]
     when = timetable(experiment, information, looks, as_of, matures_at(experiment, contract))
+    names = [each.name for each in experiment.plan.treatments]
     return Evidence(
         units=found.analysed,
         misplaced=found.misplaced,
         mismatch=any(stage.mismatch for stage in found.sample_ratio),
         missing_ratio=found.counts.missing / max(found.counts.matured, 1),
         maximum_missing_ratio=experiment.plan.maximum_missing_ratio,
-        missing_differs=missing_differs(found.primary),
-        guardrails=(),
-        looks=tuple(looks),
+        missing_differs=any(map(missing_differs, found.primaries)),
+        comparisons=tuple(Compared(*each) for each in zip(names, looks, strict=True)),
         took=False,
         wanted=when.due or extra_look,
         when=when,
@@ -193,41 +255,58 @@ def _harmful(contract: ModelContract) -> dict[str, Harm]:
     }
 
 
-def _unbiased(
-    experiment: Experiment, looks: Sequence[Look], sample: Sample, look: Look | None
-) -> float | None:
+def _unbiased(experiment: Experiment, sample: Sample, compared: Compared, look: Look | None) -> float | None:
     """Return the median-unbiased effect where this very look stopped the test."""
     if look is None or look.z <= look.upper or sample.effect is None:
         return None
-    if any(earlier.z > earlier.upper for earlier in looks[:-1]):
+    if any(earlier.z > earlier.upper for earlier in compared.looks[:-1]):
         return None
-    return unbiased_estimate(experiment, looks, sample.effect)
+    return unbiased_estimate(experiment, compared.looks, sample.effect)
 
 
 def _told(
     experiment: Experiment, found: Gathered, evidence: Evidence, decision: Decision, *, as_of: datetime
 ) -> Analysis:
-    kind = experiment.plan.primary.kind
-    look = evidence.looks[-1] if evidence.took else None
     broken = decision.verdict is ExperimentVerdict.INVALID
+    taken = [each.looks[-1] if evidence.took and each.looks else None for each in evidence.comparisons]
+    # Of several comparisons one may have had too few events for a look now.
+    looks = [look if look is not None and look.as_of == as_of else None for look in taken]
+    first, *further = (
+        _compared(experiment, measured, compared, look)
+        for measured, compared, look in zip(found.comparisons, evidence.comparisons, looks, strict=True)
+    )
+    names = [each.name for each in evidence.comparisons]
+    named = {name: look for name, look in zip(names, looks, strict=True) if look is not None}
+    ships = decision.verdict is ExperimentVerdict.SHIP and further
     return Analysis(
+        **dict(first),
+        further=tuple(further),
+        winner=decision.about[0] if ships else None,
         experiment_id=experiment.experiment_id,
         as_of=as_of,
         verdict=decision.verdict,
         reasons=decision.reasons,
-        detail=explained(experiment, decision, found.counts, look),
+        detail=explained(experiment, decision, found.counts, named),
         counts=found.counts,
         sample_ratio=found.sample_ratio,
-        # An experiment that is broken, or not looked at, shows no effect: it would be a look.
-        control=arm_figures(kind, found.primary.control) if look is not None else None,
-        treatment=arm_figures(kind, found.primary.treatment) if look is not None else None,
-        look=look,
         next_look=None if broken else evidence.when.next_look,
         fraction=evidence.when.fraction,
-        unbiased_estimate=_unbiased(experiment, evidence.looks, found.primary, look),
-        guardrails=tuple(evidence.guardrails),
-        slices=tuple(slice_figures(found)) if look is not None else (),
         quarantine=found.quarantine,
+    )
+
+
+def _compared(
+    experiment: Experiment, measured: Measured, compared: Compared, look: Look | None
+) -> Comparison:
+    """Return what is told of one treatment; one that is broken, or not looked at, shows no effect: a look."""
+    kind, primary = experiment.plan.primary.kind, measured.primary
+    return Comparison(
+        control=arm_figures(kind, primary.control) if look is not None else None,
+        treatment=arm_figures(kind, primary.treatment) if look is not None else None,
+        look=look,
+        unbiased_estimate=_unbiased(experiment, primary, compared, look),
+        guardrails=tuple(compared.guardrails),
+        slices=tuple(slice_figures(measured)) if look is not None else (),
     )
 
 

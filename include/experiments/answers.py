@@ -42,13 +42,15 @@ def record_answer(
         raise ExperimentError(
             f"{proposal.plan.salt}: {decided_by} may not answer; its approvers are {', '.join(approvers)}"
         )
+    first, *further = proposal.tried
     return ledger.record_experiment_answer(
         ExperimentAnswer(
             experiment_id=proposal.plan.salt,
             model=model,
             plan_sha256=proposal.plan.sha256,
-            treatment_version=proposal.treatment.version,
-            treatment_sha256=proposal.treatment.artefact_sha256,
+            treatment_version=first.version,
+            treatment_sha256=first.sha256,
+            further=tuple(further),
             decision=decision,
             decided_by=decided_by,
             decided_at=decided_at,
@@ -60,11 +62,11 @@ def record_answer(
 
 def answered(ledger: Ledger, model: str, proposal: Proposal) -> dict[str, Decision]:
     """Return the answers of people to this plan and this artefact, by who gave them; a deadline is nobody."""
-    asked = proposal.plan.sha256, proposal.treatment.artefact_sha256
+    asked = proposal.plan.sha256, proposal.tried
     return {
         answer.decided_by: answer.decision
         for answer in ledger.experiment_answers(model, proposal.plan.salt)
-        if answer.decided_by is not None and (answer.plan_sha256, answer.treatment_sha256) == asked
+        if answer.decided_by is not None and (answer.plan_sha256, answer.treatments) == asked
     }
 
 

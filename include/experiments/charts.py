@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from include.contracts.experiment_results import Distribution, JudgedGuardrail, Look, SliceFigures
 from include.contracts.experiments import Experiment
-from include.stats.sequential import plan_design
+from include.stats.experiment_design import design_of
 
 SEEN, BOUND = "#2a78d6", "#e2711d"
 _INK = "#010203"
@@ -35,25 +35,23 @@ _STYLE: dict[Any, Any] = {
 }
 
 
-def boundary_chart(experiment: Experiment, looks: Sequence[Look]) -> str:
-    """Draw z against information: the plan's bounds, the bounds and statistics of the looks there were."""
-    primary = experiment.plan.primary
-    design = plan_design(
-        primary.looks,
-        primary.alpha,
-        primary.sides,
-        primary.power,
-        spending=primary.spending,
-        parameter=primary.parameter,
-        futility=primary.futility,
-    )
+def boundary_chart(experiment: Experiment, looks: Sequence[Look], place: int = 0) -> str:
+    """Draw z against information: the plan's bounds, the bounds and statistics of the looks there were.
+
+    Args:
+        experiment: says what was planned.
+        looks: at one comparison.
+        place: of its treatment in the plan.
+    """
+    design = design_of(experiment.plan)
+    size = experiment.size.informations[place]
 
     def draw(axes: Axes) -> None:
         for bounds in (design.upper, design.lower):
             inside = [(t, z) for t, z in zip(design.fractions, bounds, strict=True) if abs(z) < _TALLEST_Z]
             axes.plot(*zip(*inside, strict=True), color=BOUND, linestyle=":", alpha=0.6) if inside else None
         if looks:
-            shares = [look.information / experiment.size.information for look in looks]
+            shares = [look.information / size for look in looks]
             uppers = [min(look.upper, _TALLEST_Z) for look in looks]
             axes.plot(shares, uppers, color=BOUND, marker="_", linestyle="none", markersize=14, label="bound")
             lowers = [

@@ -16,6 +16,46 @@ _R, _V = ExperimentReason, ExperimentVerdict
 
 
 @dataclass(frozen=True)
+class Compared:
+    """What was found of one treatment against control."""
+
+    name: str
+    """Of the treatment, in the plan."""
+    looks: Sequence[Look] = ()
+    """Every look there was, one taken now among them."""
+    guardrails: Sequence[JudgedGuardrail] = ()
+
+    @property
+    def is_better(self) -> bool:
+        """Whether the primary metric was shown to be better at any look.
+
+        Among several treatments the last look has what Holm's steps say of all looks.
+        """
+        return has_crossed(self.looks) or (self._is_shown and self._strongest.z > 0.0)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether it was shown to be worse at any look, where that is tested."""
+        return any(_is_below(look) for look in self.looks) or (self._is_shown and self._strongest.z < 0.0)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether every guardrail rules its margin out."""
+        return all(_is(each, GuardrailVerdict.NON_INFERIOR) for each in self.guardrails)
+
+    @property
+    def _is_shown(self) -> bool:
+        last = self.looks[-1] if self.looks else None
+        if last is None or last.adjusted_p_value is None or last.level is None:
+            return False
+        return self._strongest.p_value <= last.level
+
+    @property
+    def _strongest(self) -> Look:
+        return min(self.looks, key=lambda look: look.p_value)
+
+
+@dataclass(frozen=True)
 class Evidence:
     """What an analysis found."""
 
@@ -30,9 +70,7 @@ class Evidence:
     maximum_missing_ratio: float
     missing_differs: bool
     """Whether labels are missing more often in one arm."""
-    guardrails: Sequence[JudgedGuardrail]
-    looks: Sequence[Look]
-    """Every look there was, one taken now among them."""
+    comparisons: Sequence[Compared]
     took: bool
     """Whether a look was taken now."""
     wanted: bool
@@ -47,6 +85,8 @@ class Decision:
 
     verdict: ExperimentVerdict
     reasons: tuple[ExperimentReason, ...]
+    about: tuple[str, ...] = ()
+    """Treatments it is about, the best of those to ship first; none: about all of them."""
 
 
 def invalid(evidence: Evidence) -> Decision | None:
@@ -69,11 +109,15 @@ def decide(evidence: Evidence) -> Decision:
 
 
 def _harmed(evidence: Evidence) -> Decision | None:
-    if any(_is(each, GuardrailVerdict.INFERIOR) for each in evidence.guardrails):
-        return Decision(_V.ROLLBACK, (_R.GUARDRAIL_BREACHED,))
-    if evidence.two_sided and any(_is_below(look) for look in evidence.looks):
-        return Decision(_V.ROLLBACK, (_R.PRIMARY_WORSE,))
-    return None
+    breached = tuple(
+        each.name
+        for each in evidence.comparisons
+        if any(_is(guardrail, GuardrailVerdict.INFERIOR) for guardrail in each.guardrails)
+    )
+    if breached:
+        return Decision(_V.ROLLBACK, (_R.GUARDRAIL_BREACHED,), breached)
+    worse = tuple(each.name for each in evidence.comparisons if each.is_worse) if evidence.two_sided else ()
+    return Decision(_V.ROLLBACK, (_R.PRIMARY_WORSE,), worse) if worse else None
 
 
 def _undecided(evidence: Evidence) -> Decision:
@@ -81,11 +125,12 @@ def _undecided(evidence: Evidence) -> Decision:
     if not evidence.units:
         return Decision(_V.HOLD if evidence.when.final else _V.CONTINUE, (_R.NO_EXPOSURES,))
     blind = tuple(_missing(evidence))
-    if has_crossed(evidence.looks):
+    if any(each.is_better for each in evidence.comparisons):
         return _better(evidence, blind)
+    looked = [each.looks for each in evidence.comparisons if each.looks]
     if evidence.when.final:
-        return Decision(_V.HOLD, (*blind, _R.INCONCLUSIVE if evidence.looks else _R.TOO_FEW_EVENTS))
-    if evidence.looks and _is_below(evidence.looks[-1]):
+        return Decision(_V.HOLD, (*blind, _R.INCONCLUSIVE if looked else _R.TOO_FEW_EVENTS))
+    if looked and all(each.looks and _is_below(each.looks[-1]) for each in evidence.comparisons):
         return Decision(_V.HOLD, (_R.FUTILE,))
     return Decision(_V.HOLD, blind) if blind else Decision(_V.CONTINUE, (_waiting(evidence),))
 
@@ -100,12 +145,16 @@ def _is_below(look: Look) -> bool:
 
 
 def _better(evidence: Evidence, blind: tuple[ExperimentReason, ...]) -> Decision:
+    better = sorted(
+        (each for each in evidence.comparisons if each.is_better), key=lambda each: -each.looks[-1].z
+    )
     if blind:
-        return Decision(_V.HOLD, (_R.PRIMARY_BETTER, *blind))
-    if all(_is(each, GuardrailVerdict.NON_INFERIOR) for each in evidence.guardrails):
-        return Decision(_V.SHIP, (_R.PRIMARY_BETTER,))
+        return Decision(_V.HOLD, (_R.PRIMARY_BETTER, *blind), tuple(each.name for each in better))
+    kept = tuple(each.name for each in better if each.is_kept)
+    if kept:
+        return Decision(_V.SHIP, (_R.PRIMARY_BETTER,), kept)
     ended = _V.HOLD if evidence.when.final else _V.CONTINUE
-    return Decision(ended, (_R.GUARDRAIL_INCONCLUSIVE,))
+    return Decision(ended, (_R.GUARDRAIL_INCONCLUSIVE,), tuple(each.name for each in better))
 
 
 def _missing(evidence: Evidence) -> Iterable[ExperimentReason]:

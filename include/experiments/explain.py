@@ -1,5 +1,8 @@
 """A verdict in a sentence, for whoever has to act on it."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from include.contracts.experiment_results import Counts, ExperimentReason, ExperimentVerdict, Look
 from include.contracts.experiments import Experiment
 from include.experiments.decide import Decision
@@ -36,18 +39,38 @@ _TO_DO = {
 
 
 def explained(
-    experiment: Experiment, decision: Decision, counts: Counts | None = None, look: Look | None = None
+    experiment: Experiment,
+    decision: Decision,
+    counts: Counts | None = None,
+    looks: Mapping[str, Look] = MappingProxyType({}),
 ) -> str:
-    """Return why, by which figures, and what is to be done."""
+    """Return why, by which figures, and what is to be done.
+
+    Args:
+        experiment: which.
+        decision: about it.
+        counts: what was read.
+        looks: that were taken, by the treatment's name in the plan.
+    """
     why = "; ".join(_REASONS[reason] for reason in decision.reasons)
-    parts = [f"{why[0].upper()}{why[1:]}."]
-    if look is not None:
+    several = len(experiment.treatments) > 1
+    about = f" ({', '.join(decision.about)})" if several and decision.about else ""
+    parts = [f"{why[0].upper()}{why[1:]}{about}."]
+    for name, look in looks.items():
         parts.append(
-            f"Look {look.number} at {look.fraction:.0%} of the information: z {look.z:.2f} against "
-            f"{look.upper:.2f}, difference {look.estimate:+.4g} [{look.low:.4g}, {look.high:.4g}]."
+            f"{f'{name}, look' if several else 'Look'} {look.number} at {look.fraction:.0%} of the "
+            f"information: z {look.z:.2f} against {look.upper:.2f}, difference {look.estimate:+.4g} "
+            f"[{look.low:.4g}, {look.high:.4g}]."
         )
     if counts is not None:
         parts.append(f"{counts.units:,} units, {counts.matured:,} of them matured.")
     todo = _TO_DO[decision.verdict]
-    versions = {"treatment": experiment.treatment_version, "control": experiment.control_version}
+    versions = {"treatment": _shipped(experiment, decision), "control": experiment.control_version}
     return " ".join([*parts, todo.format(**versions)])
+
+
+def _shipped(experiment: Experiment, decision: Decision) -> str:
+    """Return the version that a decision to ship is about first."""
+    names = [each.name for each in experiment.plan.treatments]
+    place = names.index(decision.about[0]) if decision.about else 0
+    return experiment.treatment_versions[place]

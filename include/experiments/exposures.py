@@ -1,12 +1,16 @@
 """Who was exposed to what, first, and when: an experiment's part of the prediction log, folded into tables.
 
-    requests(unit, treated, seen_at, failed, fell_back, latency, …)  every request of the experiment
-    units(unit, first_at, share, treated, analysed, requests, …)     every unit, by its first exposure; sums
-    named(prediction_id, unit, inside)                               predictions that outcomes speak of
+    requests(unit, arm, seen_at, failed, fell_back, latency, …)  every request of the experiment
+    exposed(unit, first_at, share, arm, analysed, requests, …)   every unit, by its first exposure; sums
+    named(prediction_id, unit, inside)                           predictions that outcomes speak of
 
-Whether a unit is treated follows from its place under the salt and the share at its first exposure. In a
-ramp, control units that a later stage moves to treatment are set aside from the beginning, so that nobody who
-is analysed ever changes arms; their place is random, so nothing but their number is lost.
+A unit's arm (0: control, then the treatments by their number) follows from its place under the salt and the
+share at its first exposure. In a ramp, control units that a later stage moves to a treatment are set aside
+from the beginning, so that nobody who is analysed ever changes arms; their place is random, so nothing but
+their number is lost.
+
+Treatments are compared with control one at a time: `units` and `judged_requests` are what is seen of control
+and of the treatment that `Exposed.compare` named last.
 """
 
 from collections.abc import Iterator
@@ -22,11 +26,11 @@ from include.adapters.outcome_columns import OutcomeColumns, outcome_columns
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
 from include.contracts.errors import DataError
-from include.contracts.experiments import CHALLENGER, Condition
+from include.contracts.experiments import Condition
 from include.contracts.model import ModelContract
 from include.contracts.predictions import NOT_ANSWERED
 from include.contracts.predictions import Source as LoggedSource
-from include.contracts.routes import EntityType
+from include.contracts.routes import CHALLENGER, EntityType
 from include.contracts.signatures import Task
 
 MEMORY = "1500MB"
@@ -37,16 +41,16 @@ _KEYS = {EntityType.INT64: "BIGINT", EntityType.STRING: "VARCHAR"}
 
 _TABLES = """
 CREATE TABLE requests (
-    unit {key}, treated BOOLEAN, seen_at TIMESTAMPTZ, failed BOOLEAN, fell_back BOOLEAN, latency FLOAT,
-    score FLOAT, share DOUBLE, bucket DOUBLE, fits BOOLEAN
+    unit {key}, arm UTINYINT, seen_at TIMESTAMPTZ, failed BOOLEAN, fell_back BOOLEAN, latency FLOAT,
+    score FLOAT, share DOUBLE, bucket DOUBLE, fits BOOLEAN, covariate DOUBLE
 );
 CREATE TABLE named (prediction_id VARCHAR, unit {key}, inside BOOLEAN);
 """
 _FOLD = """
 INSERT INTO requests
 SELECT
-    TRY_CAST(unit AS {key}), {treated}, predicted_at, {failed}, status = 'fallback', latency_seconds, {score},
-    {share}, {bucket}, {fits}
+    TRY_CAST(unit AS {key}), {arm}, predicted_at, {failed}, status = 'fallback', latency_seconds, {score},
+    {share}, {bucket}, {fits}, {covariate}
 FROM {logged} WHERE {window} AND {inside}
 """
 _NAMED = """
@@ -56,20 +60,23 @@ FROM {logged} SEMI JOIN asked USING (prediction_id) WHERE {window}
 """
 # The share only rises and the place never changes, so the smallest share is that of the first exposure.
 _UNITS = """
-CREATE TABLE units AS
+CREATE TABLE exposed AS
 WITH seen AS (
     SELECT unit, min(seen_at) AS first_at, min(share) AS share, min(bucket) AS bucket,
-        bool_or(treated <> (bucket < share)) OR min(bucket) <> max(bucket) AS broken, {fits} AS fits,
-        count(*) AS requests, sum(failed::INTEGER) AS failed, sum(fell_back::INTEGER) AS fell_back,
-        sum(latency) AS latency, count(score) AS scores, sum(score) AS score, sum({sure}) AS sure
+        bool_or(arm <> {arm}) OR min(bucket) <> max(bucket) AS broken, {fits} AS fits,
+        {covariate} AS covariate, count(*) AS requests, count_if(failed) AS failed,
+        count_if(fell_back) AS fell_back, sum(latency) AS latency, count(score) AS scores,
+        sum(score) AS score, sum({sure}) AS sure
     FROM requests GROUP BY unit
 )
-SELECT *, bucket < share AS treated, bucket >= share AND bucket < {final} AS reserved,
-    fits AND NOT (bucket >= share AND bucket < {final}) AND first_at < TIMESTAMPTZ '{last}' AS analysed
+SELECT *, {arm}::UTINYINT AS arm, {arm} = 0 AND bucket < {end} AS reserved,
+    fits AND NOT ({arm} = 0 AND bucket < {end}) AND first_at < TIMESTAMPTZ '{last}' AS analysed
 FROM seen
 """
-_JUDGED = """
-CREATE VIEW judged_requests AS SELECT * FROM requests {only}
+_COMPARED = """
+CREATE OR REPLACE VIEW units AS SELECT *, arm = {number} AS treated FROM exposed {among};
+CREATE OR REPLACE VIEW judged_requests AS
+SELECT *, arm = {number} AS treated FROM requests {analysed} {among};
 """
 
 
@@ -81,11 +88,13 @@ class Source:
     end: datetime
     experiment_id: str | None = None
     """None: all traffic counts as control, as when an experiment is planned."""
-    final_share: float = 0.0
-    """Treatment's share at the end of the ramp."""
+    finals: tuple[float, ...] = ()
+    """Share of each treatment at the end of the ramp."""
     population: tuple[Condition, ...] = ()
     last_exposure_at: datetime | None = None
     """Units first exposed from then on do not count."""
+    covariate: str | None = None
+    """Feature that is kept as it was at a unit's first exposure."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +116,18 @@ class Exposed:
         found: list[tuple[Any, ...]] = self.connection.execute(sql, parameters or None).fetchall()
         return found
 
+    def compare(self, number: int) -> None:
+        """Let `units` and `judged_requests` be control and one treatment, by its number from 1 on."""
+        among = f"WHERE arm IN (0, {number})" if len(self.source.finals) > 1 else ""
+        some = self.rows("SELECT 1 FROM exposed WHERE NOT analysed LIMIT 1")
+        analysed = "SEMI JOIN (SELECT unit FROM exposed WHERE analysed) USING (unit)" if some else ""
+        self.connection.execute(_COMPARED.format(number=number, among=among, analysed=analysed))
+
     def misplaced(self) -> int:
         """Return how many units' rows contradict themselves, or the hash of the unit."""
         salt = self.source.experiment_id
-        broken: int = int(self.rows("SELECT count(*) FROM units WHERE broken")[0][0])
-        sampled = self.rows(f"SELECT unit, bucket FROM units ORDER BY hash(unit) LIMIT {CHECKED_UNITS}")  # noqa: S608
+        broken: int = int(self.rows("SELECT count(*) FROM exposed WHERE broken")[0][0])
+        sampled = self.rows(f"SELECT unit, bucket FROM exposed ORDER BY hash(unit) LIMIT {CHECKED_UNITS}")  # noqa: S608
         moved = sum(bucket(salt or "", str(unit)) != place for unit, place in sampled)
         return broken + int(moved)
 
@@ -171,14 +187,13 @@ def _read_log(settings: Settings, exposed: Exposed) -> None:
             _fold(exposed, "logged", asked=asked)
             connection.unregister("logged")
     fits = "arg_min(fits, seen_at)" if source.population else "true"
-    final = source.final_share if source.experiment_id is not None else 0.0
+    first = "arg_min_null(covariate, seen_at)" if source.covariate is not None else "NULL"
     last = min(source.last_exposure_at or source.end, source.end).isoformat()
     sure = "greatest(score, 1 - score)" if contract.task is Task.BINARY else "score"
-    connection.execute(_UNITS.format(final=repr(final), fits=fits, last=last, sure=sure))
-    some = exposed.rows("SELECT 1 FROM units WHERE NOT analysed LIMIT 1")
-    only = "SEMI JOIN (SELECT unit FROM units WHERE analysed) USING (unit)" if some else ""
-    connection.execute(_JUDGED.format(only=only))
-    if exposed.rows("SELECT 1 FROM units WHERE unit IS NULL LIMIT 1"):
+    arm, end = _places(source.finals)
+    connection.execute(_UNITS.format(arm=arm, end=end, fits=fits, last=last, sure=sure, covariate=first))
+    exposed.compare(1)
+    if exposed.rows("SELECT 1 FROM exposed WHERE unit IS NULL LIMIT 1"):
         raise DataError(f"{contract.name}: the log holds units that are no {exposed.key}")
 
 
@@ -207,7 +222,7 @@ def _fields(source: Source, *, asked: bool) -> list[str]:
         "bucket",
         "outputs",
         *(["prediction_id"] if asked else []),
-        *(["features"] if source.population else []),
+        *(["features"] if source.population or source.covariate is not None else []),
     ]
 
 
@@ -223,10 +238,11 @@ def _expressions(exposed: Exposed) -> dict[str, str]:
         "failed": f"status IN ('failed', 'refused') OR coalesce(fallback_reason IN ({reasons}), false)",
         "score": "list_max(outputs)" if contract.task is Task.MULTICLASS else "outputs[1]",
         "fits": " AND ".join(["true", *(_condition(each) for each in source.population)]),
+        "covariate": "NULL" if source.covariate is None else _number(source.covariate),
     }
     if source.experiment_id is None:
         plain = {
-            "treated": "false",
+            "arm": "0",
             "share": "0.0",
             "bucket": "0.5",
             "inside": "assigned_variant = 'champion'",
@@ -234,8 +250,33 @@ def _expressions(exposed: Exposed) -> dict[str, str]:
         return shared | plain
     salt = source.experiment_id.replace("'", "''")
     inside = f"coalesce(release_or_experiment_id = '{salt}' AND bucket IS NOT NULL, false)"
-    treated = f"assigned_variant = '{CHALLENGER}'"
-    return shared | {"treated": treated, "share": "share", "bucket": "bucket", "inside": inside}
+    return shared | {
+        "arm": logged_arm(len(source.finals)),
+        "share": "share",
+        "bucket": "bucket",
+        "inside": inside,
+    }
+
+
+def logged_arm(treatments: int) -> str:
+    """Return the arm of a logged row: 0 for control, then the treatments by their number."""
+    names = (CHALLENGER, *(f"{CHALLENGER}_{number}" for number in range(2, treatments + 1)))
+    cases = " ".join(f"WHEN '{name}' THEN {number}" for number, name in enumerate(names, start=1))
+    return f"CASE assigned_variant {cases} ELSE 0 END"
+
+
+def _places(finals: tuple[float, ...]) -> tuple[str, str]:
+    """Return the arm of a place at a share, as `ExperimentPlan.slots` has it, and where all of them end."""
+    cases, start = ["CASE"], 0.0
+    for number, final in enumerate(finals, start=1):
+        width = "share" if number == 1 else f"CASE WHEN share >= {finals[0]!r} THEN {final!r} ELSE share END"
+        cases.append(f"WHEN bucket >= {start!r} AND bucket < {start!r} + {width} THEN {number}")
+        start += final
+    return (" ".join([*cases, "ELSE 0 END"]) if finals else "0"), repr(start)
+
+
+def _number(feature: str) -> str:
+    return f"TRY_CAST((features ->> '{feature}') AS DOUBLE)"
 
 
 def _condition(condition: Condition) -> str:
@@ -244,7 +285,7 @@ def _condition(condition: Condition) -> str:
         names = ", ".join("'" + value.replace("'", "''") + "'" for value in condition.values)
         return f"coalesce({value} IN ({names}), false)"
     bounds = [
-        f"TRY_CAST({value} AS DOUBLE) {sign} {bound!r}"
+        f"{_number(condition.feature)} {sign} {bound!r}"
         for sign, bound in ((">=", condition.minimum), ("<=", condition.maximum))
         if bound is not None
     ]

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import fsum
 
 from include.adapters.label_store import read_labels
 from include.adapters.quarantine import keep
 from include.adapters.slice_values import slice_values
 from include.config.settings import Settings
 from include.contracts.experiment_results import Counts, SampleRatioFigures, SliceFigures
-from include.contracts.experiments import Experiment
+from include.contracts.experiments import Experiment, ExperimentPlan
 from include.contracts.model import ExperimentMetric
 from include.experiments.exposures import Exposed
 from include.experiments.outcomes import DEFECTS, Fate, judge_outcomes, set_aside
@@ -28,12 +29,20 @@ from include.stats.sample_ratio import SRM_ALPHA, sequential_sample_ratio_test
 _COUNTS = """
 SELECT (SELECT count(*) FROM requests), count(*), count(*) FILTER (NOT fits), count(*) FILTER (reserved),
     count(*) FILTER (analysed)
-FROM units
+FROM exposed
 """
-_ARMS = """
-SELECT share, count(*) FILTER (NOT treated), count(*) FILTER (treated)
-FROM units WHERE analysed GROUP BY share ORDER BY share
-"""
+_ARMS = "SELECT share, arm, count(*) FROM exposed WHERE analysed GROUP BY ALL"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the tables said of one treatment and control."""
+
+    primary: Sample
+    metrics: Mapping[str, Sample]
+    """Every metric of the plan, by name."""
+    slices: Mapping[str, Mapping[str, Sample]]
+    """The primary metric, by slice and part."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +55,13 @@ class Gathered:
     misplaced: int
     analysed: int
     counts: Counts
-    primary: Sample
-    metrics: Mapping[str, Sample]
-    slices: Mapping[str, Mapping[str, Sample]]
+    comparisons: tuple[Measured, ...]
+    """Each treatment against control, in the order of the plan."""
+
+    @property
+    def primaries(self) -> tuple[Sample, ...]:
+        """The primary metric of each comparison."""
+        return tuple(each.primary for each in self.comparisons)
 
 
 def gather(settings: Settings, exposed: Exposed, experiment: Experiment, as_of: datetime) -> Gathered:
@@ -57,17 +70,16 @@ def gather(settings: Settings, exposed: Exposed, experiment: Experiment, as_of: 
     metrics = [metric_of(contract, name) for name in plan.metrics]
     fates = judge_outcomes(exposed, [metric for metric in metrics if metric.source == "outcome"])
     names = _register(settings, exposed, experiment, metrics, as_of)
-    kinds = {each.metric: each.kind for each in plan.guardrails} | {plan.primary.metric: plan.primary.kind}
-    others = {
-        metric.name: measure(exposed, metric, kinds[metric.name], as_of)[ALL][ALL] for metric in metrics[1:]
-    }
-    parts = measure(exposed, metrics[0], plan.primary.kind, as_of, names)
-    primary = parts.pop(ALL)[ALL]
+    comparisons = tuple(
+        _measured(exposed, experiment, metrics, names, as_of=as_of, number=number)
+        for number in range(1, len(plan.treatments) + 1)
+    )
+    primaries = [each.primary for each in comparisons]
     [(requests, units, outside, reserved, analysed)] = exposed.rows(_COUNTS)
     return Gathered(
         fates=fates,
         quarantine=_quarantined(settings, exposed, experiment, fates, as_of),
-        sample_ratio=sample_ratio(exposed.rows(_ARMS), plan.treatment.share),
+        sample_ratio=sample_ratio(plan, exposed.rows(_ARMS)),
         misplaced=exposed.misplaced(),
         analysed=analysed,
         counts=Counts(
@@ -75,17 +87,38 @@ def gather(settings: Settings, exposed: Exposed, experiment: Experiment, as_of: 
             units=units,
             outside_population=outside,
             reserved=reserved,
-            matured=primary.matured,
-            missing=primary.missing_control + primary.missing_treatment,
+            # Control is in every comparison, and counts once.
+            matured=primaries[0].matured_control + sum(each.matured_treatment for each in primaries),
+            missing=primaries[0].missing_control + sum(each.missing_treatment for each in primaries),
             outcomes=fates.get(Fate.COUNTED, 0),
             set_aside={
                 fate.value: number for fate, number in sorted(fates.items()) if fate is not Fate.COUNTED
             },
         ),
-        primary=primary,
-        metrics=others | {plan.primary.metric: primary},
-        slices=parts,
+        comparisons=comparisons,
     )
+
+
+def _measured(
+    exposed: Exposed,
+    experiment: Experiment,
+    metrics: Sequence[ExperimentMetric],
+    slices: Sequence[str],
+    *,
+    as_of: datetime,
+    number: int,
+) -> Measured:
+    """Measure one treatment, by its number, and control."""
+    plan = experiment.plan
+    kinds = {each.metric: each.kind for each in plan.guardrails} | {plan.primary.metric: plan.primary.kind}
+    exposed.compare(number)
+    others = {
+        metric.name: measure(exposed, metric, kinds[metric.name], as_of)[ALL][ALL] for metric in metrics[1:]
+    }
+    adjusted = plan.primary.covariate is not None
+    parts = measure(exposed, metrics[0], plan.primary.kind, as_of, slices, adjusted=adjusted)
+    primary = parts.pop(ALL)[ALL]
+    return Measured(primary, others | {plan.primary.metric: primary}, parts)
 
 
 def _register(
@@ -110,31 +143,39 @@ def _register(
 
 
 def sample_ratio(
-    arms: Sequence[tuple[float, int, int]], final_share: float
+    plan: ExperimentPlan, arms: Sequence[tuple[float, int, int]]
 ) -> tuple[SampleRatioFigures, ...]:
     """Return the units of each stage against its shares; the test holds at all looks at once.
 
     Args:
-        arms: share, units of control and of treatment of each stage.
-        final_share: treatment's share at the end of the ramp: control units below it are not analysed.
+        plan: control units that the ramp's end moves to a treatment are not analysed.
+        arms: share of the first treatment, arm and units, of each stage and arm that has any.
     """
-    found = []
-    for share, control, treatment in arms:
-        expected = share / (share + 1.0 - final_share)
-        tested = sequential_sample_ratio_test(
-            (control, treatment), (1.0 - expected, expected), SRM_ALPHA / len(arms)
-        )
-        found.append(
-            SampleRatioFigures(
-                share=share,
-                control=control,
-                treatment=treatment,
-                expected_treatment=tested.expected[1],
-                p_value=tested.p_value,
-                mismatch=tested.mismatch,
-            )
-        )
-    return tuple(found)
+    seen: dict[float, dict[int, int]] = {}
+    for share, arm, units in arms:
+        seen.setdefault(share, {})[arm] = units
+    return tuple(_stage_ratio(plan, share, seen[share], len(seen)) for share in sorted(seen))
+
+
+def _stage_ratio(
+    plan: ExperimentPlan, share: float, units: Mapping[int, int], stages: int
+) -> SampleRatioFigures:
+    slots = plan.slots(share)
+    taken = fsum(slot.share for slot in slots)
+    whole = taken + 1.0 - fsum(slot.final for slot in slots)
+    expected = [slot.share / whole for slot in slots]
+    counts = [units.get(arm, 0) for arm in range(len(slots) + 1)]
+    tested = sequential_sample_ratio_test(counts, (1.0 - fsum(expected), *expected), SRM_ALPHA / stages)
+    return SampleRatioFigures(
+        share=share,
+        control=counts[0],
+        treatment=counts[1],
+        expected_treatment=tested.expected[1],
+        p_value=tested.p_value,
+        mismatch=tested.mismatch,
+        further=tuple(counts[2:]),
+        expected_further=tested.expected[2:],
+    )
 
 
 def missing_differs(sample: Sample) -> bool:
@@ -149,7 +190,7 @@ def missing_differs(sample: Sample) -> bool:
     return sequential_sample_ratio_test(missing, shares).mismatch
 
 
-def slice_figures(found: Gathered) -> Iterator[SliceFigures]:
+def slice_figures(found: Measured) -> Iterator[SliceFigures]:
     """Yield the primary metric in each part of the units."""
     for name, parts in found.slices.items():
         for part, sample in parts.items():

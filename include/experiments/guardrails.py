@@ -5,7 +5,7 @@ limits of which the k-th look has 6 / (pi k)^2 of the error, so that all looks t
 most.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
@@ -47,26 +47,35 @@ class UnitFigures:
 
 
 def judge(
-    exposed: Exposed, experiment: Experiment, figures: UnitFigures, looks: int
-) -> tuple[JudgedGuardrail, ...]:
-    """Judge every guardrail of the plan; one on fairness is judged in each part of its slice.
+    exposed: Exposed, experiment: Experiment, figures: Sequence[UnitFigures], looks: int
+) -> tuple[tuple[JudgedGuardrail, ...], ...]:
+    """Judge every guardrail of the plan for every treatment; fairness is judged in each part of its slice.
+
+    Harm is adjusted over all guardrails of all treatments together, and ruled out with the error divided by
+    the number of treatments.
 
     Args:
         exposed: the experiment's tables.
         experiment: says what is watched.
-        figures: metrics of units.
+        figures: metrics of units, of each comparison.
         looks: looks there were before.
     """
-    error = ERROR * 6.0 / (pi * (looks + 1)) ** 2
-    named = [
-        (guardrail.name, part, result)
-        for guardrail in experiment.plan.guardrails
-        for part, result in _judged(exposed, experiment, guardrail, figures, error)
+    error = ERROR * 6.0 / (pi * (looks + 1)) ** 2 / len(figures)
+    named = []
+    for number, found in enumerate(figures, start=1):
+        exposed.compare(number)
+        named += [
+            (number, guardrail.name, part, result)
+            for guardrail in experiment.plan.guardrails
+            for part, result in _judged(exposed, experiment, guardrail, found, error)
+        ]
+    results = adjusted([result for *_, result in named], experiment.plan.guardrail_alpha)
+    judged = [
+        (number, JudgedGuardrail(name=name, part=part, result=result))
+        for (number, name, part, _), result in zip(named, results, strict=True)
     ]
-    results = adjusted([result for _, _, result in named], experiment.plan.guardrail_alpha)
     return tuple(
-        JudgedGuardrail(name=name, part=part, result=result)
-        for (name, part, _), result in zip(named, results, strict=True)
+        tuple(each for number, each in judged if number == place) for place in range(1, len(figures) + 1)
     )
 
 

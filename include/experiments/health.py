@@ -13,9 +13,9 @@ import numpy as np
 from include.adapters.logged_columns import read_columns
 from include.config.settings import Settings
 from include.contracts.experiment_results import Distribution, HealthFigures
-from include.contracts.experiments import CHALLENGER, HealthMetric
+from include.contracts.experiments import HealthMetric
 from include.contracts.signatures import FeatureKind, Task
-from include.experiments.exposures import Exposed
+from include.experiments.exposures import Exposed, logged_arm
 from include.experiments.samples import MOMENTS, moments_of
 from include.experiments.tallies import Arms
 from include.stats.category_shift import category_shift
@@ -37,7 +37,8 @@ _VALUES = {
 DRAWN = 1_000_000
 """Requests, about, that distributions are drawn from where there are more: those of units at random."""
 _DRAWN = """
-CREATE TEMP TABLE drawn AS SELECT treated, score, latency FROM judged_requests WHERE hash(unit) % {parts} = 0
+CREATE OR REPLACE TEMP TABLE drawn AS
+SELECT treated, score, latency FROM judged_requests WHERE hash(unit) % {parts} = 0
 """
 _RANGE = "SELECT min(value), max(value) FROM (SELECT {value}::DOUBLE AS value FROM drawn)"
 _BINS = """
@@ -57,15 +58,14 @@ SELECT treated, {moments} FROM (
 """
 _COVERAGE = """
 SELECT treated, {moments} FROM (
-    SELECT unit, assigned_variant = '{challenger}' AS treated, sum({present})::DOUBLE AS x,
-        count(*)::DOUBLE * {features} AS y
-    FROM covered WHERE release_or_experiment_id = $id GROUP BY ALL
+    SELECT unit, {arm} = {number} AS treated, sum({present})::DOUBLE AS x, count(*)::DOUBLE * {features} AS y
+    FROM covered WHERE release_or_experiment_id = $id AND {arm} IN (0, {number}) GROUP BY ALL
 ) GROUP BY 1
 """
 
 
 def health(
-    settings: Settings, exposed: Exposed, metrics: tuple[HealthMetric, ...], fraction: float
+    settings: Settings, exposed: Exposed, metrics: tuple[HealthMetric, ...], fraction: float, number: int = 1
 ) -> tuple[HealthFigures, ...]:
     """Return the health metrics that can be told.
 
@@ -74,6 +74,7 @@ def health(
         exposed: the experiment's tables.
         metrics: which are wanted.
         fraction: information reached; the limits are tightest where the plan ends.
+        number: of the treatment that is compared.
     """
     [(requests,)] = exposed.rows("SELECT count(*) FROM requests")
     exposed.connection.execute(_DRAWN.format(parts=max(1, requests // DRAWN)))
@@ -82,7 +83,7 @@ def health(
         if metric is HealthMetric.CONFIDENCE_DISTRIBUTION and exposed.contract.task is Task.REGRESSION:
             continue
         arms = (
-            _coverage(settings, exposed)
+            _coverage(settings, exposed, number)
             if metric is HealthMetric.FEATURE_COVERAGE
             else _of_requests(exposed, *_SUMS[metric])
         )
@@ -121,7 +122,7 @@ def _distribution(exposed: Exposed, metric: HealthMetric, arms: Arms[JointMoment
     )
 
 
-def _coverage(settings: Settings, exposed: Exposed) -> Arms[JointMoments]:
+def _coverage(settings: Settings, exposed: Exposed, number: int) -> Arms[JointMoments]:
     """Return how many of the model's features the last requests had."""
     source, contract = exposed.source, exposed.contract
     last = exposed.rows("SELECT max(seen_at) FROM requests")[0][0]
@@ -141,7 +142,11 @@ def _coverage(settings: Settings, exposed: Exposed) -> Arms[JointMoments]:
     exposed.connection.register("covered", table)
     present = " + ".join(f'("{name}" IS NOT NULL)::INTEGER' for name in names) or "0"
     sql = _COVERAGE.format(
-        moments=MOMENTS, challenger=CHALLENGER, present=present, features=max(len(names), 1)
+        moments=MOMENTS,
+        arm=logged_arm(len(source.finals)),
+        number=number,
+        present=present,
+        features=max(len(names), 1),
     )
     rows = exposed.rows(sql, id=source.experiment_id)
     exposed.connection.unregister("covered")

@@ -8,7 +8,13 @@ from include.adapters.ledger.routes import RouteState
 from include.config.experiments import ExperimentFile
 from include.config.settings import Settings
 from include.contracts.errors import ExperimentError
-from include.contracts.experiments import CANDIDATE, CHAMPION, ExperimentPlan, PlannedSize
+from include.contracts.experiments import (
+    CANDIDATE,
+    CHAMPION,
+    ExperimentPlan,
+    PlannedSize,
+    TreatmentVersion,
+)
 from include.contracts.packages import Version
 from include.contracts.routes import ModelRoute
 from include.contracts.versions import SemanticVersion
@@ -21,10 +27,18 @@ class Proposal:
 
     plan: ExperimentPlan
     control_version: str
-    treatment: Version
+    treatments: tuple[Version, ...]
+    """In the order of the plan."""
     size: PlannedSize
     problem: str | None
     """Why it cannot reach its power in time; None: it can."""
+
+    @property
+    def tried(self) -> tuple[TreatmentVersion, ...]:
+        """What would be tried: what an answer is bound to."""
+        return tuple(
+            TreatmentVersion(version=each.version, sha256=each.artefact_sha256) for each in self.treatments
+        )
 
 
 def propose(
@@ -47,7 +61,7 @@ def propose(
     plan, contract = file.plan, file.folder.contract
     _check_unused(ledger, plan)
     route = free_route(ledger.route_state(contract.name), contract.name)
-    treatment = _treatment(ledger, plan, route)
+    treatments = _treatments(ledger, plan, route)
     size = planned_size(settings, contract, plan, as_of)
     problem = None
     try:
@@ -56,7 +70,7 @@ def propose(
         if not underpowered:
             raise
         problem = str(error)
-    return Proposal(plan, route.champion.version, treatment, size, problem)
+    return Proposal(plan, route.champion.version, treatments, size, problem)
 
 
 def free_route(state: RouteState, model: str) -> ModelRoute:
@@ -83,7 +97,7 @@ def _check_unused(ledger: Ledger, plan: ExperimentPlan) -> None:
         )
 
 
-def _treatment(ledger: Ledger, plan: ExperimentPlan, route: ModelRoute) -> Version:
+def _treatments(ledger: Ledger, plan: ExperimentPlan, route: ModelRoute) -> tuple[Version, ...]:
     champion = route.champion.version
     if plan.control.version not in {CHAMPION, champion}:
         raise ExperimentError(
@@ -91,14 +105,17 @@ def _treatment(ledger: Ledger, plan: ExperimentPlan, route: ModelRoute) -> Versi
         )
     others = {item.version: item for item in ledger.versions(route.model) if item.version != champion}
     newest = max(others, key=SemanticVersion.parse, default=None)
-    name = newest if plan.treatment.version == CANDIDATE else plan.treatment.version
-    if name is None or name not in others:
-        raise ExperimentError(
-            f"{plan.name}: variants.1.version: {route.model} has no version {plan.treatment.version} beside "
-            f"its champion; registered: {', '.join(others) or 'none'}"
-        )
-    if route.shadow is not None and route.shadow.version == name:
-        raise ExperimentError(
-            f"{route.model} {name} shadows; end that first: make shadow VERSION={name} SHARE=0"
-        )
-    return others[name]
+    names = [newest if each.version == CANDIDATE else each.version for each in plan.treatments]
+    for place, (treatment, name) in enumerate(zip(plan.treatments, names, strict=True), start=1):
+        if name is None or name not in others:
+            raise ExperimentError(
+                f"{plan.name}: variants.{place}.version: {route.model} has no version {treatment.version} "
+                f"beside its champion; registered: {', '.join(others) or 'none'}"
+            )
+        if names.count(name) > 1:
+            raise ExperimentError(f"{plan.name}: variants.{place}.version: {name} is tried twice")
+        if route.shadow is not None and route.shadow.version == name:
+            raise ExperimentError(
+                f"{route.model} {name} shadows; end that first: make shadow VERSION={name} SHARE=0"
+            )
+    return tuple(others[str(name)] for name in names)

@@ -28,7 +28,7 @@ def standing(settings: Settings, ledger: Ledger, file: ExperimentFile, as_of: da
     proposal = propose(settings, ledger, file, as_of, underpowered=True)
     return {
         "control": proposal.control_version,
-        "treatment": proposal.treatment.version,
+        "treatments": [each.version for each in proposal.treatments],
         "size": proposal.size.model_dump(mode="json"),
         "problem": proposal.problem,
     }

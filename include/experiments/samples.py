@@ -1,7 +1,7 @@
 """Metrics of units as sums that add up: by stage of the ramp, by arm, and by part of a slice."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,8 @@ from include.contracts.experiments import MetricKind
 from include.contracts.guardrails import RequestMetric
 from include.contracts.model import ExperimentMetric
 from include.experiments.exposures import Exposed
+from include.experiments.outcomes import CODES, Fate
+from include.stats.cuped import cuped_difference
 from include.stats.delta_method import ratio
 from include.stats.intervals import Estimate
 from include.stats.proportions import exact_z, has_enough_events
@@ -30,7 +32,7 @@ MOMENTS = "count(x), avg(x), avg(y), var_pop(x) * count(x), var_pop(y) * count(x
 
 _VALUES = {
     "outcome": """
-        SELECT unit, sum(value) AS value FROM told WHERE metric = '{name}' AND fate = 'counted' GROUP BY 1
+        SELECT unit, value FROM told WHERE metric = '{name}' AND fate = {counted}
     """,
     "label": """
         SELECT u.unit, arg_min(l.value, l.event_at) AS value
@@ -80,6 +82,8 @@ class Sample:
     missing_control: int = 0
     """Matured units without a value."""
     missing_treatment: int = 0
+    has_covariate: bool = False
+    """Whether y is a covariate known before the exposure."""
 
     @property
     def control(self) -> JointMoments:
@@ -92,10 +96,14 @@ class Sample:
         return sum((stage.treatment for stage in self.stages), JointMoments())
 
     @property
-    def matured(self) -> int:
-        """Units whose value is final, known or missing."""
-        known = self.control.units + self.treatment.units
-        return known + self.missing_control + self.missing_treatment
+    def matured_control(self) -> int:
+        """Units of control whose value is final, known or missing."""
+        return self.control.units + self.missing_control
+
+    @property
+    def matured_treatment(self) -> int:
+        """Units of treatment whose value is final, known or missing."""
+        return self.treatment.units + self.missing_treatment
 
     @property
     def information(self) -> float:
@@ -109,16 +117,23 @@ class Sample:
     @property
     def effect(self) -> Estimate | None:
         """Treatment less control, pooled over the stages; None where no stage can say."""
-        stages = [_stage(self.kind, stage) for stage in self.stages if stage.is_judged]
-        return pooled_effect(stages) if stages else None
+        return self._pooled(_adjusted if self.is_adjusted else _stage)
+
+    @property
+    def variance_reduction(self) -> float | None:
+        """Share of the variance that the covariate took out; None where there is none, or it was not used."""
+        if not self.is_adjusted:
+            return None
+        plain, sharper = self._pooled(_stage), self._pooled(_adjusted)
+        if plain is None or sharper is None or plain.standard_error == 0.0:
+            return None
+        return 1.0 - (sharper.standard_error / plain.standard_error) ** 2
 
     @property
     def z(self) -> float | None:
         """The statistic; exact where events of a proportion are few; None where there is none to be had."""
         judged = [stage for stage in self.stages if stage.is_judged]
-        if self.kind is MetricKind.PROPORTION and not all(
-            has_enough_events(proportion(stage.control), proportion(stage.treatment)) for stage in judged
-        ):
+        if not self._has_enough_events:
             # Fisher's test knows no strata.
             return (
                 exact_z(*map(proportion, (judged[0].control, judged[0].treatment)))
@@ -127,6 +142,23 @@ class Sample:
             )
         effect = self.effect
         return effect.z if effect is not None and effect.standard_error > 0.0 else None
+
+    @property
+    def is_adjusted(self) -> bool:
+        """Whether the covariate is used: where events are few, the exact test knows none."""
+        return self.has_covariate and self._has_enough_events
+
+    @property
+    def _has_enough_events(self) -> bool:
+        return self.kind is not MetricKind.PROPORTION or all(
+            has_enough_events(proportion(stage.control), proportion(stage.treatment))
+            for stage in self.stages
+            if stage.is_judged
+        )
+
+    def _pooled(self, of: Callable[[MetricKind, StageSample], Stage]) -> Estimate | None:
+        stages = [of(self.kind, stage) for stage in self.stages if stage.is_judged]
+        return pooled_effect(stages) if stages else None
 
 
 def proportion(moments: JointMoments) -> Proportion:
@@ -157,7 +189,13 @@ def register_slice(exposed: Exposed, name: str, values: pyarrow.Table) -> None:
 
 
 def measure(
-    exposed: Exposed, metric: ExperimentMetric, kind: MetricKind, as_of: datetime, slices: Sequence[str] = ()
+    exposed: Exposed,
+    metric: ExperimentMetric,
+    kind: MetricKind,
+    as_of: datetime,
+    slices: Sequence[str] = (),
+    *,
+    adjusted: bool = False,
 ) -> dict[str, dict[str, Sample]]:
     """Return a metric over units that have matured: of all, and by slice and part.
 
@@ -167,6 +205,8 @@ def measure(
         kind: what becomes of the values of one unit.
         as_of: the moment of the analysis.
         slices: registered slices.
+        adjusted: whether the plan's covariate sharpens it. A unit without it counts with the mean of all:
+            what is known before the exposure cannot depend on the arm.
 
     Returns:
         By slice (`ALL`: none) and part.
@@ -175,7 +215,11 @@ def measure(
     source = metric.name if metric.source == "prediction_log" else metric.source
     wait = metric.matures_in - exposed.contract.label.delay + FIRST_LABEL_WITHIN
     values = _VALUES[source].format(
-        name=metric.name, key=exposed.key, horizon=horizon, wait=int(wait.total_seconds())
+        name=metric.name,
+        key=exposed.key,
+        horizon=horizon,
+        wait=int(wait.total_seconds()),
+        counted=CODES[Fate.COUNTED.value],
     )
     matured = as_of - metric.matures_in - (FIRST_LABEL_WITHIN if metric.source == "label" else timedelta())
     value = "value" if metric.source == "label" else "coalesce(value, 0)"
@@ -183,6 +227,8 @@ def measure(
     if kind is MetricKind.RATIO:
         y, requests = "requests_in_horizon", f"LEFT JOIN ({_REQUESTS.format(horizon=horizon)}) q USING (unit)"
         requests = requests.replace("AS requests", "AS requests_in_horizon")
+    if adjusted:
+        y = "coalesce(covariate, avg(covariate) OVER (), 0)"
     exposed.connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE measured AS
@@ -191,8 +237,9 @@ def measure(
         WHERE analysed AND first_at <= TIMESTAMPTZ '{matured.isoformat()}'
         """  # noqa: S608 - names out of a contract
     )
-    whole = {ALL: {ALL: _sample(kind, exposed.rows(_grouped(None))).get(ALL, Sample(kind))}}
-    return whole | {name: _sample(kind, exposed.rows(_grouped(name))) for name in slices}
+    empty = Sample(kind, has_covariate=adjusted)
+    whole = {ALL: {ALL: _sample(empty, exposed.rows(_grouped(None))).get(ALL, empty)}}
+    return whole | {name: _sample(empty, exposed.rows(_grouped(name))) for name in slices}
 
 
 def _grouped(slice_name: str | None) -> str:
@@ -202,7 +249,7 @@ def _grouped(slice_name: str | None) -> str:
     return f"SELECT {part}, share, treated, count(*), {MOMENTS} FROM measured {join} GROUP BY 1, 2, 3"  # noqa: S608
 
 
-def _sample(kind: MetricKind, rows: list[tuple[Any, ...]]) -> dict[str, Sample]:
+def _sample(empty: Sample, rows: list[tuple[Any, ...]]) -> dict[str, Sample]:
     found: dict[str, Any] = {}
     for part, share, treated, matured, *moments in rows:
         cell = moments_of(moments)
@@ -210,19 +257,17 @@ def _sample(kind: MetricKind, rows: list[tuple[Any, ...]]) -> dict[str, Sample]:
             cell,
             int(matured) - cell.units,
         )
-    return {part: _of_part(kind, stages) for part, stages in sorted(found.items())}
+    return {part: _of_part(empty, stages) for part, stages in sorted(found.items())}
 
 
-def _of_part(kind: MetricKind, stages: Mapping[float, Mapping[bool, tuple[JointMoments, int]]]) -> Sample:
+def _of_part(empty: Sample, stages: Mapping[float, Mapping[bool, tuple[JointMoments, int]]]) -> Sample:
     nothing = (JointMoments(), 0)
-    return Sample(
-        kind,
-        tuple(
-            StageSample(share, arms.get(False, nothing)[0], arms.get(True, nothing)[0])
-            for share, arms in sorted(stages.items())
-        ),
-        *(sum(arms.get(treated, nothing)[1] for arms in stages.values()) for treated in (False, True)),
+    missing = [sum(arms.get(treated, nothing)[1] for arms in stages.values()) for treated in (False, True)]
+    found = tuple(
+        StageSample(share, arms.get(False, nothing)[0], arms.get(True, nothing)[0])
+        for share, arms in sorted(stages.items())
     )
+    return replace(empty, stages=found, missing_control=missing[0], missing_treatment=missing[1])
 
 
 def moments_of(row: Sequence[Any]) -> JointMoments:
@@ -239,6 +284,12 @@ def _stage(kind: MetricKind, stage: StageSample) -> Stage:
     if kind is MetricKind.MEAN:
         return Stage.of_means(*map(_of_x, (stage.control, stage.treatment)))
     return Stage.of_ratios(stage.control, stage.treatment)
+
+
+def _adjusted(kind: MetricKind, stage: StageSample) -> Stage:  # noqa: ARG001 - called as `_stage` is
+    """Return the stage of a mean or a proportion, adjusted for the covariate within the stage."""
+    effect = cuped_difference(stage.control, stage.treatment).adjusted
+    return Stage(effect, effective_size(stage.control.units, stage.treatment.units))
 
 
 def _of_x(moments: JointMoments) -> Moments:

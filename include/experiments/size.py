@@ -7,15 +7,15 @@ from math import ceil, sqrt
 from include.adapters.label_store import read_labels
 from include.config.settings import Settings
 from include.contracts.errors import ExperimentError
-from include.contracts.experiments import Experiment, ExperimentPlan, MetricKind, PlannedSize
+from include.contracts.experiments import Experiment, ExperimentPlan, MetricKind, PlannedSize, Variant
 from include.contracts.model import ExperimentMetric, ModelContract
 from include.contracts.moments import format_duration
 from include.experiments.exposures import Exposed, Source, exposures
 from include.experiments.outcomes import judge_outcomes
 from include.experiments.samples import ALL, FIRST_LABEL_WITHIN, measure, register_labels
 from include.stats.delta_method import ratio
+from include.stats.experiment_design import design_of
 from include.stats.sample_size import ArmSizes, effective_size, sample_size_means, sample_size_proportions
-from include.stats.sequential import plan_design
 from include.stats.sufficient_statistics import JointMoments
 
 HISTORY = timedelta(days=28)
@@ -69,7 +69,7 @@ def check_reachable(plan: ExperimentPlan, size: PlannedSize, metric: ExperimentM
     most = (plan.within + maturing(metric)).total_seconds()
     if size.expected_seconds is not None and size.expected_seconds <= most:
         return
-    needed = size.control + size.treatment
+    needed = size.units
     takes = "is never reached" if size.expected_seconds is None else f"takes {_days(size.expected_seconds)}"
     raise ExperimentError(
         f"{plan.name}: {needed:,} units for a difference of {plan.primary.mde:g} with power "
@@ -133,22 +133,15 @@ def _planned(
     deviation: float | None,
     arrivals: Sequence[int],
 ) -> PlannedSize:
-    primary = plan.primary
-    design = plan_design(
-        primary.looks,
-        primary.alpha,
-        primary.sides,
-        primary.power,
-        spending=primary.spending,
-        parameter=primary.parameter,
-        futility=primary.futility,
-    )
-    arms = _arms(plan, baseline, deviation, design.drift)
-    days = days_until(arms.total, arrivals)
+    design = design_of(plan)
+    arms = [_arms(plan, each, baseline, deviation, design.drift) for each in plan.treatments]
+    control, first, *further = _together(plan, arms)
+    days = days_until(control + first + sum(further), arrivals)
     return PlannedSize(
-        control=arms.control,
-        treatment=arms.treatment,
-        information=effective_size(arms.control, arms.treatment),
+        control=control,
+        treatment=first,
+        further=tuple(further),
+        information=effective_size(control, first),
         baseline=baseline,
         standard_deviation=deviation,
         inflation_factor=design.inflation_factor,
@@ -159,30 +152,35 @@ def _planned(
     )
 
 
-def _arms(plan: ExperimentPlan, baseline: float | None, deviation: float | None, drift: float) -> ArmSizes:
+def _together(plan: ExperimentPlan, arms: Sequence[ArmSizes]) -> tuple[int, ...]:
+    """Return units of all arms, control first, such that every comparison has what it takes.
+
+    Arms fill by their shares, so the comparison that takes the most units sets the size of all.
+    """
+    if len(arms) == 1:
+        return arms[0].control, arms[0].treatment
+    control = max(each.control for each in arms)
+    return control, *(ceil(control * each.share / plan.control.share) for each in plan.treatments)
+
+
+def _arms(
+    plan: ExperimentPlan, treatment: Variant, baseline: float | None, deviation: float | None, drift: float
+) -> ArmSizes:
     """Return units per arm at the last look; futility bounds, which cost power, enter by the drift."""
     primary = plan.primary
     options = {
-        "allocation": plan.treatment.share / plan.control.share,
+        "allocation": treatment.share / plan.control.share,
         "fractions": primary.looks,
         "spending": primary.spending,
         "parameter": primary.parameter,
     }
-    asked = (primary.alpha, primary.power, primary.sides)
+    asked = (plan.alpha_each, primary.power, primary.sides)
     if baseline is not None:
         mde = primary.mde if primary.direction == "increase" else -primary.mde
         arms = sample_size_proportions(baseline, mde, *asked, **options)  # type: ignore[arg-type]
     else:
         arms = sample_size_means(primary.mde, deviation or 0.0, *asked, **options)  # type: ignore[arg-type]
-    plain = plan_design(
-        primary.looks,
-        *asked[:1],
-        primary.sides,
-        primary.power,
-        spending=primary.spending,
-        parameter=primary.parameter,
-    ).drift
-    growth = (drift / plain) ** 2
+    growth = (drift / design_of(plan, futility=False).drift) ** 2
     return ArmSizes(ceil(arms.control * growth), ceil(arms.treatment * growth))
 
 

@@ -10,7 +10,6 @@ from include.config.experiments import ExperimentFile
 from include.config.settings import Settings
 from include.contracts.errors import ExperimentError
 from include.contracts.experiments import Experiment, ExperimentState
-from include.contracts.packages import Version
 from include.contracts.routes import ModelRoute
 from include.experiments.answers import yeses
 from include.experiments.propose import Proposal, free_route
@@ -61,7 +60,8 @@ def start(
             "version gets no traffic"
         )
     state = ledger.route_state(model)
-    route = split_route(settings, free_route(state, model), proposal.treatment, plan.shares[0], plan.salt)
+    route = split_route(settings, free_route(state, model), proposal)
+    first, *further = proposal.tried
     new = Experiment(
         experiment_id=plan.salt,
         name=plan.name,
@@ -70,8 +70,9 @@ def start(
         plan_sha256=plan.sha256,
         size=proposal.size,
         control_version=proposal.control_version,
-        treatment_version=proposal.treatment.version,
-        treatment_sha256=proposal.treatment.artefact_sha256,
+        treatment_version=first.version,
+        treatment_sha256=first.sha256,
+        further=tuple(further),
         share=plan.shares[0],
         state=ExperimentState.RUNNING,
         began_at=as_of,
@@ -85,18 +86,29 @@ def start(
     return ledger.start_experiment(new, RouteUpdate(route, state.revision))
 
 
-def split_route(
-    settings: Settings, route: ModelRoute, treatment: Version, share: float, salt: str
-) -> ModelRoute:
-    """Return a route with a version as challenger; views of it alone bring their TTL."""
-    manifest = load_manifest(artefact_store(settings), treatment)
-    ttl = manifest.snapshot.feature_ttl_seconds
+def split_route(settings: Settings, route: ModelRoute, proposal: Proposal) -> ModelRoute:
+    """Return a route with a plan's versions beside the champion; views of theirs alone bring their TTL."""
+    store, plan = artefact_store(settings), proposal.plan
+    manifests = [load_manifest(store, version) for version in proposal.treatments]
+    ttl = route.feature_ttl_seconds
+    for manifest in manifests:
+        ttl = {**manifest.snapshot.feature_ttl_seconds, **ttl}
+    first, *others = (
+        version_route(manifest, version, settings.serving_endpoints)
+        for manifest, version in zip(manifests, proposal.treatments, strict=True)
+    )
+    share = plan.shares[0]
+    _, *slots = plan.slots(share)
     return ModelRoute.model_validate(
         {
             **route.model_dump(),
-            "feature_ttl_seconds": {**ttl, **route.feature_ttl_seconds},
-            "challenger": version_route(manifest, treatment, settings.serving_endpoints).model_dump(),
+            "feature_ttl_seconds": ttl,
+            "challenger": first.model_dump(),
             "share": share,
-            "change_id": salt,
+            "further": [
+                {"route": other.model_dump(), "start": slot.start, "share": slot.share}
+                for other, slot in zip(others, slots, strict=True)
+            ],
+            "change_id": plan.salt,
         }
     )

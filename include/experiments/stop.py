@@ -28,15 +28,14 @@ def stop(
     found = ledger.route_state(current.model)
     update = None
     if found.route is not None and found.route.change_id == current.experiment_id:
-        alone = found.route.model_copy(update={"challenger": None, "share": 0.0, "change_id": None})
-        update = RouteUpdate(alone, found.revision)
+        update = RouteUpdate(found.route.unsplit(), found.revision)
     return ledger.end_experiment(
         current.experiment_id, current.revision, state, actor=actor, reason=reason, route=update
     )
 
 
 def advance(ledger: Ledger, experiment: Experiment, *, actor: str) -> Experiment:
-    """Raise the treatment's share to the next one of the plan's ramp.
+    """Raise the treatments' shares to the next ones of the plan's ramp.
 
     Raises:
         ExperimentError: it has its final share, has ended, or its traffic was taken away.
@@ -53,7 +52,12 @@ def advance(ledger: Ledger, experiment: Experiment, *, actor: str) -> Experiment
     found = ledger.route_state(experiment.model)
     if found.route is None or found.route.change_id != experiment.experiment_id:
         raise ExperimentError(f"{experiment.experiment_id}: its traffic was taken away; stop it")
-    route = found.route.model_copy(update={"share": later[0]})
+    _, *slots = experiment.plan.slots(later[0])
+    further = tuple(
+        each.model_copy(update={"share": slot.share})
+        for each, slot in zip(found.route.further, slots, strict=True)
+    )
+    route = found.route.model_copy(update={"share": later[0], "further": further})
     return ledger.advance_experiment(
         experiment.experiment_id,
         experiment.revision,

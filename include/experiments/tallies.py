@@ -17,10 +17,14 @@ SELECT treated, {moments} FROM (
 """
 _LATENCIES = """
 CREATE OR REPLACE TEMP TABLE latencies AS
-SELECT treated, sum((latency <= CASE WHEN treated THEN {treatment} ELSE {control} END)::INTEGER) AS below,
-    sum((latency > {slow})::INTEGER) AS slow, count(*) AS requests
-FROM judged_requests GROUP BY treated, unit
+SELECT treated, requests - coalesce(above, 0) AS below, coalesce(slow, 0) AS slow, requests
+FROM units LEFT JOIN (
+    SELECT unit, count_if(latency > CASE WHEN treated THEN {treatment} ELSE {control} END) AS above,
+        count_if(latency > {slow}) AS slow
+    FROM judged_requests WHERE latency > least({treatment}, {control}, {slow}) GROUP BY unit
+) USING (unit) WHERE analysed
 """
+# Few requests are that slow, so few are counted unit by unit; the others are the rest of their unit's.
 _BY_LATENCY = """
 SELECT treated, {moments} FROM (
     SELECT treated, {counted}::DOUBLE AS x, requests::DOUBLE AS y FROM latencies
@@ -98,7 +102,11 @@ def latency(exposed: Exposed, confidence: float, margin: float) -> Latency | Non
         return None
     [control], [treatment] = values.control, values.treatment
     exposed.connection.execute(
-        _LATENCIES.format(control=repr(control), treatment=repr(treatment), slow=repr(control + margin))
+        _LATENCIES.format(
+            control=f"{control!r}::FLOAT",
+            treatment=f"{treatment!r}::FLOAT",
+            slow=f"{control + margin!r}::FLOAT",
+        )
     )
     below, slow = (
         _arms(exposed, _BY_LATENCY.format(moments=MOMENTS, counted=column)) for column in ("below", "slow")

@@ -14,7 +14,7 @@ from include.contracts.experiments import Experiment, ExperimentPlan
 from include.contracts.moments import UtcDatetime
 from include.pages.airflow_facts import STRICT, AirflowFacts, WaitingQuestion
 from include.pages.desk import Desk
-from include.stats.sequential import plan_design
+from include.stats.experiment_design import design_of
 
 EVENTS = 200
 CONTROL_DAG = "control"
@@ -140,16 +140,7 @@ def experiment_page(
 
 
 def _bounds(plan: ExperimentPlan) -> Bounds:
-    primary = plan.primary
-    design = plan_design(
-        primary.looks,
-        primary.alpha,
-        primary.sides,
-        primary.power,
-        spending=primary.spending,
-        parameter=primary.parameter,
-        futility=primary.futility,
-    )
+    design = design_of(plan)
     lowest = -1e3
     return Bounds(
         fractions=tuple(float(each) for each in design.fractions),

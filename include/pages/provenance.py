@@ -190,10 +190,10 @@ def _answers(
 
 def _trials(ledger: Ledger, store: ArtefactStore, version: Version) -> Iterator[Tried]:
     for experiment in ledger.experiments(version.model):
-        if experiment.treatment_sha256 == version.artefact_sha256:
+        if version.artefact_sha256 in {each.sha256 for each in experiment.treatments}:
             for answer in ledger.experiment_answers(version.model, experiment.experiment_id):
-                asked = (answer.plan_sha256, answer.treatment_sha256)
-                if asked == (experiment.plan_sha256, experiment.treatment_sha256) and (
+                asked = (answer.plan_sha256, answer.treatments)
+                if asked == (experiment.plan_sha256, experiment.treatments) and (
                     answer.decided_by in experiment.approved_by
                 ):
                     yield Tried(experiment, answer, _evidence_gap(store, answer))

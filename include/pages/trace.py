@@ -1,5 +1,7 @@
 """The way of a prediction, back to data, code, evaluation and person; each link by its own page."""
 
+from math import fsum
+
 from pydantic import BaseModel, ConfigDict
 
 from include.adapters.ledger.routes import RouteChange
@@ -56,7 +58,9 @@ class TracedChange(BaseModel):
     reason: str | None
     champion: str | None
     challenger: str | None
+    """The version beside the champion; in an experiment of several arms, all of them."""
     share: float
+    """Of the versions beside the champion together."""
     change_id: str | None
     is_the_one: bool
     """Whether the prediction was answered under it."""
@@ -177,13 +181,14 @@ def _traced(row: PredictionRow) -> TracedPrediction:
 
 def _change(change: RouteChange, found: Provenance) -> TracedChange:
     route = change.route
+    beside = route.challengers if route else ()
     return TracedChange(
         at=change.recorded_at,
         actor=change.actor,
         reason=change.reason,
         champion=route.champion.version if route else None,
-        challenger=route.challenger.version if route and route.challenger else None,
-        share=route.share if route else 0.0,
+        challenger=", ".join(arm.version.version for arm in beside) or None,
+        share=fsum(arm.share for arm in beside),
         change_id=route.change_id if route else None,
         is_the_one=change == found.routed_by,
     )

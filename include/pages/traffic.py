@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from enum import StrEnum
 
 from pydantic import BaseModel
 
@@ -12,13 +11,8 @@ from include.contracts.releases import Approval, Release, is_granted
 from include.contracts.routes import ModelRoute
 from include.pages.airflow_facts import STRICT
 
-
-class Variant(StrEnum):
-    """What a version is in a route."""
-
-    CHAMPION = "champion"
-    CHALLENGER = "challenger"
-    SHADOW = "shadow"
+SHADOW = "shadow"
+"""Variant of the version that requests are mirrored to."""
 
 
 class VariantShare(BaseModel):
@@ -26,7 +20,7 @@ class VariantShare(BaseModel):
 
     model_config = STRICT
 
-    variant: Variant
+    variant: str
     version: str
     share: float
 
@@ -50,13 +44,11 @@ class Reign(BaseModel):
 
 def shares(route: ModelRoute) -> tuple[VariantShare, ...]:
     """Return the versions of a route with their shares, the champion first."""
-    found = [VariantShare(variant=Variant.CHAMPION, version=route.champion.version, share=1 - route.share)]
-    if route.challenger is not None:
-        version = route.challenger.version
-        found.append(VariantShare(variant=Variant.CHALLENGER, version=version, share=route.share))
+    found = [
+        VariantShare(variant=arm.variant, version=arm.version.version, share=arm.share) for arm in route.arms
+    ]
     if route.shadow is not None:
-        version = route.shadow.version
-        found.append(VariantShare(variant=Variant.SHADOW, version=version, share=route.shadow_share))
+        found.append(VariantShare(variant=SHADOW, version=route.shadow.version, share=route.shadow_share))
     return tuple(found)
 
 

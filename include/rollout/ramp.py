@@ -221,7 +221,7 @@ def without(route: ModelRoute, version: str) -> ModelRoute:
     """Return a route in which a version neither answers beside the champion nor shadows it."""
     fields: dict[str, object] = {}
     if route.challenger is not None and route.challenger.version == version:
-        fields |= {"challenger": None, "share": 0.0, "change_id": None}
+        route = route.unsplit()
     if route.shadow is not None and route.shadow.version == version:
         fields |= {"shadow": None, "shadow_share": 0.0}
     return route.model_copy(update=fields)

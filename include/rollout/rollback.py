@@ -104,13 +104,10 @@ def rolled_back(
 
     What it is rolled back from is not kept as `previous`: nothing may fall back to it.
     """
-    return before.model_copy(
+    return before.unsplit().model_copy(
         update={
             "feature_ttl_seconds": ttl_beside(before, manifest.snapshot.feature_ttl_seconds),
             "champion": version_route(manifest, version, endpoints),
-            "challenger": None,
-            "share": 0.0,
-            "change_id": None,
             "previous": None,
             **shadow_beside(before, version.version),
         }

@@ -97,7 +97,6 @@ def _candidate(ledger: Ledger, route: ModelRoute, version: str) -> Version:
         raise RegistryError(
             f"{route.model} has no version {version or '?'}; registered: {', '.join(found) or 'none'}"
         )
-    answering = [item for item in (route.champion, route.challenger) if item is not None]
-    if version in {item.version for item in answering}:
+    if version in {arm.version.version for arm in route.arms}:
         raise RegistryError(f"{route.model} {version} answers already; a shadow is for what does not")
     return found[version]

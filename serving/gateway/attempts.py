@@ -11,7 +11,7 @@ from include.contracts.predictions import FallbackReason, PredictionRow, Source,
 from include.contracts.routes import ModelRoute, VersionRoute
 from include.contracts.signatures import Task
 from serving.gateway.freshness import Enriched
-from serving.gateway.ladder import CHALLENGER, CHAMPION, Assignment, assign, rungs
+from serving.gateway.ladder import Assignment, assign, rungs
 from serving.gateway.problems import FEATURES_UNAVAILABLE, MODEL_UNAVAILABLE, OVERLOADED, Problem
 from serving.gateway.request_features import TransformLoader
 from serving.gateway.schemas import Prediction
@@ -119,7 +119,7 @@ class RouteContext:
     @cached_property
     def ladders(self) -> dict[str, tuple[VersionRoute | tuple[float, ...], ...]]:
         """What may answer, in order, by variant."""
-        return {variant: rungs(self.route, variant) for variant in (CHAMPION, CHALLENGER)}
+        return {arm.variant: rungs(self.route, arm.variant) for arm in self.route.arms}
 
     def attempt(self, ask: Ask) -> Attempt:
         """Start an attempt: the unit is assigned and its ladder known."""

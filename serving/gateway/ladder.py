@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from include.contracts.assignment import bucket
 from include.contracts.errors import DeadlineError, ModelUnavailableError, ServingError
 from include.contracts.predictions import FallbackReason
-from include.contracts.routes import Fallback, ModelRoute, VersionRoute
-
-CHAMPION = "champion"
-CHALLENGER = "challenger"
+from include.contracts.routes import CHAMPION, Fallback, ModelRoute, VersionRoute
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +25,17 @@ def assign(route: ModelRoute, unit: str) -> Assignment:
     if route.challenger is None or route.change_id is None:
         return _UNSPLIT
     place = bucket(route.change_id, unit)
-    return Assignment(CHALLENGER if place < route.share else CHAMPION, place, route.share)
+    return Assignment(route.variant_at(place), place, route.share)
 
 
 def rungs(route: ModelRoute, variant: str) -> tuple[VersionRoute | tuple[float, ...], ...]:
     """Return what may answer, in order: versions, and the default score as a tuple of outputs.
 
-    The assigned version comes first; a challenger's failure falls to the champion before anything else.
-    Past the end the request is refused.
+    The assigned version comes first; where one beside the champion fails, the champion is next. Past the end
+    the request is refused.
     """
     ladder: list[VersionRoute | tuple[float, ...]] = [route.champion]
-    if variant == CHALLENGER and route.challenger is not None:
-        ladder.insert(0, route.challenger)
+    ladder[:0] = [arm.version for arm in route.challengers if arm.variant == variant]
     for fallback in route.fallbacks:
         if fallback is Fallback.REFUSE:
             break

@@ -161,12 +161,9 @@ class Shadow:
 
 def _alone(route: ModelRoute, version: VersionRoute) -> ModelRoute:
     """Return a route on which a version answers alone, with nothing to fall back to."""
-    return route.model_copy(
+    return route.unsplit().model_copy(
         update={
             "champion": version,
-            "challenger": None,
-            "share": 0.0,
-            "change_id": None,
             "previous": None,
             "shadow": None,
             "shadow_share": 0.0,

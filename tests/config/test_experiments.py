@@ -55,9 +55,30 @@ def test_a_plan_is_read_and_its_hash_is_of_what_it_says(folder: ModelFolder) -> 
 
 
 REFUSALS = [
-    ("variants", [HALF], r"\(file\): variants: an experiment compares 2 versions; there are 1"),
-    ("variants", [], r"variants: an experiment compares 2 versions; there are 0"),
-    ("variants", [HALF, OTHER, OTHER], r"variants: an experiment compares 2 versions; there are 3"),
+    ("variants", [HALF], r"\(file\): variants: an experiment compares 2 to 10 versions; there are 1"),
+    ("variants", [], r"variants: an experiment compares 2 to 10 versions; there are 0"),
+    ("variants", [HALF] * 11, r"variants: an experiment compares 2 to 10 versions; there are 11"),
+    ("variants", [HALF, OTHER, OTHER], r"variants: the shares add up to 1\.5, not to 1"),
+    (
+        "variants",
+        [HALF, OTHER | {"share": 0.25}, OTHER | {"share": 0.25, "name": "second"}],
+        r"variants: they must differ in name and version",
+    ),
+    (
+        "variants",
+        [HALF, OTHER | {"share": 0.25}, {"name": "second", "version": "champion", "share": 0.25}],
+        r"variants: they must differ in name and version",
+    ),
+    (
+        "primary.covariate",
+        {"feature": "height"},
+        r"primary\.covariate\.feature: 'height' is no numeric input",
+    ),
+    (
+        "primary.covariate",
+        {"feature": "preferred_category"},
+        r"primary\.covariate\.feature: 'preferred_category' is no numeric input",
+    ),
     ("variants", [HALF, OTHER | {"share": 0.4}], r"variants: the shares add up to 0\.9, not to 1"),
     ("variants", [HALF, OTHER | {"version": "champion"}], r"variants: they must differ in name and version"),
     ("variants", [HALF, OTHER | {"version": "newest"}], r"variants\.1\.version: 'newest' .* candidate, or a"),

@@ -1,4 +1,4 @@
-"""A model with a ramp of several stages and an experiment, on the running platform: who gets which traffic."""
+"""A model with a ramp of several stages and an experiment, on the running platform."""
 
 import json
 import time
@@ -30,7 +30,7 @@ HISTORY = timedelta(days=126)
 CLOCK = 0.001
 """An hour of the ramp's plan takes 3.6 seconds."""
 ROLLOUT = {
-    "stages": [{"share": 0.2, "hold": "1h"}, {"share": 0.5, "hold": "1h"}, {"share": 1.0, "hold": "1h"}],
+    "stages": [{"share": 0.2, "hold": "1h"}, {"share": 0.5, "hold": "1h"}, {"share": 1.0, "hold": "0s"}],
     "bake": "0s",
     "patience": "20d",
     "guardrails": [{"metric": "error_ratio", "margin": 0.3, "baseline": 0.01}],
@@ -118,7 +118,7 @@ class Contested:
         assert len(outcomes) == answer.json()["accepted"]
 
     def assert_traffic_is_the_ledgers(self, count: int = 60, at: datetime = NOON) -> dict[str, int]:
-        """Hold every answer against the route of the ledger, unit by unit; return how many had each variant."""
+        """Hold every answer against the ledger's route, unit by unit; return how many had each variant."""
         route = self.route
         versions = {"champion": route.champion.version}
         if route.challenger is not None:
@@ -131,9 +131,7 @@ class Contested:
         assert route == self.route, "the route was changed meanwhile"
         return found
 
-    def _agrees(
-        self, route: ModelRoute, versions: dict[str, str], customer: int | str, at: datetime
-    ) -> bool:
+    def _agrees(self, route: ModelRoute, versions: dict[str, str], customer: int | str, at: datetime) -> bool:
         answer, wanted = self.ask(customer, at), variant(route, customer)
         return (answer["variant"], answer["version"]) == (wanted, versions[wanted])
 
@@ -149,9 +147,7 @@ class Contested:
 
 def variant(route: ModelRoute, customer: int | str) -> str:
     """Return the variant that the ledger's route gives a customer."""
-    is_split = route.challenger is not None and is_assigned(
-        str(route.change_id), str(customer), route.share
-    )
+    is_split = route.challenger is not None and is_assigned(str(route.change_id), str(customer), route.share)
     return "challenger" if is_split else "champion"
 
 

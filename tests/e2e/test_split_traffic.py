@@ -1,4 +1,4 @@
-"""Experiment and ramp on the running platform, each by its DAGs: traffic is what the ledger says, step by step."""
+"""Experiment and ramp on the running platform, each by its DAGs: traffic is what the ledger says."""
 
 from collections.abc import Iterator
 from contextlib import closing

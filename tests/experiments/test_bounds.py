@@ -15,8 +15,8 @@ from include.contracts.experiment_results import (
 )
 from include.contracts.experiments import Experiment, ExperimentPlan, MetricKind
 from include.contracts.guardrails import GuardrailReason, GuardrailResult, GuardrailVerdict
-from include.experiments.bounds import Timetable, take_look, timetable
-from include.experiments.decide import Evidence, decide
+from include.experiments.bounds import Timetable, take_looks, timetable
+from include.experiments.decide import Compared, Evidence, decide
 from include.experiments.samples import Sample, StageSample
 from include.experiments.size import _arms
 from include.stats.critical_values import critical_values
@@ -49,8 +49,8 @@ def looked(of: Experiment, sizes: Sequence[int], *, days: Sequence[int] = ()) ->
     looks: list[Look] = []
     for number, units in enumerate(sizes):
         day = days[number] if days else number + 1
-        when = timetable(of, units / 2, looks, BEGAN + day * DAY, ENDS)
-        look = take_look(of, sample(units), looks, when, BEGAN + day * DAY)
+        when = timetable(of, [units / 2], [looks], BEGAN + day * DAY, ENDS)
+        [look] = take_looks(of, [sample(units)], [looks], when, BEGAN + day * DAY)
         assert look is not None
         looks.append(look)
     return looks
@@ -73,7 +73,7 @@ def looked(of: Experiment, sizes: Sequence[int], *, days: Sequence[int] = ()) ->
 def test_a_look_is_due_where_the_plan_has_one(sizes, next_size, day, expected):
     """1,600 units an arm are the whole; looks at 400, 800 and 1,200; time may run out before."""
     of = experiment()
-    when = timetable(of, next_size / 2, looked(of, sizes), BEGAN + day * DAY, ENDS)
+    when = timetable(of, [next_size / 2], [looked(of, sizes)], BEGAN + day * DAY, ENDS)
     assert expected == (when.due, when.final, when.new)
 
 
@@ -98,7 +98,7 @@ def test_the_planned_units_give_the_planned_power(share, direction):
         {"name": "treatment", "version": "candidate", "share": share},
     ]
     asked = plan(primary=PLAN["primary"] | {"direction": direction, "baseline": 0.2}, variants=variants)
-    arms = _arms(asked, 0.2, None, _drift(asked))
+    arms = _arms(asked, asked.treatments[0], 0.2, None, _drift(asked))
     assert share == pytest.approx(arms.treatment / arms.total, abs=1e-3)
     rates = (0.2, asked.primary.model_copy(update={"baseline": 0.2}).expected)
     dice = np.random.default_rng(11)
@@ -147,19 +147,19 @@ def test_futility_ends_a_one_sided_test():
 def test_a_smaller_value_may_be_the_better_one():
     """Z is positive where treatment is better, whichever way that is."""
     of = experiment(plan=plan(primary=PLAN["primary"] | {"direction": "decrease"}))
-    when = timetable(of, 400, [], BEGAN + DAY, ENDS)
-    look = take_look(of, sample(800, 0.5, 0.4), [], when, BEGAN + DAY)
+    when = timetable(of, [400], [[]], BEGAN + DAY, ENDS)
+    [look] = take_looks(of, [sample(800, 0.5, 0.4)], [[]], when, BEGAN + DAY)
     assert look.z > 0 > look.estimate
 
 
 def test_few_events_are_judged_exactly_or_not_at_all():
     """Fisher's test where there is one stage; nobody converted: no statistic."""
     of = experiment()
-    when = timetable(of, 400, [], BEGAN + DAY, ENDS)
-    few = take_look(of, sample(800, 0.0, 0.005), [], when, BEGAN + DAY)
+    when = timetable(of, [400], [[]], BEGAN + DAY, ENDS)
+    [few] = take_looks(of, [sample(800, 0.0, 0.005)], [[]], when, BEGAN + DAY)
     # Fisher's one-sided p of 0 against 4 of 800 is about 1/16.
     assert 1.53 == pytest.approx(few.z, abs=0.02)
-    assert take_look(of, sample(800, 0.0, 0.0), [], when, BEGAN + DAY) is None
+    assert (None,) == take_looks(of, [sample(800, 0.0, 0.0)], [[]], when, BEGAN + DAY)
 
 
 def guardrail(verdict: GuardrailVerdict) -> JudgedGuardrail:
@@ -204,8 +204,7 @@ BASE = Evidence(
     missing_ratio=0.0,
     maximum_missing_ratio=0.2,
     missing_differs=False,
-    guardrails=(FINE,),
-    looks=(look(1.0),),
+    comparisons=(Compared("treatment", (look(1.0),), (FINE,)),),
     took=True,
     wanted=True,
     when=OPEN,
@@ -251,5 +250,8 @@ BETTER, WORSE = (look(2.5),), (look(-2.5),)
 )
 def test_the_verdict_follows_from_the_evidence(changes, verdict, reasons):
     """What is broken comes before harm, harm before benefit, and not knowing never ships."""
-    decided = decide(replace(BASE, **changes))
+    [compared] = BASE.comparisons
+    found = {key: changes[key] for key in ("looks", "guardrails") if key in changes}
+    rest = {key: value for key, value in changes.items() if key not in found}
+    decided = decide(replace(BASE, comparisons=(replace(compared, **found),), **rest))
     assert (verdict, reasons) == (decided.verdict, decided.reasons)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from include.adapters.artefact_home import artefact_store
+from include.adapters.tracking import Tracking
 from include.contracts.alerts import Severity
 from include.contracts.errors import ConflictError, ExperimentError, LeaseError, LedgerError
 from include.contracts.experiment_results import Analysis, ExperimentReason, ExperimentVerdict
@@ -17,9 +19,11 @@ from include.experiments.read import standing
 from include.experiments.size import days_until
 from include.experiments.start import running
 from include.experiments.stop import advance, stop
+from include.registry.register import register
 from include.rollout.reconcile import plan_triton
 from tests.adapters.ledger.trials import PLAN
 from tests.experiments.shop import AS_OF, DAY, Shop, make_shop, open_shop
+from tests.registry.candidates import write_candidate
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +84,42 @@ def test_a_start_splits_the_traffic_by_its_salt(shop: Shop) -> None:
         shop.propose()
     with pytest.raises(ExperimentError, match="its traffic is split already, by offers-1"):
         shop.propose(salt="offers-2")
+
+
+def test_several_treatments_share_the_traffic(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Approved together; each has places of its own, which rise with the ramp."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    store, tracking = artefact_store(shop.settings), Tracking(shop.settings, uri="http://127.0.0.1:9")
+    uri = write_candidate(store, shop.folder, "three", factor=3.0)
+    third = register(shop.settings, shop.ledger, tracking, shop.folder, uri, actor="ada")
+    arms = [
+        {"name": "control", "version": "champion", "share": 0.4},
+        {"name": "mild", "version": shop.candidate.version, "share": 0.4},
+        {"name": "bold", "version": "candidate", "share": 0.2},
+    ]
+    with pytest.raises(ExperimentError, match=r"variants\.1\.version: 1\.0\.2 is tried twice"):
+        shop.propose(variants=[arms[0], arms[1] | {"version": third.version}, arms[2]])
+    file, proposal = shop.propose(variants=arms, ramp=[0.1])
+    assert "1.0.1 gets 10%, then 40% of the units" in evidence_of(file, proposal)
+    assert "all treatments together (Holm)" in evidence_of(file, proposal)
+    size = proposal.size
+    # The small arm takes most: two to one beside its control, at half of alpha.
+    assert (size.control, size.control // 2) == (size.treatment, pytest.approx(size.further[0], abs=1))
+    shop.answer(proposal, "olga")
+    begun = shop.start(file, proposal)
+    assert ("1.0.1", "1.0.2") == begun.treatment_versions
+    route = shop.ledger.route("churn")
+    assert [("champion", 0.8), ("challenger", 0.1), ("challenger_2", 0.1)] == [
+        (arm.variant, pytest.approx(arm.share)) for arm in route.arms
+    ]
+    assert 0.4 == route.further[0].start
+    advance(shop.ledger, begun, actor="ada")
+    assert [0.4, 0.4, 0.2] == [pytest.approx(arm.share) for arm in shop.ledger.route("churn").arms]
+    loaded = {"churn__1_0_0", "churn__1_0_1", "churn__1_0_2"}
+    assert () == plan_triton(shop.ledger.versions("churn"), route, None, loaded).unload
+    done = stop(shop.ledger, begun, actor="ada", reason="enough")
+    assert ExperimentState.STOPPED is done.state
+    assert (None, ()) == ((after := shop.ledger.route("churn")).challenger, after.further)
 
 
 def test_a_stop_gives_everything_back(shop: Shop) -> None:

@@ -52,11 +52,11 @@ class World:
         self.folder = model_folder(self.home, self.plan)
         self.experiment: Experiment | None = None
 
-    def start(self) -> Experiment:
+    def start(self, **changes: Any) -> Experiment:
         """Start the experiment in the ledger."""
         plan = ExperimentPlan.model_validate(self.plan)
         size = experiment().size.model_copy(update=self.size)
-        self.experiment = started(self.ledger, plan=plan, size=size)
+        self.experiment = started(self.ledger, plan=plan, size=size, **changes)
         return self.experiment
 
     def expose(

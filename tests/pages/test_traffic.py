@@ -7,7 +7,7 @@ import pytest
 from include.adapters.ledger.routes import RouteChange
 from include.contracts.releases import Approval, Decision, Release, ReleaseStage
 from include.contracts.routes import ModelRoute
-from include.pages.traffic import Variant, reigns, shares
+from include.pages.traffic import SHADOW, reigns, shares
 from tests.adapters.ledger.changes import PLAN, route_to
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -120,7 +120,7 @@ def test_shares_add_up_and_the_shadow_stands_beside_them():
     )
     found = {each.variant: (each.version, each.share) for each in shares(route)}
     assert {
-        Variant.CHAMPION: ("1.0.0", 0.75),
-        Variant.CHALLENGER: ("1.0.1", 0.25),
-        Variant.SHADOW: ("1.1.0", 0.5),
+        "champion": ("1.0.0", 0.75),
+        "challenger": ("1.0.1", 0.25),
+        SHADOW: ("1.1.0", 0.5),
     } == found

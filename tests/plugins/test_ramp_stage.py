@@ -39,7 +39,14 @@ PLAN = {
     "patience": "0s",
     "guardrails": [{"metric": "error_ratio", "margin": 0.2, "baseline": 0.01}],
 }
-MODULES = ("named_approval", "ramp_resumption", "ramp_stage", "ramp_trigger", "release_approval", "stage_task")
+MODULES = (
+    "named_approval",
+    "ramp_resumption",
+    "ramp_stage",
+    "ramp_trigger",
+    "release_approval",
+    "stage_task",
+)
 FAST = 0.000001
 """A clock at which an hour is over at once."""
 

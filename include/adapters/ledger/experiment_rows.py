@@ -11,7 +11,7 @@ from include.contracts.events import EventKind
 from include.contracts.experiments import Experiment, ExperimentState
 from include.contracts.routes import ModelRoute
 
-_DOCUMENTS = frozenset({"plan", "size", "approved_by", "state"})
+_DOCUMENTS = frozenset({"plan", "size", "further", "approved_by", "state"})
 
 
 def read_experiment(connection: Connection, experiment_id: str) -> Experiment | None:

@@ -19,7 +19,7 @@ from include.adapters.ledger.tables import events, experiments
 from include.contracts.errors import ConflictError, LedgerError
 from include.contracts.events import SYSTEM, EventKind
 from include.contracts.experiment_results import Analysis
-from include.contracts.experiments import Experiment, ExperimentAnswer, ExperimentState
+from include.contracts.experiments import Experiment, ExperimentAnswer, ExperimentState, TreatmentVersion
 from include.contracts.moments import UtcDatetime
 from include.contracts.releases import Decision
 
@@ -196,8 +196,8 @@ def _answers(connection: Connection, model: str, experiment_id: str) -> tuple[Ex
     return tuple(ExperimentAnswer.model_validate(payload) for payload in told)
 
 
-def _asked(answer: ExperimentAnswer) -> tuple[str, str]:
-    return answer.plan_sha256, answer.treatment_sha256
+def _asked(answer: ExperimentAnswer) -> tuple[str, tuple[TreatmentVersion, ...]]:
+    return answer.plan_sha256, answer.treatments
 
 
 def _payloads(
@@ -213,8 +213,8 @@ def _payloads(
 
 
 def _same(known: Experiment, new: Experiment) -> Experiment:
-    same = (known.model, known.name, known.plan_sha256, known.treatment_sha256)
-    if not known.state.is_terminal and same == (new.model, new.name, new.plan_sha256, new.treatment_sha256):
+    same = (known.model, known.name, known.plan_sha256, known.treatments)
+    if not known.state.is_terminal and same == (new.model, new.name, new.plan_sha256, new.treatments):
         return known
     raise ConflictError(
         f"experiment {known.experiment_id!r} is {known.state.value}, started by {known.started_by} at "

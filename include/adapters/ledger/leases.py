@@ -59,7 +59,8 @@ def _detail(connection: Connection, holder_id: str, kind: str) -> str:
     row = connection.execute(experiment).one_or_none()
     if row is None:
         return ""
+    tried = " and ".join([row.treatment_version, *(each["version"] for each in row.further)])
     return (
-        f" of {row.treatment_version} against {row.control_version}, started by {row.started_by} at "
+        f" of {tried} against {row.control_version}, started by {row.started_by} at "
         f"{row.started_at:%Y-%m-%d %H:%M} UTC,"
     )

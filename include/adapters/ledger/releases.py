@@ -305,5 +305,4 @@ def _without_challenger(connection: Connection, release: Release) -> RouteUpdate
     state = read_route(connection, release.model)
     if state.route is None or state.route.challenger is None or state.route.change_id != release.release_id:
         return None
-    alone = state.route.model_copy(update={"challenger": None, "share": 0.0, "change_id": None})
-    return RouteUpdate(alone, state.revision)
+    return RouteUpdate(state.route.unsplit(), state.revision)

@@ -92,7 +92,7 @@ def _forget_untrafficked(transaction: Transaction, model: str, version: str, act
     route = state.route
     if route is None or version not in {item.version for item in route.loaded}:
         return
-    if version in {item.version for item in (route.champion, route.challenger) if item is not None}:
+    if version in {arm.version.version for arm in route.arms}:
         raise ConflictError(f"{model} {version} has traffic; release another version or roll back first")
     changes: dict[str, object] = {}
     if route.previous is not None and route.previous.version == version:

@@ -196,6 +196,7 @@ experiments = Table(
     Column("control_version", String(40), nullable=False),
     Column("treatment_version", String(40), nullable=False),
     Column("treatment_sha256", String(64), nullable=False),
+    Column("further", Document, nullable=False, server_default="[]"),
     Column("share", Float, nullable=False),
     Column("state", String(40), nullable=False),
     Column("began_at", Moment, nullable=False),
