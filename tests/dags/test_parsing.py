@@ -86,7 +86,7 @@ def test_experiments_have_dags_and_a_broken_plan_breaks_only_its_own(experimenti
     for stage in ("analyse", "control"):
         file = parsed[f"experiment_{stage}"]
         assert {f"offers_{stage}", f"broken_{stage}"} == set(file["dags"])
-        assert "an experiment compares 2 versions" in file["dags"][f"broken_{stage}"]["doc_md"]
+        assert "an experiment compares 2 to 10 versions" in file["dags"][f"broken_{stage}"]["doc_md"]
         assert ["model:churn", "stage:experiments"] == file["dags"][f"offers_{stage}"]["tags"]
         assert "NullTimetable" == file["dags"][f"offers_{stage}"]["schedule"]
         assert not set(file["imports"]) & set(HEAVY)
