@@ -31,9 +31,17 @@ class RampResumption(NamedApproval):
             AirflowFailException: no release of the model is paused, or nobody is left to answer.
         """
         from include.adapters.ledger.ledger import Ledger
+        from include.contracts.errors import LedgerError
         from include.rollout.ramp_control import may_resume, paused_release
 
-        release = paused_release(Ledger(settings().ledger_uri), self.model)
+        try:
+            release = paused_release(Ledger(settings().ledger_uri), self.model)
+        except LedgerError as error:
+            if context["task_instance"].try_number == 1:
+                raise
+            # Airflow lost that a try before this one had let it go on.
+            self.log.info("%s any more", error)
+            return
         who = context["dag_run"].triggering_user_name or SYSTEM
         self.subject = f"Resume the ramp of {release.model} {release.version}?"
         place = release.plan.name_of(release.ramp.place)

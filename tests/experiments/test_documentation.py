@@ -22,15 +22,17 @@ RUNBOOK = (REPOSITORY_ROOT / "docs" / "runbooks" / "experiment.md").read_text(en
 
 def test_the_documented_plan_is_accepted(tmp_path: Path) -> None:
     """As it stands, beside the documented metrics, in the model it speaks of."""
-    metrics, plan = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.S))
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.S)
+    metrics, plan, several = map(yaml.safe_load, blocks)
     source = REPOSITORY_ROOT / "include" / "models" / "churn"
     shutil.copytree(source, tmp_path / "churn", ignore=shutil.ignore_patterns("__pycache__"))
     contract = yaml.safe_load((source / "contract.yaml").read_text(encoding="utf-8"))
     (tmp_path / "churn" / "contract.yaml").write_text(yaml.safe_dump(contract | metrics), encoding="utf-8")
     (tmp_path / "churn" / "experiments").mkdir()
-    (tmp_path / "churn" / "experiments" / "offers.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
-    read = experiment_file(ModelFolder(tmp_path / "churn"), "offers").plan
-    assert (0.05, 0.5) == read.shares
+    folder, path = ModelFolder(tmp_path / "churn"), tmp_path / "churn" / "experiments" / "offers.yaml"
+    for written, shares in ((plan, (0.05, 0.5)), (plan | several, (0.05, 0.3))):
+        path.write_text(yaml.safe_dump(written), encoding="utf-8")
+        assert shares == experiment_file(folder, "offers").plan.shares
 
 
 def test_every_verdict_and_fate_is_documented() -> None:

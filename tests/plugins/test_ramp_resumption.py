@@ -53,11 +53,11 @@ def resumption(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simp
         sys.modules.pop(name, None)
 
 
-def run_of(user: str) -> dict[str, Any]:
-    """Return what the task sees of a run that a user triggered."""
+def run_of(user: str, number: int = 1) -> dict[str, Any]:
+    """Return what the task sees of a run that a user triggered, at one of its tries."""
     return {
         "run_id": "run-1",
-        "task_instance": SimpleNamespace(id="ti-1"),
+        "task_instance": SimpleNamespace(id="ti-1", try_number=number),
         "dag_run": SimpleNamespace(triggering_user_name=user),
         "params": {"reason": "the game is over"},
     }
@@ -108,3 +108,11 @@ def test_nothing_is_asked_where_nothing_is_paused(resumption, ledger: Ledger) ->
     ledger.abandon("churn", actor="ada", reason="make room")
     with pytest.raises(resumption.errors.AirflowFailException, match="no release of churn is paused"):
         resumption.operator.execute(run_of("olga"))
+
+
+def test_a_resumption_that_airflow_forgot_is_not_asked_for_again(resumption, ledger: Ledger) -> None:
+    """The answer let the ramp go on, its report was lost, the task runs a second time: it is done."""
+    resumption.operator.execute_complete(run_of("olga"), event=answer("Approve", "uma"))
+    resumption.operator.execute(run_of("olga", number=2))
+    assert [] == resumption.sent
+    assert ledger.release("r1").ramp.paused_at is None
