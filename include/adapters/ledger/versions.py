@@ -1,6 +1,6 @@
 """Registered versions."""
 
-from sqlalchemy import Connection, RowMapping, insert, or_, select
+from sqlalchemy import Connection, RowMapping, bindparam, insert, or_, select
 
 from include.adapters.ledger.journal import Journal
 from include.adapters.ledger.tables import versions
@@ -8,6 +8,12 @@ from include.contracts.errors import ConflictError, RegistryError
 from include.contracts.events import EventKind
 from include.contracts.packages import Version
 from include.contracts.versions import SemanticVersion
+
+# Made once: while it runs, every other writer waits.
+_CLASHING = select(versions).where(
+    versions.c.model == bindparam("model"),
+    or_(*(versions.c[name] == bindparam(name) for name in ("artefact_sha256", "run_id", "version"))),
+)
 
 
 class VersionLedger(Journal):
@@ -107,13 +113,5 @@ def _version(row: RowMapping) -> Version:
 
 def _clash(connection: Connection, new: Version) -> Version | None:
     """Return a version that shares package, run or number with the new one, the same package first."""
-    query = select(versions).where(
-        versions.c.model == new.model,
-        or_(
-            versions.c.artefact_sha256 == new.artefact_sha256,
-            versions.c.run_id == new.run_id,
-            versions.c.version == new.version,
-        ),
-    )
-    found = [_version(row) for row in connection.execute(query).mappings()]
+    found = [_version(row) for row in connection.execute(_CLASHING, new.model_dump()).mappings()]
     return min(found, key=lambda item: item.artefact_sha256 != new.artefact_sha256, default=None)
