@@ -75,7 +75,13 @@ class Seat:
 def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
     """Give the pages on a server of their own; it ends with the package's tests."""
     home = tmp_path_factory.mktemp("seat")
-    settings = settings_at(home)
+    with seated(settings_at(home), home) as found:
+        yield found
+
+
+@contextmanager
+def seated(settings: Settings, home: Path) -> Iterator[Seat]:
+    """Write a ledger, and run the API server with its pages for the length of a block."""
     Year(settings, CHURN, models=1, days=31).write()
     ledger = Ledger(settings.ledger_uri)
     found = Seat(settings, ledger, *_write_history(ledger))
@@ -85,7 +91,7 @@ def seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
     ledger.close()
 
 
-def settings_at(home: Path) -> Settings:
+def settings_at(home: Path, **changes: object) -> Settings:
     """Return settings of a platform that has a folder, keys, and nothing else."""
     settings = Settings(
         home=home / "var",
@@ -93,6 +99,7 @@ def settings_at(home: Path) -> Settings:
         model_folders=(home / "models",),
         metrics_token_file=str(home / "scraper.token"),
         replay=True,
+        **changes,
     )
     ensure_secrets(settings)
     settings.airflow_home.mkdir(parents=True)

@@ -90,7 +90,7 @@ def test_a_forged_token_opens_nothing(seat, routes):
     assert answers <= {401, 403}
 
 
-@pytest.mark.parametrize("user", ["viewer", "operator", "admin"])
+@pytest.mark.parametrize("user", ["viewer", "approver", "operator", "admin"])
 def test_everybody_known_reads_everything(seat, routes, user):
     """Each page and its JSON."""
     with seat.client(user, Accept="text/html") as client:
