@@ -1,6 +1,6 @@
 """An experiment: the plan, its verdict, the looks against their bounds, guardrails, every table."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 
 from pydantic import BaseModel
@@ -9,7 +9,7 @@ from include.adapters.ledger.history import EventFilter
 from include.config.experiments import ExperimentFile, experiment_files
 from include.contracts.errors import ContractError, LedgerError
 from include.contracts.events import LedgerEvent
-from include.contracts.experiment_results import Analysis, Look
+from include.contracts.experiment_results import Analysis, Comparison, Look
 from include.contracts.experiments import Experiment, ExperimentPlan
 from include.contracts.moments import UtcDatetime
 from include.pages.airflow_facts import STRICT, AirflowFacts, WaitingQuestion
@@ -48,6 +48,25 @@ class ExperimentLine(BaseModel):
     problem: str | None
 
 
+class TreatmentLine(BaseModel):
+    """One treatment against control."""
+
+    model_config = STRICT
+
+    name: str
+    """In the plan."""
+    version: str | None
+    """None: it was never started."""
+    share: float
+    """At present; before the start, the plan's."""
+    information: float | None
+    """Planned; None: it was never started."""
+    looks: tuple[Look, ...]
+    """Oldest first."""
+    last: Comparison | None
+    """What the last analysis said of it; None: nothing."""
+
+
 class ExperimentPage(BaseModel):
     """One experiment."""
 
@@ -63,8 +82,8 @@ class ExperimentPage(BaseModel):
     bounds: Bounds
     analyses: tuple[Analysis, ...]
     """The latest first."""
-    looks: tuple[Look, ...]
-    """Oldest first."""
+    treatments: tuple[TreatmentLine, ...]
+    """In the order of the plan."""
     questions: tuple[WaitingQuestion, ...]
     events: tuple[LedgerEvent, ...]
     """Oldest first."""
@@ -129,13 +148,31 @@ def experiment_page(
         experiment=experiment,
         bounds=_bounds(plan),
         analyses=tuple(reversed(analyses)),
-        looks=tuple(each.look for each in analyses if each.look is not None),
+        treatments=tuple(
+            _treatment(plan, experiment, analyses, place) for place in range(len(plan.treatments))
+        ),
         questions=tuple(
             each for each in airflow.questions.get(model, ()) if each.dag_id == f"{plan.name}_{CONTROL_DAG}"
         ),
         events=tuple(
             reversed(desk.ledger.latest_events(EventFilter(model=model, subject=experiment_id), EVENTS))
         ),
+    )
+
+
+def _treatment(
+    plan: ExperimentPlan, experiment: Experiment | None, analyses: Sequence[Analysis], place: int
+) -> TreatmentLine:
+    # An analysis that is void compared nothing.
+    said = [each.comparisons[place] for each in analyses if place < len(each.comparisons)]
+    share = experiment.share if experiment else plan.shares[-1]
+    return TreatmentLine(
+        name=plan.treatments[place].name,
+        version=experiment.treatment_versions[place] if experiment else None,
+        share=plan.slots(share)[place].share,
+        information=experiment.size.informations[place] if experiment else None,
+        looks=tuple(each.look for each in said if each.look is not None),
+        last=said[-1] if said else None,
     )
 
 

@@ -22,17 +22,11 @@ from include.stats.critical_values import critical_values
 from include.stats.multiplicity import holm
 from include.stats.sample_size import ArmSizes, effective_size
 from tests.adapters.ledger.changes import route_to
-from tests.adapters.ledger.trials import BEGAN, PLAN, experiment, plan, split
+from tests.adapters.ledger.trials import BEGAN, FURTHER, PLAN, SIZED, THREE, experiment, plan, split
 from tests.experiments.test_bounds import DAY, ENDS, sample
 from tests.experiments.world import World, outcome, row, world
 
 R, V = ExperimentReason, ExperimentVerdict
-THREE = [
-    {"name": "control", "version": "champion", "share": 0.4},
-    {"name": "mild", "version": "1.0.1", "share": 0.3},
-    {"name": "bold", "version": "1.0.2", "share": 0.3},
-]
-FURTHER = [{"version": "1.0.2", "sha256": "sha-churn-1.0.2"}]
 SHARES = st.lists(st.integers(1, 40), min_size=2, max_size=5)
 
 
@@ -101,7 +95,7 @@ def test_steps_reject_what_holm_rejects(p_values, alpha):
 
 def test_a_rejected_comparison_leaves_its_alpha_to_the_others() -> None:
     """One clear effect, one at z 2.1: with alpha over two it would not do, with all of alpha it does."""
-    of = experiment(plan=plan(variants=THREE), further=FURTHER, size=_sized())
+    of = experiment(plan=plan(variants=THREE), further=FURTHER, size=SIZED)
     samples = [sample(1_600, 0.5, 0.6), sample(1_600, 0.5, 0.5371)]
     when = timetable(of, [each.information for each in samples], [[], []], BEGAN + DAY, ENDS)
     strong, weak = take_looks(of, samples, [[], []], when, BEGAN + DAY)
@@ -115,10 +109,6 @@ def test_a_rejected_comparison_leaves_its_alpha_to_the_others() -> None:
     assert critical_values([1.0], 0.025)[0] == pytest.approx(half)
     alone = take_looks(of, [sample(1_600), samples[1]], [[], []], when, BEGAN + DAY)[1]
     assert (0.025, alone.upper) == (alone.level, pytest.approx(critical_values([1.0], 0.025)[0]))
-
-
-def _sized() -> dict[str, Any]:
-    return experiment().size.model_dump() | {"further": (1_600,)}
 
 
 def test_all_treatments_together_err_with_alpha_at_most() -> None:

@@ -42,6 +42,16 @@ SIZE = PlannedSize(
     expected_seconds=40 * 86_400.0,
 )
 
+THREE = [
+    {"name": "control", "version": "champion", "share": 0.4},
+    {"name": "mild", "version": "1.0.1", "share": 0.3},
+    {"name": "bold", "version": "1.0.2", "share": 0.3},
+]
+FURTHER = [{"version": "1.0.2", "sha256": "sha-churn-1.0.2"}]
+"""Of three arms, the second treatment."""
+SIZED = SIZE.model_copy(update={"further": (1_600,)})
+"""What three arms take."""
+
 
 def plan(**changes: Any) -> ExperimentPlan:
     """Return the plan, some keys replaced."""

@@ -23,6 +23,7 @@ from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.alerts import AlertContent, AlertKind
 from include.contracts.experiment_results import (
     Analysis,
+    Comparison,
     ExperimentReason,
     ExperimentVerdict,
     JudgedGuardrail,
@@ -32,8 +33,9 @@ from include.contracts.guardrails import GuardrailReason, GuardrailResult, Guard
 from include.contracts.ramps import Ramp, RampDecision, RampReason, RampVerdict
 from include.contracts.releases import ReleaseStage
 from include.contracts.retraining import Training
+from include.contracts.routes import Challenger
 from tests.adapters.ledger.changes import advance_to_loaded, open_release, register, route_to
-from tests.adapters.ledger.trials import experiment, plan, split
+from tests.adapters.ledger.trials import FURTHER, SIZED, THREE, experiment, plan, split
 
 CHURN = model_folder((REPOSITORY_ROOT / "include" / "models",), "churn")
 DAG_FILES = ("rollback", "train")
@@ -138,14 +140,23 @@ def _bundle(folder: Path) -> dict[str, str]:
 
 
 def _write_experiment(ledger: Ledger) -> None:
-    """Write an experiment with two looks, its words hostile."""
+    """Write an experiment of two treatments with two looks, its words hostile."""
     register(ledger, model=TRIED)
-    trial = experiment(model=TRIED, plan=plan(description=HOSTILE), started_by=HOSTILE)
-    split_route = split().model_copy(update={"model": TRIED})
+    written = plan(description=HOSTILE, variants=THREE)
+    trial = experiment(model=TRIED, plan=written, started_by=HOSTILE, further=FURTHER, size=SIZED)
+    split_route = split(0.3).model_copy(
+        update={
+            "model": TRIED,
+            "further": (Challenger(route=route_to("1.0.2").champion, start=0.3, share=0.3),),
+        }
+    )
     ledger.change_route(RouteUpdate(route_to("1.0.0", TRIED), 0), actor="ada", reason="first")
     ledger.start_experiment(trial, RouteUpdate(split_route, 1))
     for number in (1, 2):
-        ledger.record_analysis(TRIED, analysis(trial.experiment_id, number), HOSTILE, earlier=number - 1)
+        said = analysis(trial.experiment_id, number)
+        beside = Comparison(**{name: getattr(said, name) for name in Comparison.model_fields})
+        both = said.model_copy(update={"further": (beside,)})
+        ledger.record_analysis(TRIED, both, HOSTILE, earlier=number - 1)
 
 
 def _write_ramp(ledger: Ledger) -> None:

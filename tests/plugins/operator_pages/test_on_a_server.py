@@ -278,6 +278,24 @@ def test_the_hostile_words_are_there(seat):
             assert "&lt;script&gt;alert(1)&lt;/script&gt;" in client.get(f"/ninety{path}").text, path
 
 
+def test_every_treatment_of_an_experiment_is_shown(seat):
+    """With its version, its share, and tables of its own."""
+    with seat.client("viewer") as client:
+        page = client.get("/ninety/experiments/offers-1").text
+        for said in (
+            "mild",
+            "bold",
+            "/versions/1.0.2",
+            "Guardrails, bold",
+            "Slices, shown and not tested, mild",
+        ):
+            assert said in page, said
+        shown = client.get("/ninety/json/experiments/offers-1").json()["treatments"]
+        assert [("mild", 0.3, 2), ("bold", 0.3, 2)] == [
+            (each["name"], each["share"], len(each["looks"])) for each in shown
+        ]
+
+
 def test_a_page_is_json_by_the_same_address(seat):
     """What is drawn can be read by a program, the open alert among it."""
     with seat.client("viewer") as client:
