@@ -42,21 +42,21 @@ _KEYS = {EntityType.INT64: "BIGINT", EntityType.STRING: "VARCHAR"}
 _TABLES = """
 CREATE TABLE requests (
     unit {key}, arm UTINYINT, seen_at TIMESTAMPTZ, failed BOOLEAN, fell_back BOOLEAN, latency FLOAT,
-    score FLOAT, share DOUBLE, bucket DOUBLE, fits BOOLEAN, covariate DOUBLE
+    score FLOAT, share DOUBLE, bucket DOUBLE, fits BOOLEAN, covariate DOUBLE, inside BOOLEAN,
+    prediction_id VARCHAR
 );
-CREATE TABLE named (prediction_id VARCHAR, unit {key}, inside BOOLEAN);
 """
 _FOLD = """
 INSERT INTO requests
 SELECT
     TRY_CAST(unit AS {key}), {arm}, predicted_at, {failed}, status = 'fallback', latency_seconds, {score},
-    {share}, {bucket}, {fits}, {covariate}
-FROM {logged} WHERE {window} AND {inside}
+    {share}, {bucket}, {fits}, {covariate}, {inside}, {asked}
+FROM {logged} WHERE {window} AND ({inside} OR {asked} IS NOT NULL)
 """
+# The log is read once: rows that are no part of the experiment are in it only if an outcome names them.
 _NAMED = """
-INSERT INTO named
-SELECT prediction_id, TRY_CAST(unit AS {key}), {inside}
-FROM {logged} SEMI JOIN asked USING (prediction_id) WHERE {window}
+CREATE TABLE named AS SELECT prediction_id, unit, inside FROM requests WHERE prediction_id IS NOT NULL;
+DELETE FROM requests WHERE NOT inside;
 """
 # The share only rises and the place never changes, so the smallest share is that of the first exposure.
 _UNITS = """
@@ -186,6 +186,7 @@ def _read_log(settings: Settings, exposed: Exposed) -> None:
             connection.register("logged", table)
             _fold(exposed, "logged", asked=asked)
             connection.unregister("logged")
+    connection.execute(_NAMED)
     fits = "arg_min(fits, seen_at)" if source.population else "true"
     first = "arg_min_null(covariate, seen_at)" if source.covariate is not None else "NULL"
     last = min(source.last_exposure_at or source.end, source.end).isoformat()
@@ -199,11 +200,11 @@ def _read_log(settings: Settings, exposed: Exposed) -> None:
 
 def _fold(exposed: Exposed, logged: str, *, asked: bool) -> None:
     """Add a part's rows to the tables."""
-    said = {"key": exposed.key, "logged": logged, **_expressions(exposed)}
+    said = {"key": exposed.key, "logged": logged, "asked": "NULL", **_expressions(exposed)}
+    if asked:
+        said |= {"logged": f"{logged} LEFT JOIN asked a USING (prediction_id)", "asked": "a.prediction_id"}
     try:
         exposed.connection.execute(_FOLD.format(**said))
-        if asked:
-            exposed.connection.execute(_NAMED.format(**said))
     except duckdb.IOException as error:
         raise DataError(f"the compacted log of {exposed.contract.name} cannot be read: {error}") from error
 
