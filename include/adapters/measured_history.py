@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import Engine, select
 
@@ -10,6 +11,14 @@ from include.adapters.ledger.engine import open_engine, reading, translating
 from include.contracts.measurements import Measurement, Monitor
 
 _MEASURED = tuple(Measurement.model_fields)
+
+
+class WindowValue(NamedTuple):
+    """A figure of a window, without all that was measured beside it."""
+
+    start: datetime
+    end: datetime
+    value: float | None
 
 
 class MeasuredHistory:
@@ -25,6 +34,24 @@ class MeasuredHistory:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def about_everybody(
+        self, model: str, monitor: Monitor, metric: str, since: datetime
+    ) -> tuple[WindowValue, ...]:
+        """Return a metric over windows that end after a moment, in the order they were measured.
+
+        Of all versions and variants together, and of no slice.
+        """
+        table = tables.measurements
+        query = (
+            select(table.c.window_start, table.c.window_end, table.c.value)
+            .where(table.c.model == model, table.c.monitor == monitor.value, table.c.metric == metric)
+            .where(table.c.window_end > since)
+            .where(*(table.c[name].is_(None) for name in ("version", "variant", "slice")))
+            .order_by(table.c.as_of, table.c.position)
+        )
+        with translating(self._engine), reading(self._engine) as connection:
+            return tuple(WindowValue(*row) for row in connection.execute(query))
 
     def thinned(
         self, model: str, monitor: Monitor, start: datetime, end: datetime, most: int

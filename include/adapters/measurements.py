@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, Engine, Table, and_, delete, func, select, union_all, update
 
 from include.adapters.ledger import tables
 from include.adapters.ledger.engine import open_engine, reading, translating, writing
@@ -154,6 +154,23 @@ class MeasurementStore:
         """Return a monitor's run of the latest moment; None before the first."""
         found = self.runs(model, monitor=monitor, limit=1)
         return found[0] if found else None
+
+    def last_runs(self, model: str) -> dict[Monitor, MonitorRun]:
+        """Return the run of the latest moment of each monitor that ever looked at a model, in one query."""
+        table = tables.monitor_runs
+        columns = [table.c[name] for name in _TOLD]
+        newest = (
+            select(*columns)
+            .where(table.c.model == model, table.c.monitor == monitor.value)
+            .order_by(table.c.as_of.desc())
+            .limit(1)
+            .subquery()
+            for monitor in Monitor
+        )
+        query = union_all(*(select(each) for each in newest))
+        with translating(self._engine), reading(self._engine) as connection:
+            runs = [MonitorRun.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+        return {run.monitor: run for run in runs}
 
     def pooled(
         self, model: str, monitor: Monitor, metric: str, subject: str, *, start: datetime, end: datetime

@@ -18,7 +18,7 @@ from include.contracts.retraining import RetrainRequest
 from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
 from include.pages.desk import Desk
 from include.pages.experiments import ExperimentLine, experiment_lines
-from include.pages.models import headline, last_looks, release_progress
+from include.pages.models import headline, release_progress
 from include.pages.progress import Progress
 from include.pages.scores import ScoreShares, score_shares
 from include.pages.service import service_trends
@@ -141,7 +141,7 @@ def model_page(desk: Desk, model: str, airflow: AirflowFacts, now: datetime, day
 def _measured(desk: Desk, model: str, span: timedelta) -> dict[Monitor, Sequence[Measurement]]:
     """Return what each monitor measured lately, counted back from its own last look."""
     found: dict[Monitor, Sequence[Measurement]] = dict.fromkeys(Monitor, ())
-    for monitor, run in last_looks(desk, model).items():
+    for monitor, run in desk.measurements.last_runs(model).items():
         most = HEAT_WINDOWS if monitor is Monitor.FEATURE_DRIFT else POINTS
         found[monitor] = desk.measured.thinned(model, monitor, run.as_of - span, run.as_of, most)
     return found

@@ -5,7 +5,8 @@ from datetime import date, datetime, timedelta
 
 from pydantic import BaseModel
 
-from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict
+from include.adapters.measured_history import WindowValue
+from include.contracts.measurements import Monitor, MonitorRun, Verdict
 from include.contracts.model import ModelContract
 from include.contracts.moments import UtcDatetime
 from include.pages.airflow_facts import STRICT, AirflowFacts, DagFacts, WaitingQuestion
@@ -111,16 +112,14 @@ def release_progress(desk: Desk, model: str, now: datetime) -> Progress | None:
     return None if release is None else progress(release, now)
 
 
-def last_looks(desk: Desk, model: str) -> dict[Monitor, MonitorRun]:
-    """Return the last run of each monitor that ever looked at a model."""
-    found = {monitor: desk.measurements.last_run(model, monitor) for monitor in Monitor}
-    return {monitor: run for monitor, run in found.items() if run is not None}
-
-
 def _row(
     desk: Desk, model: str, airflow: AirflowFacts, now: datetime, freshest: Mapping[str, date | None]
 ) -> ModelRow:
-    contract, route, looks = desk.contract(model), desk.ledger.route(model), last_looks(desk, model)
+    contract, route, looks = (
+        desk.contract(model),
+        desk.ledger.route(model),
+        desk.measurements.last_runs(model),
+    )
     return ModelRow(
         model=model,
         description=contract.description if contract else None,
@@ -155,8 +154,7 @@ def _spark(desk: Desk, model: str, metric: str, run: MonitorRun | None) -> Spark
     if run is None:
         return None
     start = run.as_of - SPARK
-    measured = desk.measurements.measurements(model, monitor=Monitor.PERFORMANCE, metric=metric, start=start)
-    points = one_line(measured)
+    points = one_line(desk.measured.about_everybody(model, Monitor.PERFORMANCE, metric, start))
     if not points:
         return None
     values = tuple(each.value for each in points)
@@ -169,9 +167,8 @@ def headline(contract: ModelContract | None) -> str:
     return contract.gates.baseline.metric.value if contract else "roc_auc"
 
 
-def one_line(measured: Sequence[Measurement]) -> list[Measurement]:
-    """Return the figures about everybody, one a window of the shortest kind, as each was measured last."""
-    whole = [each for each in measured if (each.slice, each.variant, each.version) == (None,) * 3]
-    shortest = min((each.window_end - each.window_start for each in whole), default=None)
-    latest = {each.window_end: each for each in whole if each.window_end - each.window_start == shortest}
+def one_line(measured: Sequence[WindowValue]) -> list[WindowValue]:
+    """Return one figure a window of the shortest kind, as each was measured last."""
+    shortest = min((each.end - each.start for each in measured), default=None)
+    latest = {each.end: each for each in measured if each.end - each.start == shortest}
     return [latest[at] for at in sorted(latest)]

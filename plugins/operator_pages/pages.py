@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from airflow.api_fastapi.common.db.common import SessionDep
-from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 from pydantic import BaseModel
 
 from include.adapters.ledger.history import EventFilter
@@ -147,11 +147,11 @@ def _add(path: str, template: str, read: Callable[..., BaseModel]) -> None:
     def as_page(request: Request, reader: ReaderDep, found: Annotated[Any, Depends(read)]) -> HTMLResponse:
         return page(request, f"{template}.html.jinja", page=found, reader=reader)
 
-    def as_json(found: Annotated[Any, Depends(read)]) -> Any:
-        return found
+    def as_json(found: Annotated[Any, Depends(read)]) -> Response:
+        return Response(found.model_dump_json(), media_type="application/json")
 
     router.get(path, response_class=HTMLResponse, name=template)(as_page)
-    router.get(f"/json{path}", name=f"{template}_json", response_model=None)(as_json)
+    router.get(f"/json{path}", name=f"{template}_json", response_class=JSONResponse)(as_json)
 
 
 for _path, _template, _read in PAGES:

@@ -108,6 +108,15 @@ def test_runs_come_latest_first(store: MeasurementStore) -> None:
     assert store.last_run("churn", Monitor.PERFORMANCE) is None
 
 
+def test_every_monitors_last_run_is_found_at_once(store: MeasurementStore) -> None:
+    """Of each that ever looked at the model, and of no other model."""
+    for monitor, day in ((Monitor.FEATURE_DRIFT, 3), (Monitor.FEATURE_DRIFT, 2), (Monitor.PERFORMANCE, 1)):
+        store.record(a_run(day, monitor), [])
+    store.record(a_run(9, Monitor.OBJECTIVES, "spend"), [])
+    asked = (Monitor.FEATURE_DRIFT, Monitor.PERFORMANCE)
+    assert {each: store.last_run("churn", each) for each in asked} == store.last_runs("churn")
+
+
 def test_a_measurement_of_another_run_is_refused(store: MeasurementStore) -> None:
     """Nothing is stored where one measurement is of another monitor."""
     run = a_run()

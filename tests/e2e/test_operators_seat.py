@@ -237,7 +237,7 @@ def test_a_ramp_is_rolled_back_from_its_page_and_the_ledger_tells_of_it(platform
         assert "operator" in row.inner_text()
         settle(page)
         assert [] == too_wide(page)
-        shoot(page, IMAGES / "seat-ledger-dark.png")
+        shoot(page, IMAGES / "seat-ledger-rolled-back-dark.png")
     ledger = Ledger(platform.settings.ledger_uri)
     assert ledger.verify()
     release, route = ledger.release(f"churn-{run}"), ledger.route("churn")
