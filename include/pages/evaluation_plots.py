@@ -2,9 +2,16 @@
 
 from collections.abc import Sequence
 
-from include.contracts.reports import Calibration, Curve, Histogram, SliceFigures
+from include.contracts.reports import Calibration, Curve, CurveKind, Histogram, SliceFigures
 from include.pages.explanation import Reason
 from include.pages.plots import SERIES, Plot, as_text
+
+_AXES = {
+    CurveKind.ROC: ("false positive ratio", "true positive ratio"),
+    CurveKind.PRECISION_RECALL: ("recall", "precision"),
+    CurveKind.PREDICTED_OBSERVED: ("predicted", "came"),
+    CurveKind.RESIDUAL_QUANTILES: ("quantile", "predicted less what came"),
+}
 
 
 def calibration_plot(title: str, found: Calibration) -> Plot:
@@ -66,8 +73,9 @@ def histogram_plot(title: str, found: Sequence[Histogram]) -> Plot:
     return Plot(title, f"{title}: {len(data)} groups", data, layout)
 
 
-def curves_plot(title: str, found: Sequence[Curve]) -> Plot:
+def curves_plot(title: str, kind: CurveKind, found: Sequence[Curve]) -> Plot:
     """Return curves of one kind, one line each."""
+    across, up = _AXES[kind]
     data = [
         {
             "type": "scatter",
@@ -79,7 +87,12 @@ def curves_plot(title: str, found: Sequence[Curve]) -> Plot:
         }
         for number, each in enumerate(found)
     ]
-    return Plot(title, f"{title}: {len(data)} lines", data, {"showlegend": len(data) > 1})
+    layout = {
+        "xaxis": {"title": {"text": across}},
+        "yaxis": {"title": {"text": up}},
+        "showlegend": len(data) > 1,
+    }
+    return Plot(title, f"{title}: {len(data)} lines", data, layout)
 
 
 def slices_plot(title: str, metric: str, found: Sequence[SliceFigures]) -> Plot | None:
