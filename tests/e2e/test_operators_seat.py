@@ -152,7 +152,10 @@ def approve(page: Any, platform: Platform, picture: str) -> None:
     shoot(page, IMAGES / picture)
     frame.click("a.airflow:has-text('Release churn')")
     page.wait_for_url("**/required_actions**")
-    page.get_by_role("button", name="Approve").click()
+    # Whoever leaves before Airflow has answered has said nothing.
+    with page.expect_response(lambda answer: answer.request.method == "PATCH") as answered:
+        page.get_by_role("button", name="Approve").click()
+    assert answered.value.ok
 
 
 def passed(frame: Any, until: Callable[[str], bool], at: Callable[[str], None]) -> list[str]:
