@@ -2,9 +2,16 @@
 
 from enum import StrEnum
 from math import fsum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from include.contracts.assignment import is_assigned
 from include.contracts.signatures import Signature
@@ -151,6 +158,14 @@ class ModelRoute(BaseModel):
         assigned = [arm.version.version for arm in self.arms]
         if len(set(assigned)) < len(assigned):
             raise ValueError(f"{self.model}: two arms have the same version: {', '.join(assigned)}")
+
+    @model_serializer(mode="wrap")
+    def _said(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out the arms there are not: a gateway that knows none yet reads every other route."""
+        said: dict[str, Any] = handler(self)
+        if not self.further:
+            said.pop("further", None)
+        return said
 
     @property
     def challengers(self) -> tuple[Arm, ...]:

@@ -1,14 +1,10 @@
-"""Pictures of a report, as SVG that takes its ink from the page it stands in: one file for both themes."""
+"""Pictures of a report."""
 
-import io
-import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from include.adapters.svg_charts import INK, svg_chart
 from include.contracts.reports import (
     Calibration,
     Comparison,
@@ -23,24 +19,7 @@ from include.contracts.reports import (
 CANDIDATE, CHAMPION, THIRD = "#2a78d6", "#e2711d", "#2e9e6b"
 """Colours that can be told apart on white and on near-black, also by colour-blind readers."""
 _SERIES = (CANDIDATE, CHAMPION, THIRD, "#8e5bd0", "#c43d6b")
-_INK = "#010203"
-"""Stands for the page's own ink until the SVG is written."""
 _MOST_PROBES = 12
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "report",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-    "text.parse_math": False,  # a dollar sign in somebody's category is a dollar sign
-}
 
 _TITLES = {
     CurveKind.ROC: ("ROC", "false positive rate", "true positive rate"),
@@ -60,12 +39,12 @@ def curves_chart(kind: CurveKind, curves: Sequence[Curve]) -> str:
             axes.plot(curve.x, curve.y, color=colour, label=curve.label)
         if kind in _DIAGONAL:
             ends = (min(curves[0].x), max(curves[0].x))
-            axes.plot(ends, ends, color=_INK, alpha=0.35, linestyle=":")
+            axes.plot(ends, ends, color=INK, alpha=0.35, linestyle=":")
         axes.set(xlabel=x_name, ylabel=y_name, title=title)
         if len(curves) > 1:
             axes.legend()
 
-    return _svg(draw, f"{title} of the candidate")
+    return svg_chart(draw, f"{title} of the candidate")
 
 
 def calibration_chart(calibration: Calibration) -> str:
@@ -77,11 +56,11 @@ def calibration_chart(calibration: Calibration) -> str:
         below = [each.observed - each.low for each in bins]
         above = [each.high - each.observed for each in bins]
         end = max(*means, *(each.high for each in bins))
-        axes.plot([0, end], [0, end], color=_INK, alpha=0.35, linestyle=":")
+        axes.plot([0, end], [0, end], color=INK, alpha=0.35, linestyle=":")
         axes.errorbar(means, observed, yerr=[below, above], color=CANDIDATE, marker="o", linestyle="none")
         axes.set(xlabel="mean score", ylabel="observed share", title="Calibration")
 
-    return _svg(draw, "Observed share of positives against the mean score of each bin")
+    return svg_chart(draw, "Observed share of positives against the mean score of each bin")
 
 
 def histogram_chart(histograms: Sequence[Histogram]) -> str:
@@ -95,7 +74,7 @@ def histogram_chart(histograms: Sequence[Histogram]) -> str:
         axes.set(xlabel="score", ylabel="share of rows", title="Scores")
         axes.legend()
 
-    return _svg(draw, "Distribution of the candidate's scores")
+    return svg_chart(draw, "Distribution of the candidate's scores")
 
 
 def windows_chart(metric: str, windows: Sequence[WindowFigures]) -> str:
@@ -113,7 +92,7 @@ def windows_chart(metric: str, windows: Sequence[WindowFigures]) -> str:
         axes.set(xlabel="window starts", ylabel=metric, title=f"{metric} by window")
         axes.legend()
 
-    return _svg(draw, f"{metric} in each window of the benchmark")
+    return svg_chart(draw, f"{metric} in each window of the benchmark")
 
 
 def comparison_chart(comparisons: Sequence[Comparison]) -> str:
@@ -123,13 +102,15 @@ def comparison_chart(comparisons: Sequence[Comparison]) -> str:
         for place, each in enumerate(comparisons):
             axes.plot([each.lower, each.upper], [place, place], color=CANDIDATE, linewidth=2)
             axes.plot([each.difference], [place], color=CANDIDATE, marker="o")
-        axes.axvline(0.0, color=_INK, alpha=0.5, linestyle=":")
+        axes.axvline(0.0, color=INK, alpha=0.5, linestyle=":")
         axes.set_yticks(range(len(comparisons)), [each.metric for each in comparisons])
         axes.set_ylim(len(comparisons) - 0.5, -0.5)
         axes.locator_params(axis="x", nbins=5)
         axes.set(xlabel="candidate minus champion", title="Against the champion, same rows")
 
-    return _svg(draw, "Difference of candidate and champion in each metric, with limits", len(comparisons))
+    return svg_chart(
+        draw, "Difference of candidate and champion in each metric, with limits", len(comparisons)
+    )
 
 
 def slices_chart(metric: str, slices: Sequence[SliceFigures], overall: float) -> str:
@@ -140,14 +121,14 @@ def slices_chart(metric: str, slices: Sequence[SliceFigures], overall: float) ->
             interval = each.intervals[metric]
             axes.plot([interval.low, interval.high], [place, place], color=CANDIDATE, linewidth=2)
             axes.plot([interval.value], [place], color=CANDIDATE, marker="o")
-        axes.axvline(overall, color=_INK, alpha=0.5, linestyle=":", label="all rows")
+        axes.axvline(overall, color=INK, alpha=0.5, linestyle=":", label="all rows")
         axes.set_yticks(range(len(slices)), [each.name for each in slices])
         axes.set_ylim(len(slices) - 0.5, -0.5)
         axes.locator_params(axis="x", nbins=5)
         axes.set(xlabel=metric, title=f"{metric} by slice")
         axes.legend()
 
-    return _svg(draw, f"{metric} of each slice with its interval", len(slices))
+    return svg_chart(draw, f"{metric} of each slice with its interval", len(slices))
 
 
 def robustness_chart(probes: Sequence[RobustnessProbe]) -> str:
@@ -162,23 +143,8 @@ def robustness_chart(probes: Sequence[RobustnessProbe]) -> str:
         axes.set_ylim(max(len(worst), 4) - 0.5, -0.5)
         axes.set(xlabel="per cent worse", title="Where an input is spoilt")
 
-    return _svg(draw, "Loss of the metric where one input is missing, unknown or extreme", len(worst))
+    return svg_chart(draw, "Loss of the metric where one input is missing, unknown or extreme", len(worst))
 
 
 def _cycle(count: int) -> list[str]:
     return [_SERIES[place % len(_SERIES)] for place in range(count)]
-
-
-def _svg(draw: Callable[[Axes], None], label: str, rows: int = 0) -> str:
-    """Return an inline SVG; `rows` makes room for as many lines of text beside the axis."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(4.6, max(3.2, 1.2 + 0.24 * rows)), layout="constrained")
-        figure.patch.set_alpha(0.0)
-        axes = figure.subplots()
-        axes.patch.set_alpha(0.0)
-        draw(axes)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    inline = text.getvalue()[text.getvalue().index("<svg") :].replace(_INK, "currentColor")
-    # The first tag says what the picture shows, and lets the page choose its size.
-    return re.sub(r'width="[^"]*" height="[^"]*"', f'role="img" aria-label="{label}"', inline, count=1)

@@ -1,38 +1,16 @@
-"""Pictures of an experiment, as SVG that takes its ink from the page it stands in: one for both themes."""
+"""Pictures of an experiment."""
 
-import io
-import re
-from collections.abc import Callable, Sequence
-from html import escape
-from typing import Any
+from collections.abc import Sequence
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from include.adapters.svg_charts import INK, svg_chart
 from include.contracts.experiment_results import Distribution, JudgedGuardrail, Look, SliceFigures
 from include.contracts.experiments import Experiment
 from include.stats.experiment_design import design_of
 
 SEEN, BOUND = "#2a78d6", "#e2711d"
-_INK = "#010203"
-"""Stands for the page's own ink until the SVG is written."""
 _TALLEST_Z = 6.0
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "experiment",
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "legend.frameon": False,
-    "text.parse_math": False,
-}
 
 
 def boundary_chart(experiment: Experiment, looks: Sequence[Look], place: int = 0) -> str:
@@ -61,12 +39,12 @@ def boundary_chart(experiment: Experiment, looks: Sequence[Look], place: int = 0
                 axes.plot([x], [max(lower, -_TALLEST_Z)], color=BOUND, marker="_", markersize=14)
             axes.plot(shares, [look.z for look in looks], color=SEEN, marker="o", label="z")
             axes.legend()
-        axes.axhline(0.0, color=_INK, alpha=0.35, linewidth=0.8)
+        axes.axhline(0.0, color=INK, alpha=0.35, linewidth=0.8)
         axes.set(
             xlabel="information, as a share of the plan's", ylabel="z (positive is better)", title="Bounds"
         )
 
-    return _svg(draw, "z of each look against its information, with the bounds")
+    return svg_chart(draw, "z of each look against its information, with the bounds")
 
 
 def intervals_chart(looks: Sequence[Look]) -> str:
@@ -76,12 +54,12 @@ def intervals_chart(looks: Sequence[Look]) -> str:
         for place, look in enumerate(looks):
             axes.plot([look.low, look.high], [place, place], color=SEEN, linewidth=2)
             axes.plot([look.estimate], [place], color=SEEN, marker="o")
-        axes.axvline(0.0, color=_INK, alpha=0.5, linestyle=":")
+        axes.axvline(0.0, color=INK, alpha=0.5, linestyle=":")
         axes.set_yticks(range(len(looks)), [f"look {look.number}" for look in looks])
         axes.set_ylim(len(looks) - 0.5, -0.5)
         axes.set(xlabel="treatment less control", title="Difference")
 
-    return _svg(draw, "Difference at each look with limits that hold at all looks at once", len(looks))
+    return svg_chart(draw, "Difference at each look with limits that hold at all looks at once", len(looks))
 
 
 def guardrails_chart(guardrails: Sequence[JudgedGuardrail]) -> str:
@@ -103,7 +81,7 @@ def guardrails_chart(guardrails: Sequence[JudgedGuardrail]) -> str:
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.set(xlabel="harm, in margins", title="Guardrails")
 
-    return _svg(draw, "Harm to each guardrail with its limits, as a share of its margin", len(known))
+    return svg_chart(draw, "Harm to each guardrail with its limits, as a share of its margin", len(known))
 
 
 def slices_chart(slices: Sequence[SliceFigures]) -> str:
@@ -114,12 +92,12 @@ def slices_chart(slices: Sequence[SliceFigures]) -> str:
         for place, each in enumerate(known):
             axes.plot([each.low or 0.0, each.high or 0.0], [place, place], color=SEEN, linewidth=2)
             axes.plot([each.difference or 0.0], [place], color=SEEN, marker="o")
-        axes.axvline(0.0, color=_INK, alpha=0.5, linestyle=":")
+        axes.axvline(0.0, color=INK, alpha=0.5, linestyle=":")
         axes.set_yticks(range(len(known)), [f"{_short(each.slice)}={each.part}" for each in known])
         axes.set_ylim(len(known) - 0.5, -0.5)
         axes.set(xlabel="treatment less control", title="Parts of the units")
 
-    return _svg(draw, "Difference in each part of the units with its limits", len(known))
+    return svg_chart(draw, "Difference in each part of the units with its limits", len(known))
 
 
 def _short(name: str) -> str:
@@ -140,19 +118,4 @@ def distribution_chart(name: str, values: Distribution, arms: tuple[str, str]) -
         axes.set(xlabel=name, ylabel="share of requests", title=name)
         axes.legend()
 
-    return _svg(draw, f"Distribution of {name} in both arms")
-
-
-def _svg(draw: Callable[[Axes], None], label: str, rows: int = 0) -> str:
-    """Return an inline SVG; `rows` makes room for as many lines of text beside the axis."""
-    with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(4.6, max(3.2, 1.2 + 0.24 * rows)), layout="constrained")
-        figure.patch.set_alpha(0.0)
-        axes = figure.subplots()
-        axes.patch.set_alpha(0.0)
-        draw(axes)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    inline = text.getvalue()[text.getvalue().index("<svg") :].replace(_INK, "currentColor")
-    tag = f'role="img" aria-label="{escape(label)}"'
-    return re.sub(r'width="[^"]*" height="[^"]*"', tag, inline, count=1)
+    return svg_chart(draw, f"Distribution of {name} in both arms")

@@ -1,6 +1,7 @@
 """Experiments of several treatments: places, Holm's steps, and the analysis end to end."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,16 @@ from hypothesis import strategies as st
 
 from include.contracts.assignment import bucket
 from include.contracts.experiment_results import ExperimentReason, ExperimentVerdict
-from include.contracts.experiments import Slot
+from include.contracts.experiments import MetricKind, Slot
 from include.contracts.routes import Challenger, ModelRoute
 from include.experiments.bounds import holm_levels, take_looks, timetable
 from include.experiments.exposures import _places
+from include.experiments.samples import Sample, StageSample
 from include.experiments.size import _together
 from include.stats.critical_values import critical_values
 from include.stats.multiplicity import holm
 from include.stats.sample_size import ArmSizes, effective_size
+from include.stats.sufficient_statistics import JointMoments
 from tests.adapters.ledger.changes import route_to
 from tests.adapters.ledger.trials import BEGAN, FURTHER, PLAN, SIZED, THREE, experiment, plan, split
 from tests.experiments.test_bounds import DAY, ENDS, sample
@@ -79,7 +82,11 @@ def test_arms_get_their_shares() -> None:
     assert ("champion", "challenger", "challenger_2") == tuple(arm.variant for arm in route.arms)
     for arm in route.arms:
         assert found.count(arm.variant) / 20_000 == pytest.approx(arm.share, abs=4 * 0.0035)
-    assert ModelRoute.model_validate(route_to("1.0.0").model_dump()) == route.unsplit()
+    alone = route.unsplit()
+    assert route_to("1.0.0") == alone
+    # Who knows no further arms reads the routes that have none; those that have some lose nothing.
+    assert "further" not in alone.model_dump_json()
+    assert route == ModelRoute.model_validate_json(route.model_dump_json())
 
 
 @given(p_values=st.lists(st.floats(0.0, 1.0), min_size=1, max_size=6), alpha=st.floats(0.01, 0.2))
@@ -261,6 +268,35 @@ def test_a_covariate_takes_out_variance_and_no_effect(tmp_path: Path) -> None:
     assert 1 - sharp.look.variance_reduction == pytest.approx(ratio**2)
     assert sharp.look.estimate == pytest.approx(0.1, abs=3 * sharp.look.standard_error)
     assert plain.control == sharp.control
+
+
+@pytest.mark.parametrize("kind", [MetricKind.MEAN, MetricKind.PROPORTION])
+def test_a_covariate_does_not_bias_the_effect(kind: MetricKind) -> None:
+    """Simulated, 1,000 experiments of two stages: the effect on average, its error as wide as it says."""
+    dice = np.random.default_rng(8)
+    found = [_adjusted(dice, kind) for _ in range(1_000)]
+    effects = np.array([sample.effect.value for sample in found])
+    errors = np.array([sample.effect.standard_error for sample in found])
+    plain = np.array([replace(sample, has_covariate=False).effect.value for sample in found])
+    assert effects.mean() == pytest.approx(0.1, abs=4 * effects.std() / 1_000**0.5)
+    assert effects.std() == pytest.approx(errors.mean(), rel=0.1)
+    reduction = np.mean([sample.variance_reduction for sample in found])
+    assert reduction == pytest.approx(1 - effects.var() / plain.var(), abs=0.08)
+    assert reduction > 0.1
+
+
+def _adjusted(dice: np.random.Generator, kind: MetricKind) -> Sample:
+    """Return two stages whose metric goes with what was known before, and has an effect of 0.1."""
+
+    def arm(effect: float) -> JointMoments:
+        before = dice.normal(size=150)
+        if kind is MetricKind.MEAN:
+            return JointMoments.of(before + dice.normal(size=150) + effect, before)
+        chance = 0.45 + 0.3 * np.tanh(before) + effect
+        return JointMoments.of(dice.random(150) < chance, before)
+
+    stages = tuple(StageSample(share, arm(0.0), arm(0.1)) for share in (0.1, 0.5))
+    return Sample(kind, stages, has_covariate=True)
 
 
 def _spending(home: Path, primary: dict[str, Any]) -> Any:
