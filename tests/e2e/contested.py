@@ -19,7 +19,7 @@ from include.commands.platform import Platform, Replay
 from include.commands.traffic import entities_of
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT
-from include.contracts.assignment import is_assigned
+from include.contracts.assignment import bucket, is_assigned
 from include.contracts.errors import PlatformError
 from include.contracts.packages import Version
 from include.contracts.routes import ModelRoute
@@ -123,9 +123,11 @@ class Contested:
         versions = {"champion": route.champion.version}
         if route.challenger is not None:
             versions["challenger"] = route.challenger.version
-        until(lambda: self._agrees(route, versions, self.customers[0], at), ROUTED_SECONDS)
+        customers = self.customers[:count]
+        probes = telling(route, customers)
+        until(lambda: all(self._agrees(route, versions, each, at) for each in probes), ROUTED_SECONDS)
         found = dict.fromkeys(versions, 0)
-        for customer in self.customers[:count]:
+        for customer in customers:
             assert self._agrees(route, versions, customer, at), (customer, route.share)
             found[variant(route, customer)] += 1
         assert route == self.route, "the route was changed meanwhile"
@@ -149,6 +151,17 @@ def variant(route: ModelRoute, customer: int | str) -> str:
     """Return the variant that the ledger's route gives a customer."""
     is_split = route.challenger is not None and is_assigned(str(route.change_id), str(customer), route.share)
     return "challenger" if is_split else "champion"
+
+
+def telling(route: ModelRoute, customers: list[int | str]) -> list[int | str]:
+    """Return customers whose answers tell a route from the one before it.
+
+    Of a share that grew, whom it reached last; where nothing is split any more, some of whom would be.
+    """
+    reached = [each for each in customers if variant(route, each) == "challenger"]
+    if not reached:
+        return customers[:12]
+    return [max(reached, key=lambda each: bucket(str(route.change_id), str(each)))]
 
 
 def until(look: Callable[[], T | None], seconds: float) -> T:

@@ -232,6 +232,27 @@ def test_units_are_split_by_their_bucket(start):
     assert 2 == len(stage.triton.calls)
 
 
+def test_units_of_an_experiment_have_one_of_several_versions(start):
+    """Each arm has places of its own, and what fails there is the champion's; rows name the arm."""
+    stage = start()
+    challenger = version_route("1.1.0", stage.endpoint)
+    further = {"route": version_route("9.9.9", stage.endpoint), "start": 0.4, "share": 0.3}
+    stage.reroute("2-split", challenger=challenger, share=0.2, further=[further], change_id="exp-1")
+    stage.triton.faults["churn__9_9_9"] = lambda _: grpc.StatusCode.NOT_FOUND
+    stage.features.rows = dict.fromkeys(range(40), FRESH)
+    answers = stage.predict({"entities": [{"customer_id": n} for n in range(40)]}).json()["predictions"]
+
+    def arm(place: float) -> str:
+        return "challenger" if place < 0.2 else "challenger_2" if 0.4 <= place < 0.7 else "champion"
+
+    expected = [arm(bucket("exp-1", str(number))) for number in range(40)]
+    assert expected == [answer["variant"] for answer in answers]
+    assert len({*expected}) == 3
+    served = {"champion": "1.0.0", "challenger": "1.1.0", "challenger_2": "1.0.0"}
+    assert [served[variant] for variant in expected] == [answer["version"] for answer in answers]
+    assert expected == [row.assigned_variant for row in stage.rows()]
+
+
 def test_a_multiclass_model_answers_scores_by_class(start, triton):
     """`scores` in place of `score`, by class name."""
     champion = version_route("1.0.0", triton[1], task="multiclass", classes=["no", "yes"])
