@@ -5,6 +5,14 @@ import pytest
 from include.commands import bench_ledger
 
 
+@pytest.mark.parametrize(("found", "verdict"), [(499.9, "**missed**"), (500.0, "reached")])
+def test_the_page_says_whether_enough_was_reached(found, verdict):
+    """Just short of it is missed."""
+    assert bench_ledger.reached({"postgresql_events_per_second": found}).endswith(
+        f"| {found:.0f} | {verdict} |"
+    )
+
+
 @pytest.mark.services
 @pytest.mark.usefixtures("postgres")
 def test_a_short_run_is_measured_and_written_down(tmp_path, monkeypatch):
