@@ -1,5 +1,6 @@
 """A place of a ramp: enter it, wait without a worker, look, decide, and ask a person where it must."""
 
+from datetime import datetime
 from typing import Any
 
 from airflow.sdk import BaseOperator, Param
@@ -65,7 +66,7 @@ class RampStage(BaseOperator):
                 break
         is_held = release.ramp is not None and release.ramp.held is not None
         if is_held and not is_asking:
-            self._ask(context, release, decision)
+            self._ask(context, release, decision, tools.ledger.now())
         question = str(context["task_instance"].id) if is_held else None
         self.defer(
             trigger=RampTrigger(name, release.revision, question),
@@ -82,7 +83,7 @@ class RampStage(BaseOperator):
             why = tools.ledger.why_ended(release.release_id)
             raise AirflowFailException(f"{release.release_id} is {release.stage.value}: {why}")
 
-    def _ask(self, context: Any, release: Any, decision: Any) -> None:
+    def _ask(self, context: Any, release: Any, decision: Any, now: datetime) -> None:
         """Put the question where Airflow shows what waits for a person; the approvers may answer."""
         from include.rollout.ramp_question import question
 
@@ -92,7 +93,7 @@ class RampStage(BaseOperator):
             ti_id=context["task_instance"].id,
             options=_options(),
             subject=f"{release.model} {release.version} holds at {release.plan.name_of(release.ramp.place)}",
-            body=question(release, decision),
+            body=question(release, decision, now),
             params={"reason": params.get_param("reason").serialize()},
             assigned_users=[{"id": user, "name": user} for user in release.approvers],
         )

@@ -1,18 +1,24 @@
 """What a person is shown when a ramp holds, as Markdown."""
 
+from datetime import datetime
+
 from include.contracts.guardrails import GuardrailResult
 from include.contracts.ramps import RampDecision
 from include.contracts.releases import Release
 
 
-def question(release: Release, decision: RampDecision) -> str:
-    """Return what is known, what is missing, and what each answer does."""
+def question(release: Release, decision: RampDecision, asked_at: datetime) -> str:
+    """Return what is known, what is missing, and what each answer does.
+
+    Airflow keeps the text of a task's first question, so it says of when its figures are.
+    """
     ramp = release.ramp
     until = f", until {ramp.answer_by:%Y-%m-%d %H:%M} UTC" if ramp is not None and ramp.answer_by else ""
     return "\n\n".join(
         (
             f"# {release.model} {release.version} at {release.plan.name_of(decision.place)}",
-            f"**{decision.reason.value.replace('_', ' ')}**: {decision.detail}",
+            f"**{decision.reason.value.replace('_', ' ')}**: {decision.detail}. Figures of "
+            f"{asked_at:%Y-%m-%d %H:%M} UTC.",
             _table(decision.guardrails) if decision.guardrails else "No guardrail was judged.",
             "\n".join(
                 (
@@ -22,7 +28,8 @@ def question(release: Release, decision: RampDecision) -> str:
                 )
             ),
             f"Without an answer{until} it goes back. Guardrails go on watching: harm that shows meanwhile "
-            "goes back at once. Where it holds again, the alert `ramp_held` has the newest figures.",
+            "goes back at once. Where it holds again, this text stays as it is: the release's page and the "
+            "alert `ramp_held` have the newest figures, and the newest time to answer by.",
         )
     )
 

@@ -232,6 +232,7 @@ def test_a_hold_asks_the_approvers_and_goes_on_watching(airflow, ledger, release
     assert ["Extend", "Roll back", "Promote"] == question["options"]
     assert [{"id": user, "name": user} for user in release.approvers] == question["assigned_users"]
     assert "too few requests" in question["body"]
+    assert f"Figures of {datetime.now(UTC):%Y-%m-%d}" in question["body"]
     assert "ti-1" == waiting.trigger.serialize()[1]["question"]
     again = parked(
         airflow, lambda: task(airflow).resume(context(FAST), event={"woke": "changed"}, **waiting.kwargs)
