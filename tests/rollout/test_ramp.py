@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from include.adapters.ledger.ledger import Ledger
+from include.adapters.measurements import MeasurementStore
 from include.adapters.prediction_log import PredictionLog
 from include.contracts.alerts import AlertKind
 from include.contracts.errors import ConflictError, LedgerError
 from include.contracts.events import EventKind
+from include.contracts.measurements import Measurement, Monitor, MonitorRun, Verdict
 from include.contracts.predictions import FallbackReason, Status
-from include.contracts.ramps import RampReason, RampVerdict, RolloutPlan
+from include.contracts.ramps import LabelBound, RampReason, RampVerdict, RolloutPlan
 from include.contracts.releases import Release, ReleaseStage
 from include.contracts.routes import ModelRoute
+from include.rollout.bounds import bounds_of
+from include.rollout.decide import decide
 from include.rollout.load import load_version
 from include.rollout.ramp import RampTools, enter, look, next_place
 from include.rollout.ramp_control import Answer, answer, pause, paused_release, resume
@@ -220,6 +224,63 @@ def test_harm_after_the_ramp_brings_the_champion_back(ramped: Ramped) -> None:
     assert RampVerdict.ROLLBACK is ramped.look()
     assert ("1.0.0", ReleaseStage.ROLLED_BACK) == (ramped.route.champion.version, ramped.state.stage)
     ramped.ledger.verify()
+
+
+def test_what_labels_show_judges_the_bake(ramped: Ramped) -> None:
+    """Out of the store that performance monitoring writes: missing they hold, missed they go back."""
+    for _ in range(3):
+        ramped.pass_place()
+    ramped.enter()
+    ramped.send(300)
+    ramped.clock.now += timedelta(days=1)
+    bound = LabelBound(metric="roc_auc", minimum=0.7)
+    plan = ramped.state.plan.model_copy(update={"labels": (bound,)})
+    release = ramped.state.model_copy(update={"plan": plan})
+
+    def decided() -> tuple[RampVerdict, RampReason]:
+        now = ramped.clock.now
+        found = ramped.tools.evidence.of(release, now)
+        decision = decide(plan, release.ramp, found, bounds_of(release), now)
+        return decision.verdict, decision.reason
+
+    assert (RampVerdict.HOLD, RampReason.LABELS_MISSING) == decided()
+    measure(ramped, "1.0.0", 0.5, day=1)
+    assert (RampVerdict.HOLD, RampReason.LABELS_MISSING) == decided()
+    measure(ramped, release.version, 0.75, day=2)
+    assert (RampVerdict.PROMOTE, RampReason.GUARDRAILS_KEPT) == decided()
+    measure(ramped, release.version, 0.4, day=3)
+    assert (RampVerdict.ROLLBACK, RampReason.LABELS_MISSED) == decided()
+
+
+def measure(ramped: Ramped, version: str, value: float, day: int) -> None:
+    """Store what performance monitoring found of a version on a day."""
+    model, end = ramped.platform.model, BEGAN + timedelta(days=day)
+    store = MeasurementStore(ramped.platform.settings.ledger_uri)
+    found = Measurement(
+        model=model,
+        monitor=Monitor.PERFORMANCE,
+        version=version,
+        subject="score",
+        metric="roc_auc",
+        window_start=end - timedelta(days=1),
+        window_end=end,
+        value=value,
+        low=value - 0.02,
+        high=value + 0.02,
+        n=1_000,
+        verdict=Verdict.OK,
+        reason="ok",
+    )
+    run = MonitorRun(
+        model=model,
+        monitor=Monitor.PERFORMANCE,
+        as_of=end,
+        recorded_at=end,
+        verdict=Verdict.OK,
+        summary="measured",
+    )
+    store.record(run, [found])
+    store.close()
 
 
 def hold(ramped: Ramped) -> None:
