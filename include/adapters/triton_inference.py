@@ -3,34 +3,28 @@
 from types import TracebackType
 from typing import Any, Self
 
-import grpc
 import numpy as np
 import numpy.typing as npt
-from tritonclient.grpc import service_pb2, service_pb2_grpc
+from google.protobuf.message import DecodeError
+from tritonclient.grpc import service_pb2
 
+from include.adapters.grpc_channel import GrpcChannel
+from include.adapters.grpc_connection import CallError, Code
 from include.adapters.tensors import DATATYPES, SCORE, Tensors, serialise
 from include.adapters.trace_propagation import trace_metadata
 from include.contracts.errors import DeadlineError, ModelError, ModelUnavailableError, ServingError
 
-_OPTIONS = (
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    # A Triton that comes back is found again within a second.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
-)
-_UNAVAILABLE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND})
-_DEADLINE = frozenset({grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
+_INFER = "/inference.GRPCInferenceService/ModelInfer"
+_READY = "/inference.GRPCInferenceService/ModelReady"
+_UNAVAILABLE = frozenset({Code.UNAVAILABLE, Code.NOT_FOUND})
+_DEADLINE = frozenset({Code.DEADLINE_EXCEEDED, Code.CANCELLED})
 
 
 class TritonInference:
     """Channels to Tritons by endpoint; for use inside one event loop."""
 
     def __init__(self) -> None:
-        self._channels: dict[str, grpc.aio.Channel] = {}
-        self._stubs: dict[str, Any] = {}
+        self._channels: dict[str, GrpcChannel] = {}
 
     async def infer(
         self, endpoint: str, triton_model: str, tensors: Tensors, outputs: int, timeout_seconds: float
@@ -42,29 +36,28 @@ class TritonInference:
             DeadlineError: no answer came in time; the call was cancelled.
             ModelError: the model failed, or its output has another name, type or shape.
         """
-        request = _infer_request(triton_model, tensors)
+        request: bytes = _infer_request(triton_model, tensors).SerializeToString()
         try:
-            response = await self._stub(endpoint).ModelInfer(
-                request, timeout=timeout_seconds, metadata=trace_metadata()
+            answer = await self._channel(endpoint).call(
+                _INFER, request, timeout_seconds, trace_metadata() or ()
             )
-        except grpc.aio.AioRpcError as error:
+        except CallError as error:
             raise _serving_error(endpoint, triton_model, error) from error
-        return _score(triton_model, response, len(next(iter(tensors.values()))), outputs)
+        return _score(triton_model, answer, len(next(iter(tensors.values()))), outputs)
 
     async def is_ready(self, endpoint: str, triton_model: str, timeout_seconds: float = 1.0) -> bool:
         """Say whether a model is loaded and ready at an endpoint."""
-        request = service_pb2.ModelReadyRequest(name=triton_model)
+        request = service_pb2.ModelReadyRequest(name=triton_model).SerializeToString()
         try:
-            response = await self._stub(endpoint).ModelReady(request, timeout=timeout_seconds)
-        except grpc.aio.AioRpcError:
+            answer = await self._channel(endpoint).call(_READY, request, timeout_seconds)
+        except CallError:
             return False
-        return bool(response.ready)
+        return bool(service_pb2.ModelReadyResponse.FromString(answer).ready)
 
     async def close(self) -> None:
         """Close all channels; calls still in flight are cancelled."""
         while self._channels:
-            endpoint, channel = self._channels.popitem()
-            self._stubs.pop(endpoint)
+            _, channel = self._channels.popitem()
             await channel.close()
 
     async def __aenter__(self) -> Self:
@@ -80,11 +73,10 @@ class TritonInference:
         """Close all channels."""
         await self.close()
 
-    def _stub(self, endpoint: str) -> Any:  # noqa: ANN401 - the generated stub has no types
-        if endpoint not in self._stubs:
-            channel = self._channels[endpoint] = grpc.aio.insecure_channel(endpoint, options=_OPTIONS)
-            self._stubs[endpoint] = service_pb2_grpc.GRPCInferenceServiceStub(channel)
-        return self._stubs[endpoint]
+    def _channel(self, endpoint: str) -> GrpcChannel:
+        if endpoint not in self._channels:
+            self._channels[endpoint] = GrpcChannel(endpoint)
+        return self._channels[endpoint]
 
 
 def _infer_request(triton_model: str, tensors: Tensors) -> Any:  # noqa: ANN401 - a generated message
@@ -96,7 +88,11 @@ def _infer_request(triton_model: str, tensors: Tensors) -> Any:  # noqa: ANN401 
     return request
 
 
-def _score(triton_model: str, response: Any, rows: int, outputs: int) -> npt.NDArray[np.float32]:  # noqa: ANN401
+def _score(triton_model: str, answer: bytes, rows: int, outputs: int) -> npt.NDArray[np.float32]:
+    try:
+        response = service_pb2.ModelInferResponse.FromString(answer)
+    except DecodeError as error:
+        raise ModelError(f"{triton_model}: the answer is no response to an inference: {error}") from error
     named = dict(zip((item.name for item in response.outputs), response.raw_output_contents, strict=True))
     shapes = {item.name: (item.datatype, tuple(item.shape)) for item in response.outputs}
     if shapes.get(SCORE) != ("FP32", (rows, outputs)):
@@ -106,10 +102,10 @@ def _score(triton_model: str, response: Any, rows: int, outputs: int) -> npt.NDA
     return np.frombuffer(named[SCORE], np.float32).reshape(rows, outputs)
 
 
-def _serving_error(endpoint: str, triton_model: str, error: grpc.aio.AioRpcError) -> ServingError:
-    code, where = error.code(), f"{triton_model} at {endpoint}"
-    if code in _UNAVAILABLE:
-        return ModelUnavailableError(f"{where} is unavailable: {error.details()}")
-    if code in _DEADLINE:
+def _serving_error(endpoint: str, triton_model: str, error: CallError) -> ServingError:
+    where = f"{triton_model} at {endpoint}"
+    if error.code in _UNAVAILABLE:
+        return ModelUnavailableError(f"{where} is unavailable: {error.details}")
+    if error.code in _DEADLINE:
         return DeadlineError(f"{where} did not answer in time")
-    return ModelError(f"{where} failed with {code.name}: {error.details()}")
+    return ModelError(f"{where} failed with {error.code.name}: {error.details}")

@@ -1,7 +1,9 @@
 """Runs the gateway: one process, stopped with SIGTERM, which lets requests in flight finish."""
 
 import gc
+import os
 import resource
+import sys
 
 from include.adapters.online_features import OnlineFeatures
 from include.config.settings import settings
@@ -21,6 +23,7 @@ def main() -> None:
     current = settings()
     app = gateway(current, OnlineFeatures(current), ledger_of(current))
     # What is there now stays: it need not be walked through while requests wait.
+    sys.setswitchinterval(float(os.environ.get("X_SWITCH", "0.005")))
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 50, 50)
     listener = bound_socket(current.host, current.gateway_port, shared=current.gateway_shared_port)
