@@ -8,6 +8,8 @@ import pytest
 
 from include.config.settings import REPOSITORY_ROOT
 
+pytestmark = pytest.mark.slow
+
 TESTS = """
 import pytest
 def test_good(): pass

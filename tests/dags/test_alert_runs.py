@@ -18,6 +18,8 @@ from include.contracts.measurements import Monitor, Verdict
 from tests.dags.parsing import ROOT, parsing_environment
 from tests.plugins.vendors import Vendors, certificate, vendors
 
+pytestmark = pytest.mark.slow
+
 _RUN = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag

@@ -13,6 +13,8 @@ from include.contracts.events import EventKind
 from include.contracts.retraining import RetrainReason
 from tests.dags.parsing import ROOT, parsing_environment
 
+pytestmark = pytest.mark.slow
+
 _RUNS = """
 import json, sys
 from datetime import datetime, timezone

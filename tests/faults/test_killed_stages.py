@@ -1,7 +1,6 @@
 """Every stage killed at every moment that matters, and rerun: as if nothing had happened.
 
 Each killed run and each rerun is a process of its own, forked from one that has imported everything.
-`make test` kills the registration once; `make test-faults` every stage at every moment there is.
 """
 
 import shutil
@@ -112,16 +111,6 @@ def reached(request: pytest.FixtureRequest, stage: str) -> Line:
     return line
 
 
-SAMPLE = ("register",)
-"""Stages that every test run kills once; the others wait for `make test-faults`."""
-
-
-def worst(moments: list[str]) -> int:
-    """Return the number of the moment after the first change that others see, the rest untold."""
-    seen = ("after commit", "after re")
-    return next(place for place, what in enumerate(moments, 1) if what.startswith(seen))
-
-
 def kill(line: Line, stage: str, place: int) -> None:
     """Have a stage killed at a moment."""
     line.restore(stage)
@@ -135,19 +124,13 @@ def check_rerun(line: Line, stage: str, place: int) -> None:
     assert line.expected[stage] == left, f"killed {line.moments[stage][place - 1]}"
 
 
-@pytest.mark.parametrize("stage", SAMPLE)
-def test_a_killed_stage_is_completed_by_its_rerun(request, stage):
-    """Killed when some know of the change: one version, one release, one route, one number in MLflow."""
-    line = reached(request, stage)
-    place = worst(line.moments[stage])
-    kill(line, stage, place)
-    check_rerun(line, stage, place)
-
-
 @pytest.mark.faults
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_may_be_killed_at_any_moment(request, stage):
-    """The same around every durable effect; MLflow and Triton follow the ledger before a rerun, too."""
+    """Around every durable effect: one version, one release, one route, one number in MLflow.
+
+    MLflow and Triton follow the ledger before a rerun, too.
+    """
     line = reached(request, stage)
     for place, moment in enumerate(line.moments[stage], 1):
         kill(line, stage, place)

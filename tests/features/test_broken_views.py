@@ -69,7 +69,11 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(
-    ("definition", "query"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN]
+    ("definition", "query"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.slow] if place else [])
+        for place, (name, *case) in enumerate(BROKEN)
+    ],
 )
 def test_a_broken_view_is_alerted_and_the_others_go_on(shop, definition, query):
     """One alert that names the model; the shared views are online; once it is right again, all is."""
