@@ -32,8 +32,8 @@ class FileSystem:
         os.ftruncate(descriptor, size)
 
     def sync(self, descriptor: int) -> None:
-        """Bring a file's bytes to the disk."""
-        os.fsync(descriptor)
+        """Bring a file's bytes, and how many they are, to the disk; its times need not get there."""
+        os.fdatasync(descriptor)
 
     def sync_path(self, path: Path) -> None:
         """Bring a small file's bytes or a folder's entries to the disk."""

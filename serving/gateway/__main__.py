@@ -1,7 +1,6 @@
 """Runs the gateway: one process, stopped with SIGTERM, which lets requests in flight finish."""
 
 import gc
-import os
 import resource
 import sys
 
@@ -15,6 +14,9 @@ from serving.gateway.server import gateway, ledger_of
 _YOUNG_OBJECTS = 20_000
 """Allocations between two collections of the youngest objects; most of a batch's are gone by then."""
 
+_SWITCH_SECONDS = 0.0005
+"""Longest a thread that has synced the log waits for Python's lock; answers wait for it."""
+
 
 def main() -> None:
     """Serve until told to stop."""
@@ -22,8 +24,8 @@ def main() -> None:
     allow_connections()
     current = settings()
     app = gateway(current, OnlineFeatures(current), ledger_of(current))
+    sys.setswitchinterval(_SWITCH_SECONDS)
     # What is there now stays: it need not be walked through while requests wait.
-    sys.setswitchinterval(float(os.environ.get("X_SWITCH", "0.005")))
     gc.freeze()
     gc.set_threshold(_YOUNG_OBJECTS, 50, 50)
     listener = bound_socket(current.host, current.gateway_port, shared=current.gateway_shared_port)

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -11,23 +10,12 @@ R = TypeVar("R")
 _Batch = Sequence[tuple[T, Callable[[R | BaseException], None]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Settling(Generic[R]):
-    """Results that hold once something is done; if that fails, all of them fail with it."""
-
-    results: Sequence[R | BaseException]
-    done: Awaitable[None]
-
-
 class Coalescer(Generic[T, R]):
-    """A few batches in flight at a time; an item that finds a place among them starts at once.
-
-    A batch whose results only have to settle makes room for the next one.
-    """
+    """A few batches in flight at a time; an item that finds a place among them starts at once."""
 
     def __init__(
         self,
-        run: Callable[[Sequence[T]], Awaitable[Sequence[R | BaseException] | Settling[R]]],
+        run: Callable[[Sequence[T]], Awaitable[Sequence[R | BaseException]]],
         max_batch: int,
         in_flight: int = 1,
     ) -> None:
@@ -85,26 +73,8 @@ class Coalescer(Generic[T, R]):
             results = await self._run([item for item, _ in batch])
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
             results = [error] * len(batch)
-        if isinstance(results, Settling):
-            settling = asyncio.create_task(_hand_out_settled(batch, results))
-            self._workers.add(settling)
-            settling.add_done_callback(self._workers.discard)
-        else:
-            _hand_out(batch, results)
-
-
-async def _hand_out_settled(batch: _Batch[T, R], settling: Settling[R]) -> None:
-    results = settling.results
-    try:
-        await settling.done
-    except Exception as error:  # noqa: BLE001 - handed to every caller of the batch
-        results = [error] * len(batch)
-    _hand_out(batch, results)
-
-
-def _hand_out(batch: _Batch[T, R], results: Sequence[R | BaseException]) -> None:
-    for (_, done), result in zip(batch, results, strict=True):
-        done(result)
+        for (_, done), result in zip(batch, results, strict=True):
+            done(result)
 
 
 def _settle(future: "asyncio.Future[R]", result: R | BaseException) -> None:

@@ -1,7 +1,7 @@
 """One route's pipeline: a batch is enriched, sent to its versions, logged and answered, in that order."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,7 +24,7 @@ from serving.gateway.admission import Admission
 from serving.gateway.attempts import Ask, Attempt, RouteContext
 from serving.gateway.breaker import Breaker
 from serving.gateway.breakers import Breakers
-from serving.gateway.coalescer import Coalescer, Settling
+from serving.gateway.coalescer import Coalescer
 from serving.gateway.drain import Drain
 from serving.gateway.freshness import enrich
 from serving.gateway.model_inputs import ModelInputs
@@ -154,7 +154,7 @@ class Pipeline:
             raise ModelError(f"{self.context.route.model} {version.version} gave a score that is not finite")
         return score
 
-    async def _answer(self, asks: Sequence[Ask]) -> list[Prediction | BaseException] | Settling[Prediction]:
+    async def _answer(self, asks: Sequence[Ask]) -> list[Prediction | BaseException]:
         telemetry = self._backends.telemetry
         telemetry.batch_sizes.of(self.context.route.model).observe(len(asks))
         attempts = [self.context.attempt(ask) for ask in asks]
@@ -164,13 +164,10 @@ class Pipeline:
         with telemetry.stage("model"), self._traced(asks):
             await self.climb(in_time, rows)
         with telemetry.stage("log"):
-            settling = self._log(attempts)
+            await self._log(attempts)
         if self._mirror is not None:
             self._mirror.mirror(in_time, rows)
-        answers: list[Prediction | BaseException] = [
-            attempt.problem or self.context.answer(attempt) for attempt in attempts
-        ]
-        return answers if settling is None else Settling(answers, settling)
+        return [attempt.problem or self.context.answer(attempt) for attempt in attempts]
 
     def _in_time(self, attempts: Sequence[Attempt]) -> Sequence[Attempt]:
         """Return whose deadline did not pass in the queue; what is worth nothing any more costs nothing."""
@@ -278,18 +275,22 @@ class Pipeline:
             raise DeadlineError("the deadline passed before the call")
         return await self._backends.inference.infer(self.context.route.model, served.version, tensors, left)
 
-    def _log(self, attempts: Sequence[Attempt]) -> Awaitable[None] | None:
-        """Append the batch's rows; unless that succeeds, and what is returned too, nothing is answered."""
+    async def _log(self, attempts: Sequence[Attempt]) -> None:
+        """Append the batch's rows, to the disk where asked for; unless it succeeds nothing is answered.
+
+        The batch keeps its place meanwhile: what queues behind it goes out in larger batches, not in more.
+        """
         recorded_at, now = self._backends.clock(), monotonic()
         rows = [self.context.row(attempt, recorded_at, now) for attempt in attempts]
         try:
             settling = self._backends.log.record(rows)
+            if settling is not None:
+                await settling
         except Problem as problem:
             for attempt in attempts:
                 attempt.refuse(problem)
-            return None
-        self._backends.telemetry.logged(rows)
-        return settling
+        else:
+            self._backends.telemetry.logged(rows)
 
 
 def _batches(group: Sequence[Attempt], most: int) -> Iterator[Sequence[Attempt]]:
