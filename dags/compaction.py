@@ -8,6 +8,9 @@ reader sees segments and Parquet as one log, each row once, whenever a run is ki
 Runbook: a damaged segment stays where it is and fails the run by name, after everything else moved. Restore
 the file, or move it away and so give up its rows.
 
+`copy_outcomes`: copies sealed segments of outcomes to columns, so that no analysis of an experiment waits for
+it; a copy may be deleted at any time.
+
 `forget`: deletes the days of predictions and outcomes that lie further back than `NINETY_LOG_DAYS` days, if
 it says any; a day that is being read or written waits for the next run. `forget_reports`: deletes pages of
 monitors' runs that speak of days further back than `NINETY_REPORT_DAYS`. In a replay nothing is deleted.
@@ -45,6 +48,14 @@ with DAG(
         return {"rows": done.rows, "segments": done.segments, "files": done.files}
 
     @stage_task
+    def copy_outcomes() -> int:
+        """Copy what was sealed since; returns how many segments."""
+        from include.adapters.outcome_columns import copy_sealed
+        from include.config.settings import settings
+
+        return copy_sealed(settings().outcomes_folder)
+
+    @stage_task
     def forget() -> dict[str, int]:
         """Delete days kept longer than `NINETY_LOG_DAYS`; returns how many went, and how many wait."""
         from dataclasses import asdict
@@ -62,5 +73,5 @@ with DAG(
 
         return forget_old_reports(settings(), datetime.now(UTC).date())  # and so do pages
 
-    compact() >> forget()
+    [compact(), copy_outcomes()] >> forget()
     forget_reports()

@@ -15,6 +15,7 @@ from include.adapters.compacted_files import CompactedFiles
 from include.adapters.compacted_home import compacting
 from include.adapters.compacted_log import CompactedDay, CompactedFile, CompactedLog
 from include.adapters.files import write_atomically
+from include.adapters.outcome_columns import copy_of
 from include.adapters.parquet import write_table
 from include.adapters.prediction_parquet import to_table
 from include.adapters.reading_lock import deleting
@@ -84,7 +85,10 @@ def erase_outcomes(log: Path, is_of: Callable[[OutcomeRow], bool]) -> ErasedLog:
     """Take outcomes out of an outcome log; that an outcome's id is known stays known."""
     done = ErasedLog()
     for path in segments(log) if log.exists() else ():
+        before = done.rows
         _erase_from_segment(path, lambda payload: is_of(_outcome(payload)), done)
+        if done.rows > before:
+            copy_of(path).unlink(missing_ok=True)
     return done
 
 

@@ -1,8 +1,8 @@
 """The outcome log by columns: what analyses join, at the speed of Parquet instead of row by row.
 
-A sealed segment never changes, so its rows are copied once to `columns/day=…/<segment>.parquet` beside the
-log. The log stays the truth: a copy may be deleted at any time and is made again. What is not sealed yet is
-read as it is.
+Nothing is added to a sealed segment, so its rows are copied once to `columns/day=…/<segment>.parquet` beside
+the log. The log stays the truth: a copy may be deleted at any time and is made again, and one that is older
+than its segment, from which somebody was erased since, is made anew. What is not sealed yet is read as it is.
 """
 
 from collections.abc import Iterable
@@ -59,17 +59,51 @@ def outcome_columns(folder: Path, start: datetime, end: datetime) -> OutcomeColu
     files, rest = [], []
     for segment in segments(folder, start, end):
         if is_whole(segment):
-            files.append(_copied(folder, segment))
+            files.append(_copied(segment))
         else:
             rest.append(_table(map(_decode, read_payloads(segment))))
     return OutcomeColumns(tuple(files), pyarrow.concat_tables([SCHEMA.empty_table(), *rest]))
 
 
-def _copied(folder: Path, segment: Path) -> Path:
-    path = folder / FOLDER / segment.parent.name / f"{segment.stem}.parquet"
-    if not path.is_file():
+def copy_sealed(folder: Path) -> int:
+    """Copy every sealed segment that has no copy yet, so that no analysis waits for it; return how many.
+
+    Raises:
+        DataError: a segment is damaged before its tail.
+    """
+    waiting = [each for each in segments(folder) if is_whole(each) and not _is_current(copy_of(each), each)]
+    for segment in waiting:
+        _copied(segment)
+    return len(waiting)
+
+
+def copy_of(segment: Path) -> Path:
+    """Return where the copy of a segment lies, or would: whoever takes rows out of one deletes it."""
+    return segment.parents[1] / FOLDER / segment.parent.name / f"{segment.stem}.parquet"
+
+
+def _copied(segment: Path) -> Path:
+    path = copy_of(segment)
+    while not _is_current(path, segment):
+        before = _identity(segment)
         write_table(path, _table(map(_decode, read_payloads(segment))))
+        if _identity(segment) != before:
+            # Somebody was erased from it meanwhile, or its day was forgotten: then reading it says so.
+            path.unlink(missing_ok=True)
     return path
+
+
+def _is_current(path: Path, segment: Path) -> bool:
+    return path.is_file() and path.stat().st_mtime_ns >= segment.stat().st_mtime_ns
+
+
+def _identity(segment: Path) -> tuple[int, int] | None:
+    """Return what tells a segment from the one it is replaced by; None where it is gone."""
+    try:
+        found = segment.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _table(rows: Iterable[OutcomeRow]) -> pyarrow.Table:

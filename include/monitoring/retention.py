@@ -11,6 +11,7 @@ from pathlib import Path
 from include.adapters.compacted_home import compacting
 from include.adapters.compacted_log import CompactedDay, CompactedLog
 from include.adapters.labelled_store import LabelledStore
+from include.adapters.outcome_columns import copy_of
 from include.adapters.reading_lock import deleting
 from include.adapters.segments import days, is_whole, segments_of
 from include.config.settings import Settings
@@ -83,6 +84,7 @@ def _forget_outcomes(log: Path, first: date) -> Forgotten:
         segments = segments_of(log, day)
         for path in filter(is_whole, segments):
             path.unlink()
+            copy_of(path).unlink(missing_ok=True)
         whole = all(not path.exists() for path in segments)
         done += Forgotten(days=int(whole and bool(segments)), left=int(not whole))
     return done

@@ -1,11 +1,14 @@
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow
 import pyarrow.parquet
 
-from include.adapters.outcome_columns import SCHEMA, outcome_columns
+from include.adapters.erased_rows import erase_outcomes
+from include.adapters.outcome_columns import SCHEMA, copy_of, copy_sealed, outcome_columns
 from include.adapters.outcome_log import OutcomeLog, read
+from include.adapters.segments import segments
 from include.contracts.predictions import OutcomeRow
 
 NOON = datetime(2017, 11, 1, 12, tzinfo=UTC)
@@ -63,3 +66,18 @@ def test_only_days_of_the_window_are_read(tmp_path: Path) -> None:
     found = rows_of(tmp_path, NOON + DAY, NOON + 2 * DAY)
     assert ["outcome-1", "outcome-2"] == [row["outcome_id"] for row in found]
     assert 4 == len(list(read(tmp_path)))
+
+
+def test_who_is_erased_from_the_log_is_in_no_copy(tmp_path: Path) -> None:
+    """The copy goes at once; one that came from elsewhere, older than its segment, is made anew."""
+    log = OutcomeLog(tmp_path, 2**20)
+    log.append([outcome(number, NOON) for number in range(3)])
+    log.close()
+    assert (1, 0) == (copy_sealed(tmp_path), copy_sealed(tmp_path))
+    (segment,) = segments(tmp_path)
+    old = copy_of(segment).read_bytes()
+    assert 1 == erase_outcomes(tmp_path, lambda row: row.unit == "1").rows
+    assert not copy_of(segment).exists()
+    copy_of(segment).write_bytes(old)
+    os.utime(copy_of(segment), ns=(0, segment.stat().st_mtime_ns - 1))
+    assert ["0", "2"] == [row["unit"] for row in rows_of(tmp_path, NOON - DAY, NOON + DAY)]

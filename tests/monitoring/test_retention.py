@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.adapters.compacted_log import CompactedLog
+from include.adapters.outcome_columns import FOLDER, copy_sealed
 from include.adapters.outcome_log import OutcomeLog
 from include.adapters.outcome_log import read as read_outcomes
 from include.adapters.prediction_log import PredictionLog, read
@@ -55,7 +56,9 @@ def kept(settings):
 
 def test_old_days_go_and_young_ones_stay(settings):
     """Parquet, segments, records and outcomes; a second run finds nothing."""
+    assert 2 == copy_sealed(settings.outcomes_folder)
     assert Forgotten(days=2) == forget_old_days(settings, TODAY)
+    assert 1 == len(list(settings.outcomes_folder.glob(f"{FOLDER}/*/*.parquet")))
     young = (MOMENT + 5 * DAY).date()
     assert [young] * 2 == kept(settings)
     assert [young] == CompactedLog(settings.predictions_folder).days()
