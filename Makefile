@@ -52,7 +52,7 @@ test-services: setup ## The same tests on PostgreSQL, Redis, Celery, S3 and ngin
 	@$(PYTHON) -m pytest -m services -p tests.recorder --record $@ $(ARGS)
 
 test-spark: setup-spark ## Features, joins and drift on a cluster of Spark held against DuckDB row for row; Java is installed where root misses it; recorded, too
-	@$(PYTHON) -m pytest -n0 -m spark -p tests.recorder --record $@ $(ARGS)
+	@$(PYTHON) -m pytest -n0 -m spark -p tests.recorder --record $@ tests/spark $(ARGS)
 
 test-browser: setup ## The operators' pages in Debian's Chromium, installed where root misses it; pictures go to docs/images, recorded, too
 	@$(PYTHON) -m pytest -n0 -m browser -p tests.recorder --record $@ tests/plugins/operator_pages/test_in_browser.py tests/e2e/test_operators_seat.py $(ARGS)

@@ -39,6 +39,8 @@ class SparkEngine:
     views: dict[str, str]
     """Spark's name of each relation."""
     cached: list["DataFrame"] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+    """Those this engine named itself."""
 
     @classmethod
     def of(cls, settings: Settings) -> "SparkEngine":
@@ -124,6 +126,8 @@ class SparkEngine:
         """Forget the relations and delete their files."""
         for frame in self.cached:
             frame.unpersist()
+        for view in self.own:
+            self.session.catalog.dropTempView(view)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _frame(self, query: str, parameters: Parameters | None = None) -> "DataFrame":
@@ -134,6 +138,7 @@ class SparkEngine:
     def _name(self, name: str, frame: "DataFrame") -> None:
         view = f"ninety_{uuid4().hex}"
         frame.createOrReplaceTempView(view)
+        self.own.append(view)
         self.views[name] = view
 
 
