@@ -20,6 +20,7 @@ MEANING = {
     "spark.sql.parser.quotedRegexColumnNames": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.legacy.parquet.nanosAsLong": "true",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
 }
 """What a query's meaning depends on; nobody's configuration changes it."""
 _BIND = "spark.driver.bindAddress"
