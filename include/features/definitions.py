@@ -78,9 +78,9 @@ def _source(settings: Settings, view: View) -> DataSource:
     }
     if settings.engine is EngineName.SPARK:
         # Only who asks for Spark loads its side of Feast.
-        from include.features.spark_source import FilesOnSpark  # noqa: PLC0415
+        from include.features.spark_source import FilesOnSparkSource  # noqa: PLC0415
 
-        return FilesOnSpark(file_format="parquet", **told)
+        return FilesOnSparkSource(**told)
     return FileSource(file_format=ParquetFormat(), **told)
 
 

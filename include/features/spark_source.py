@@ -5,38 +5,44 @@ other source by tests.
 """
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any
 
 from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
 
-_PATH = "include.features.spark_source.FilesOnSpark"
+_CLASS = "include.features.spark_source.FilesOnSparkSource"
 
 
-class FilesOnSpark(SparkSource):  # type: ignore[misc] # Feast has no types
-    """Parquet files that Spark reads."""
+class FilesOnSparkSource(SparkSource):  # type: ignore[misc] # Feast has no types
+    """Parquet files that Spark reads; a custom source to the registry, which this class reads back, then."""
 
     def __init__(self, **told: Any) -> None:  # noqa: ANN401 - as Feast has it
         """Args: told: as `SparkSource` has it."""
-        with _quiet():
-            super().__init__(**told)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The spark data source API is an experimental", RuntimeWarning)
+            super().__init__(file_format="parquet", **told)
+
+    def source_type(self) -> int:
+        """Return the kind of source that names its own class."""
+        kind: int = DataSourceProto.CUSTOM_SOURCE
+        return kind
 
     @staticmethod
-    def from_proto(data_source: DataSourceProto) -> SparkSource:
+    def from_proto(data_source: DataSourceProto) -> "FilesOnSparkSource":
         """Return the source a registry holds."""
-        with _quiet():
-            return cast("SparkSource", SparkSource.from_proto(data_source))
+        return FilesOnSparkSource(
+            name=data_source.name,
+            path=data_source.spark_options.path,
+            timestamp_field=data_source.timestamp_field,
+            created_timestamp_column=data_source.created_timestamp_column,
+            field_mapping=dict(data_source.field_mapping),
+            description=data_source.description,
+            tags=dict(data_source.tags),
+            owner=data_source.owner,
+        )
 
     def _to_proto_impl(self) -> DataSourceProto:
         proto: DataSourceProto = super()._to_proto_impl()
-        proto.data_source_class_type = _PATH
+        proto.type = DataSourceProto.CUSTOM_SOURCE
+        proto.data_source_class_type = _CLASS
         return proto
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The spark data source API is an experimental", RuntimeWarning)
-        yield

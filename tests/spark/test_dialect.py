@@ -19,6 +19,8 @@ from include.adapters.spark.dialect import UntranslatableError, translate
         ("SELECT t.a FROM t\nASOF JOIN u ON t.a >= u.a", 2, "ASOF"),
         ("SELECT a FROM t TABLESAMPLE 10%", 1, "TABLESAMPLE"),
         ("SELECT a -> 'b' FROM t", 1, "b"),
+        ("SELECT a IN (SELECT b FROM u) FROM t", 1, "IN (SELECT b FROM u)"),
+        ("SELECT a FROM t WHERE a IN (SELECT b FROM u) OR c", 1, "IN (SELECT b FROM u)"),
         ("SELECT concat(a, b) FROM t", 1, "CONCAT"),
         ("SELECT * FROM range(1, 9, 2) AS r(n)", 1, "RANGE"),
     ],

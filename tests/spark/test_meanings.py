@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
+from datetime import date, datetime, time
 
 import pyarrow
 import pytest
@@ -54,7 +54,16 @@ OF_ROWS = [
     *("sqrt(abs(y))", "exp(i)", "pow(2, i)", "floor(x)", "ceil(x)", "floor(y)", "round(x)", "round(y)"),
     *("isfinite(x)", "isfinite(y)", "isnan(x)", "round(y / 1e290)::BIGINT"),
     *("(i / 2)::BIGINT", "(i / 2)::INTEGER", "i::DOUBLE", "i::VARCHAR", "f", "s::VARCHAR"),
-    *("'12'::BIGINT", "try_cast(s AS BIGINT)", "true::BIGINT", "t::DATE", "t::TIMESTAMPTZ"),
+    *(
+        "'12'::BIGINT",
+        "try_cast(s AS BIGINT)",
+        "i::BIGINT",
+        "(i + 1152921504606846976)::BIGINT",
+        "i::INTEGER",
+        "true::BIGINT",
+        "t::DATE",
+        "t::TIMESTAMPTZ",
+    ),
     *("upper(s)", "lower(s)", "length(s)", "year(t)", "month(t)", "day(t)", "hour(t)", "minute(t)"),
     *(
         "t - INTERVAL 30 DAY",
@@ -93,7 +102,7 @@ OF_ROWS = [
     ),
     *("sum(i) OVER (PARTITION BY g ORDER BY n ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)",),
     *("sum(i) OVER (PARTITION BY g ORDER BY n)", "count(*) OVER (PARTITION BY g)"),
-    *("i IN (SELECT j FROM rows_here)", "(SELECT max(i) FROM rows_here)", "EXISTS (SELECT 1 FROM rows_here)"),
+    *("(SELECT max(i) FROM rows_here)", "EXISTS (SELECT 1 FROM rows_here)"),
 ]
 OF_GROUPS = [
     *("sum(i)", "sum(i)::BIGINT", "count(*)", "count(i)", "count(DISTINCT f)", "min(x)", "max(x)", "avg(i)"),
@@ -119,7 +128,14 @@ def close(expected: object, found: object) -> bool:
     if isinstance(expected, float) and isinstance(found, float):
         both_nan = math.isnan(expected) and math.isnan(found)
         return both_nan or math.isclose(expected, found, rel_tol=1e-15)
-    return expected == found
+    return as_moment(expected) == as_moment(found)
+
+
+def as_moment(value: object) -> object:
+    """Return a date, or a moment with a zone, as the moment without one that it is."""
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None)
+    return datetime.combine(value, time()) if isinstance(value, date) else value
 
 
 @pytest.mark.parametrize(
@@ -128,6 +144,9 @@ def close(expected: object, found: object) -> bool:
     + [f"SELECT g, {each} AS v FROM rows_here GROUP BY g ORDER BY g" for each in OF_GROUPS]  # noqa: S608
     + [
         "SELECT n, r FROM rows_here, range(1, 4) AS numbers(r) ORDER BY n, r",
+        "SELECT n FROM rows_here WHERE i IN (SELECT j FROM rows_here) ORDER BY n",
+        "SELECT n FROM rows_here WHERE i NOT IN (SELECT j FROM rows_here) ORDER BY n",
+        "SELECT n FROM rows_here WHERE i NOT IN (SELECT j FROM rows_here WHERE j > 2) AND f ORDER BY n",
         "SELECT DISTINCT ON (g) g, n FROM rows_here ORDER BY g, n",
         "SELECT g, n FROM rows_here QUALIFY row_number() OVER (PARTITION BY g ORDER BY n) = 2 ORDER BY g",
         "SELECT g, f, count(*) AS c FROM rows_here GROUP BY ALL ORDER BY g, f NULLS FIRST",

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.spark
 
 def test_the_workers_write_what_one_process_writes(on_spark, tmp_path):
     """Key by key and byte by byte; an older day brought afterwards replaces nothing."""
+    (tmp_path / "shop").mkdir()
     shop = Shop(tmp_path / "shop", half_a_year(40))
     contents, counts = [], []
     with running_redis() as url:

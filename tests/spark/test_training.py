@@ -18,7 +18,7 @@ from include.config.settings import Settings
 from include.contracts.errors import DataError
 from include.data.labels import compute_labels
 from include.features.materialize import compute_features
-from include.features.spark_source import FilesOnSpark
+from include.features.spark_source import FilesOnSparkSource
 from include.features.training_set import freeze_training_set
 from tests.shop import Shop, at, half_a_year, on
 
@@ -113,11 +113,11 @@ def write_rows(folder: Path) -> None:
 def definitions(folder: Path, store: str) -> list[Entity | FeatureView]:
     """Return the views, each with the source its store reads."""
 
-    def source(name: str, file: str, created: str) -> FileSource | FilesOnSpark:
+    def source(name: str, file: str, created: str) -> FileSource | FilesOnSparkSource:
         told = {"name": name, "path": str(folder / file), "timestamp_field": "stamped"}
         told |= {"created_timestamp_column": created} if created else {}
         if store == "spark":
-            return FilesOnSpark(file_format="parquet", **told)
+            return FilesOnSparkSource(**told)
         return FileSource(file_format=ParquetFormat(), **told)
 
     key = Entity(name="key", join_keys=["key"], value_type=ValueType.INT64)
@@ -194,7 +194,7 @@ def test_no_rows_asked_none_given(stores):
 
 def test_entity_rows_may_stay_on_the_cluster(stores):
     """A query of Spark's gives the rows a frame gives, in whatever order."""
-    frame = asked().dropna().astype({"key": "int64"})
+    frame = asked().dropna().astype({"key": "int64", "event_timestamp": "datetime64[us, UTC]"})
     pyarrow.parquet.write_table(
         pyarrow.Table.from_pandas(frame), path := stores.asof.config.repo_path / "asked.parquet"
     )
@@ -213,11 +213,12 @@ def test_entity_rows_may_stay_on_the_cluster(stores):
 def test_what_spark_cannot_be_asked_is_said(stores):
     """Without entity rows there is nothing to join to."""
     with pytest.raises((DataError, ValueError), match="entity"):
-        stores.spark.get_historical_features(None, FEATURES).to_arrow()
+        stores.spark.get_historical_features(None, FEATURES, full_feature_names=True).to_arrow()
 
 
 def test_a_frozen_training_set_has_the_same_hash(on_spark, tmp_path):
     """Features, labels and their join, from raw files to the hash: one engine or the other."""
+    (tmp_path / "shop").mkdir()
     shop = Shop(tmp_path / "shop", half_a_year())
     snapshots = []
     for engine, settings in (("duckdb", shop.settings), ("spark", on_spark(shop.settings))):

@@ -94,12 +94,22 @@ def _mend_of(node: exp.Expr) -> Mend | None:
     """
     if isinstance(node, exp.Anonymous) and node.name.upper() in NAMED_MENDS:
         return NAMED_MENDS[node.name.upper()]
+    if isinstance(node, exp.In) and _is_condition(node):
+        return None
     if type(node) in MENDS:
         return MENDS[type(node)]
     is_series = isinstance(node, exp.GenerateSeries) and isinstance(node.parent, exp.Table)
     if is_series or type(node) in GRAMMAR or type(node) in SAME:
         return None
     raise _refused(node)
+
+
+def _is_condition(node: exp.Expr) -> bool:
+    """Say whether rows are kept by a node, alone or beside others, so that null is as good as false."""
+    parent = node.parent.parent if isinstance(node.parent, exp.Not) else node.parent
+    while isinstance(parent, (exp.And, exp.Paren)):
+        parent = parent.parent
+    return isinstance(parent, (exp.Where, exp.Having))
 
 
 def _refused(node: exp.Expr) -> UntranslatableError:

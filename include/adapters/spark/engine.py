@@ -99,7 +99,7 @@ class SparkEngine:
     def table(self, query: str) -> pyarrow.Table:
         """Return the rows of a query."""
         with _failures():
-            return self._frame(query).toArrow()
+            return _as_duckdb(self._frame(query).toArrow())
 
     def tables(self, query: str, day: str) -> Iterator[pyarrow.Table]:
         """Yield the rows of an ordered query day by day; memory is bounded by a day and a file of Spark's."""
@@ -109,7 +109,7 @@ class SparkEngine:
         pending: list[pyarrow.Table] = []
         # Spark numbers the files of an ordered result in its order.
         for path in sorted(folder.glob("part-*.parquet")):
-            for table in _by_day(pyarrow.parquet.read_table(path).replace_schema_metadata(None), day):
+            for table in _by_day(_as_duckdb(pyarrow.parquet.read_table(path)), day):
                 if pending and pending[-1][day][0] != table[day][0]:
                     yield pyarrow.concat_tables(pending).combine_chunks()
                     pending = []
@@ -167,6 +167,11 @@ def _without_nanoseconds(frame: "DataFrame") -> "DataFrame":
 
 def _plain(value: object) -> object:
     return value.replace(tzinfo=None) if isinstance(value, datetime) else value
+
+
+def _as_duckdb(table: pyarrow.Table) -> pyarrow.Table:
+    """Return rows without what Spark knows of their columns beside name and type."""
+    return table.cast(pyarrow.schema([each.with_nullable(True).remove_metadata() for each in table.schema]))
 
 
 def _by_day(table: pyarrow.Table, day: str) -> Iterator[pyarrow.Table]:

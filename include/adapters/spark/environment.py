@@ -28,6 +28,7 @@ def provide_spark() -> None:
         # Last, so that it hides nothing of the platform's own environment.
         sys.path.append(str(PACKAGES))
     os.environ.setdefault("JAVA_HOME", str(java_home()))
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
 
 
 def java_home() -> Path:

@@ -19,7 +19,7 @@ GRAMMAR: frozenset[type[exp.Expr]] = frozenset(
         *(exp.Order, exp.Ordered, exp.Distinct, exp.Table, exp.TableAlias, exp.Alias, exp.Column, exp.Star),
         *(exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.DataType, exp.DataTypeParam, exp.Var),
         *(exp.Interval, exp.Window, exp.WindowSpec, exp.Filter, exp.Paren, exp.Tuple, exp.Placeholder),
-        *(exp.In, exp.Between, exp.Is, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like),
+        *(exp.Between, exp.Is, exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.Like),
         *(exp.NullSafeEQ, exp.NullSafeNEQ, exp.Add, exp.Sub, exp.Mul, exp.IntDiv, exp.Mod, exp.Neg),
         *(exp.BitwiseAnd, exp.BitwiseOr, exp.BitwiseXor, exp.DPipe, exp.Dot, exp.PropertyEQ),
     }
@@ -81,12 +81,31 @@ def _cast_of(node: exp.Expr) -> exp.Expr | None:
     kind, value = node.args["to"].this, node.this
     if kind not in _KINDS:
         return None
-    if kind not in _WHOLE or isinstance(value, (exp.Boolean, exp.Round, exp.Case)):
+    if kind not in _WHOLE or isinstance(value, (exp.Boolean, exp.Round)):
         return node
     if any(each.is_number and not each.is_int for each in value.find_all(exp.Literal)):
         return None  # a decimal, which DuckDB rounds half away from zero
-    node.set("this", _call("BROUND", value))
-    return node
+    rounded = node.copy()
+    rounded.set("this", _call("BROUND", value.copy()))
+    if _is_number(value):
+        return rounded
+    # Text goes in as it is: by way of a double it would lose digits.
+    is_text = exp.EQ(this=_call("TYPEOF", value.copy()), expression=exp.Literal.string("string"))
+    return exp.Case(ifs=[exp.If(this=is_text, true=node)], default=rounded)
+
+
+def _is_number(value: exp.Expr) -> bool:
+    """Say whether a mended node can be seen to be one, whatever its columns are."""
+    if isinstance(value, (exp.Paren, exp.Window, exp.Filter, exp.Coalesce)):
+        return _is_number(value.this)
+    if isinstance(value, exp.Literal):
+        return not value.is_string
+    return isinstance(value, (exp.Sum, exp.Count, exp.Add, exp.Sub, exp.Mul, exp.Div))
+
+
+def _in(node: exp.Expr) -> exp.Expr | None:
+    """As a value, Spark's IN over a query is false where DuckDB's is null; as a condition they are alike."""
+    return node if node.args.get("query") is None else None
 
 
 _INFINITY = _cast(exp.Literal.string("Infinity"), "DOUBLE")
@@ -174,6 +193,7 @@ MENDS: dict[type[exp.Expr], Mend] = {
     exp.Cast: _cast_of,
     exp.TryCast: _cast_of,
     exp.Round: _round,
+    exp.In: _in,
     exp.Floor: _floor,
     exp.Ceil: _floor,
     exp.IsNan: _is_nan,

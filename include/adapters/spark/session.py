@@ -1,6 +1,5 @@
 """The one Spark session of a process, under what the platform's results rest on."""
 
-import sys
 from collections.abc import Mapping
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -65,7 +64,6 @@ def session_under(configuration: Mapping[str, str]) -> "SparkSession":
 def _process() -> dict[str, str]:
     """Return how the driver and the workers' Python run."""
     return {
-        "spark.pyspark.python": sys.executable,
         "spark.executorEnv.PYTHONPATH": str(REPOSITORY_ROOT),
         "spark.executorEnv.TZ": "UTC",
         "spark.ui.enabled": "false",
