@@ -53,7 +53,15 @@ OF_ROWS = [
     *("CASE WHEN f THEN 'yes' WHEN i > 1 THEN 'i' ELSE 'no' END", "CASE i WHEN 7 THEN 1 END"),
     *("sqrt(abs(y))", "exp(i)", "pow(2, i)", "floor(x)", "ceil(x)", "floor(y)", "round(x)", "round(y)"),
     *("isfinite(x)", "isfinite(y)", "isnan(x)", "round(y / 1e290)::BIGINT"),
-    *("(i / 2)::BIGINT", "(i / 2)::INTEGER", "i::DOUBLE", "i::VARCHAR", "f", "s::VARCHAR"),
+    *(
+        "(i / 2)::BIGINT",
+        "(i / 2)::INTEGER",
+        "floor(i / 2)::BIGINT",
+        "i::DOUBLE",
+        "i::VARCHAR",
+        "f",
+        "s::VARCHAR",
+    ),
     *(
         "'12'::BIGINT",
         "try_cast(s AS BIGINT)",

@@ -119,7 +119,7 @@ def _round(node: exp.Expr) -> exp.Expr | None:
 def _floor(node: exp.Expr) -> exp.Expr:
     """Spark's is a BIGINT, which makes 0 of NaN and overflows; DuckDB's stays what it was."""
     rounded = _cast(node, "DOUBLE")
-    within = exp.LT(this=exp.Abs(this=node.this.copy()), expression=exp.Literal.number("9e18"))
+    within = exp.LT(this=exp.Abs(this=node.this.copy()), expression=exp.Literal.number(9 * 10**18))
     other = _cast(node.this.copy(), "DOUBLE")
     return exp.Case(ifs=[exp.If(this=within, true=rounded)], default=other)
 
