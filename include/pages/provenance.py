@@ -11,7 +11,7 @@ from include.adapters.evidence import load_evidence
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteChange
 from include.adapters.packages import load_evaluation, load_manifest, load_report
-from include.adapters.snapshots import current_place, read_snapshot
+from include.adapters.snapshots import current_place, read_snapshot_table
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
 from include.contracts.errors import ArtefactError
@@ -72,7 +72,7 @@ class Origin:
         """Why the training set cannot be read again by its hash; None where it can."""
         snapshot = self.manifest.snapshot
         try:
-            read_snapshot(self._store, snapshot)
+            read_snapshot_table(self._store, snapshot)
             _, found = current_place(self._store, snapshot)
         except ArtefactError as error:
             return str(error)
