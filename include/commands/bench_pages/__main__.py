@@ -106,6 +106,7 @@ def record(models: int, days: int, rounds: int, predictions: int) -> None:
     )
     write_record("pages", "The operators' pages with a year of history", figures, ("fastapi",), notes=notes)
     draw(measured)
+    shutil.rmtree(own.home)
 
 
 def ask(
