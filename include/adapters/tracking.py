@@ -14,6 +14,9 @@ PACKAGE_PATH = "package"
 """Folder of a run's artefacts that holds the package."""
 
 _MOST_METRICS = 1000
+_LONGEST_DESCRIPTION = 5000
+"""Characters that MLflow's column has room for; PostgreSQL refuses more, SQLite never minds."""
+_CUT = "\n\n… cut for MLflow; the whole card is on the version's page and in the artefact store."
 """MLflow takes no more in one call."""
 
 _DEFAULTS = {
@@ -96,7 +99,7 @@ class Tracking:
                 version.model,
                 source=f"runs:/{version.run_id}/{PACKAGE_PATH}",
                 run_id=version.run_id,
-                description=description,
+                description=_fitting(description),
                 tags={
                     **tags,
                     "semver": version.version,
@@ -156,7 +159,7 @@ class Tracking:
         with self._speaking(f"describe {version.model} {version.version}"):
             for item in self._registered(version.model):
                 if item.tags["semver"] == version.version and description and not item.description:
-                    self._client.update_model_version(version.model, str(item.version), description)
+                    self._client.update_model_version(version.model, str(item.version), _fitting(description))
 
     def _registered(self, model: str) -> Iterator[Any]:
         token = None
@@ -220,3 +223,10 @@ def _already_there_is_fine() -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+
+
+def _fitting(description: str) -> str:
+    """Return a description as MLflow can hold it."""
+    if len(description) <= _LONGEST_DESCRIPTION:
+        return description
+    return description[: _LONGEST_DESCRIPTION - len(_CUT)] + _CUT

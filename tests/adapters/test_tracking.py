@@ -109,6 +109,17 @@ def test_version_is_registered_once(tracking: Tracking, uri: str, tmp_path: Path
     ]
 
 
+def test_a_long_description_is_cut_to_what_mlflow_holds(tracking: Tracking, uri: str, tmp_path: Path) -> None:
+    """A model's card may be longer than MLflow's column; registering it fails nowhere, and it says so."""
+    (tmp_path / "model.onnx").write_bytes(b"model")
+    version = version_of(tracking.start_run("wordy", "wordy", {}), model="wordy")
+    tracking.register(version, tmp_path, {}, "é" * 6000)
+    (found,) = MlflowClient(tracking_uri=uri).search_model_versions("name = 'wordy'")
+    assert 5000 == len(found.description)
+    assert found.description.startswith("é" * 4900)
+    assert "the whole card is on the version's page" in found.description
+
+
 def test_alias_follows_semantic_versions(tracking: Tracking, tmp_path: Path) -> None:
     """An alias is set and read by semantic version, and moves."""
     run_id = tracking.start_run("spend", "first", {})
