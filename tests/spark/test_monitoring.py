@@ -99,8 +99,10 @@ def test_the_label_join_is_the_same(on_spark, tmp_path, task, classes, days):
 def alike(expected: object, found: object) -> bool:
     """Say whether details are equal, numbers but for rounding, whatever is nested in them."""
     if isinstance(expected, dict):
-        return isinstance(found, dict) and expected.keys() == found.keys() and all(
-            alike(each, found[name]) for name, each in expected.items()
+        return (
+            isinstance(found, dict)
+            and expected.keys() == found.keys()
+            and all(alike(each, found[name]) for name, each in expected.items())
         )
     if isinstance(expected, list | tuple):
         return len(expected) == len(found) and all(map(alike, expected, found))
