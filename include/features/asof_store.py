@@ -6,7 +6,6 @@ ranks them; an ASOF join sorts both sides once, and keeps the order of the entit
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -26,6 +25,7 @@ from feast.repo_config import RepoConfig
 from pyarrow import compute
 
 from include.contracts.errors import DataError
+from include.features.joined_view import JoinedView
 
 ENTITY_ROW = "__entity_row"
 """Column with the number of an entity row."""
@@ -125,7 +125,12 @@ class AsofOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast has no
         )
         rows = entity_rows(entity_df, timestamp)
         joins = [
-            _AsofJoin.of(view, feature_refs, str(config.repo_path), full_feature_names)
+            _AsofJoin.of(
+                view,
+                feature_refs,
+                _relation(view.batch_source, str(config.repo_path)),
+                full_names=full_feature_names,
+            )
             for view in feature_views
         ]
         bounds = compute.min_max(rows[timestamp]).as_py()
@@ -174,34 +179,8 @@ class AsofOfflineStore(DuckDBOfflineStore):  # type: ignore[misc] # Feast has no
         return AsofRetrievalJob(lambda: _run(query))
 
 
-@dataclass(frozen=True)
-class _AsofJoin:
+class _AsofJoin(JoinedView):
     """One view's part of the query."""
-
-    relation: str
-    keys: tuple[tuple[str, str], ...]
-    """(column of the file, column of the entity rows)."""
-    features: tuple[tuple[str, str], ...]
-    """(column of the file, name in the result)."""
-    timestamp: str
-    created: str | None
-    ttl: timedelta | None
-
-    @classmethod
-    def of(cls, view: FeatureView, refs: Sequence[str], folder: str, full_names: bool) -> "_AsofJoin":
-        source = view.batch_source
-        raw = {new: old for old, new in source.field_mapping.items()}
-        wanted = [ref.split(":")[1] for ref in refs if ref.split(":")[0] == view.projection.name_to_use()]
-        prefix = f"{view.projection.name_alias or view.name}__" if full_names else ""
-        keys = view.projection.join_key_map or {item.name: item.name for item in view.entity_columns}
-        return cls(
-            relation=_relation(source, folder),
-            keys=tuple((raw.get(ours, ours), theirs) for ours, theirs in keys.items()),
-            features=tuple((raw.get(name, name), prefix + name) for name in wanted),
-            timestamp=source.timestamp_field,
-            created=source.created_timestamp_column or None,
-            ttl=view.ttl or None,
-        )
 
     def sql(self, timestamp: str, first: datetime, last: datetime) -> str:
         """Return the query of the features in the order of the entity rows.

@@ -8,7 +8,6 @@ put into one order, and each entity row takes the last feature row before it: on
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +30,7 @@ from pyspark.sql import DataFrame, SparkSession
 from include.adapters.spark.session import session_under
 from include.contracts.errors import DataError
 from include.features.asof_store import ENTITY_ROW, entity_rows
+from include.features.joined_view import JoinedView
 
 _MICROSECOND = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -105,7 +105,12 @@ class SparkAsofOfflineStore(SparkOfflineStore):  # type: ignore[misc] # Feast ha
         first, last = bounds["min"] or _EPOCH, bounds["max"] or _EPOCH
         found = rows
         for view in feature_views:
-            join = _AsofJoin.of(view, feature_refs, full_feature_names)
+            join = _AsofJoin.of(
+                view,
+                feature_refs,
+                view.batch_source.get_table_query_string(),
+                full_names=full_feature_names,
+            )
             found = found.join(join.frame(session, rows, timestamp, first, last), ENTITY_ROW, "left")
         metadata = RetrievalMetadata(
             features=feature_refs,
@@ -143,34 +148,8 @@ class SparkAsofOfflineStore(SparkOfflineStore):  # type: ignore[misc] # Feast ha
         return SparkAsofRetrievalJob(session.sql(query), config)
 
 
-@dataclass(frozen=True)
-class _AsofJoin:
+class _AsofJoin(JoinedView):
     """One view's part of the query."""
-
-    relation: str
-    keys: tuple[tuple[str, str], ...]
-    """(column of the files, column of the entity rows)."""
-    features: tuple[tuple[str, str], ...]
-    """(column of the files, name in the result)."""
-    timestamp: str
-    created: str | None
-    ttl: timedelta | None
-
-    @classmethod
-    def of(cls, view: FeatureView, refs: Sequence[str], full_names: bool) -> "_AsofJoin":
-        source = view.batch_source
-        raw = {new: old for old, new in source.field_mapping.items()}
-        wanted = [ref.split(":")[1] for ref in refs if ref.split(":")[0] == view.projection.name_to_use()]
-        prefix = f"{view.projection.name_alias or view.name}__" if full_names else ""
-        keys = view.projection.join_key_map or {item.name: item.name for item in view.entity_columns}
-        return cls(
-            relation=source.get_table_query_string(),
-            keys=tuple((raw.get(ours, ours), theirs) for ours, theirs in keys.items()),
-            features=tuple((raw.get(name, name), prefix + name) for name in wanted),
-            timestamp=source.timestamp_field,
-            created=source.created_timestamp_column or None,
-            ttl=view.ttl or None,
-        )
 
     def frame(
         self, session: SparkSession, rows: DataFrame, timestamp: str, first: datetime, last: datetime
