@@ -231,6 +231,8 @@ class Stage:
         )
         kept = self.settings.gateway_folder / "routes.json"
         wait_for(lambda: kept.exists() and snapshot_id in kept.read_text())
+        # Kept by the poller's thread, put in force in the loop's next turn, which an answer comes after.
+        self.client.get("/v2/health/live")
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
