@@ -42,7 +42,10 @@ class GrpcChannel:
         """
         connection = self._connection
         if connection is None or not connection.takes_calls:
+            loop = asyncio.get_running_loop()
+            end = loop.time() + timeout_seconds
             connection = await self._connected(timeout_seconds)
+            timeout_seconds = max(end - loop.time(), 0.0)
         return await connection.call(path, message, timeout_seconds, metadata)
 
     async def close(self) -> None:
@@ -93,6 +96,8 @@ class GrpcChannel:
         error = connecting.exception()
         if error is None:
             self._connection, self._failures = connecting.result(), 0
+            if self._is_closed:  # it came about in the very turn the channel was closed
+                self._connection.close(Code.CANCELLED, "the channel was closed")
             return
         wait = min(FIRST_BACKOFF_SECONDS * 2**self._failures, LONGEST_BACKOFF_SECONDS)
         self._failures += 1

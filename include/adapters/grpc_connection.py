@@ -15,6 +15,7 @@ from include.adapters.http2_frames import (
     END_HEADERS,
     END_STREAM,
     FRAME_BYTES,
+    FRAME_BYTES_MOST,
     PREFACE,
     STREAM_MOST,
     WINDOW,
@@ -49,6 +50,8 @@ _HELLO = (
     + frame(Kind.WINDOW_UPDATE, 0, 0, word(WINDOW_MOST - WINDOW))
 )
 _LOW_WATER = WINDOW_MOST // 2
+_LONGEST_BLOCK = 65_536
+"""Bytes of headers, encoded, that are collected; gRPC's own limit is an eighth of it."""
 
 
 class Code(IntEnum):
@@ -250,6 +253,8 @@ class Connection(asyncio.Protocol):
         self._add_headers(received.stream, received.flags, content_of(received))
 
     def _add_headers(self, stream: int, flags: int, block: bytes) -> None:
+        if len(block) > _LONGEST_BLOCK:
+            raise ProtocolError(f"headers of more than {_LONGEST_BLOCK} bytes")
         if not flags & END_HEADERS:
             self._block = stream, flags, block
             return
@@ -283,6 +288,8 @@ class Connection(asyncio.Protocol):
                     call.window += value - self._first_window
                 self._first_window = value
             elif name == Setting.FRAME_BYTES:
+                if not FRAME_BYTES <= value <= FRAME_BYTES_MOST:
+                    raise ProtocolError(f"it asks for frames of up to {value} bytes")
                 self._frame_bytes = value
             elif name == Setting.CONCURRENT_STREAMS:
                 self._most_calls = value
@@ -313,6 +320,8 @@ class Connection(asyncio.Protocol):
         self._send_on()
 
     def _finish(self, call: _Call) -> None:
+        if call.unsent:  # refused before it was heard out: the server need not wait for the rest
+            self._write(frame(Kind.RESET, 0, call.stream, word(_CANCEL)))
         status = call.headers.get("grpc-status")
         if status is None:
             http = call.headers.get(":status", "none")

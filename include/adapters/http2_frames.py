@@ -16,6 +16,8 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEAD_BYTES = 9
 FRAME_BYTES = 16_384
 """Longest payload a peer must take, and may send unless it was allowed more."""
+FRAME_BYTES_MOST = 2**24 - 1
+"""Longest payload that a frame can say."""
 WINDOW = 65_535
 """What may be sent before the other side has said how much."""
 WINDOW_MOST = 2**31 - 1

@@ -12,7 +12,7 @@ import pytest
 
 from include.adapters.grpc_channel import GrpcChannel
 from include.adapters.grpc_connection import CallError, Code
-from include.adapters.http2_frames import FRAME_BYTES, WINDOW, Kind, frame, settings
+from include.adapters.http2_frames import FRAME_BYTES, WINDOW, Kind, Setting, frame, literal, settings
 
 PATH = "/test.Service/Call"
 LARGE = 3 * 1024 * 1024
@@ -129,6 +129,48 @@ def test_a_caller_that_goes_away_ends_its_call_at_the_server(server):
     assert server[1].abandoned.wait(5)
 
 
+def test_what_is_refused_before_it_was_heard_out_is_not_waited_for(server):
+    """A server that answers at the headers gets the rest of a long message's stream taken back."""
+
+    async def ask() -> tuple[CallError, bytes]:
+        heard = asyncio.Event()
+        found = bytearray()
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(PATH.encode())
+            writer.write(frame(Kind.HEADERS, 5, 1, literal(b":status", b"503")))
+            while not found.endswith(frame(Kind.RESET, 0, 1, bytes((0, 0, 0, 8)))):
+                found.extend(await reader.read(1 << 20))
+            writer.close()
+            heard.set()
+
+        other = await asyncio.start_server(answer, "127.0.0.1", 0)
+        channel = GrpcChannel(f"127.0.0.1:{other.sockets[0].getsockname()[1]}")
+        with pytest.raises(CallError) as refused:
+            await channel.call(PATH, bytes(LARGE), 5.0)
+        await asyncio.wait_for(heard.wait(), 5.0)
+        await channel.close()
+        other.close()
+        return refused.value, bytes(found)
+
+    error, found = asyncio.run(ask())
+    assert error.code is Code.UNAVAILABLE
+    assert len(found) < 2 * WINDOW
+
+
+def test_a_deadline_counts_from_before_the_connection(server, monkeypatch):
+    """A connection that took its time leaves the call what is left."""
+    connect = GrpcChannel._connect
+
+    async def slow(channel, loop):
+        await asyncio.sleep(0.8)
+        return await connect(channel, loop)
+
+    monkeypatch.setattr(GrpcChannel, "_connect", slow)
+    calls(server[0], b"x", seconds=2.0)
+    assert 0 < server[1].remaining < 1.5
+
+
 def test_nobody_there_is_unavailable_at_once_and_found_when_it_comes(server):
     """While one waits to try again, callers are told; a server that comes is found within a second."""
     endpoint, service, running = server
@@ -233,6 +275,13 @@ def said(*content: bytes, seconds: float = 5.0) -> CallError:
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", Code.UNAVAILABLE, "broke HTTP/2"),
         (frame(Kind.PUSH, 0, 1, b"x"), Code.UNAVAILABLE, "pushes"),
         (frame(Kind.SETTINGS, 0, 0, b"x"), Code.UNAVAILABLE, "torn"),
+        (settings([(Setting.FRAME_BYTES, 0)]), Code.UNAVAILABLE, "up to 0 bytes"),
+        (settings([(Setting.FRAME_BYTES, 2**24)]), Code.UNAVAILABLE, "up to 16777216 bytes"),
+        (
+            frame(Kind.HEADERS, 1, 1, b"") + 5 * frame(Kind.CONTINUATION, 0, 1, bytes(FRAME_BYTES)),
+            Code.UNAVAILABLE,
+            "more than 65536 bytes",
+        ),
         (frame(Kind.RESET, 0, 1, b"x"), Code.UNAVAILABLE, "too short"),
         (frame(Kind.RESET, 0, 1, bytes((0, 0, 0, 7))), Code.UNAVAILABLE, "reset"),
         (frame(Kind.RESET, 0, 1, bytes((0, 0, 0, 2))), Code.INTERNAL, "reset"),
