@@ -36,13 +36,9 @@ from include.commands.terminal import run_command
 from include.config.models import model_folders
 from include.config.settings import Settings, settings
 from include.contracts.assignment import bucket
+from include.contracts.experiment_plan import ExperimentPlan
 from include.contracts.experiment_results import Analysis
-from include.contracts.experiments import (
-    Experiment,
-    ExperimentPlan,
-    ExperimentState,
-    PlannedSize,
-)
+from include.contracts.experiments import Experiment, ExperimentState, PlannedSize
 from include.contracts.model import ExperimentMetric, ModelContract
 from include.contracts.predictions import OutcomeRow
 from include.contracts.routes import EntityType

@@ -12,13 +12,7 @@ from include.config.models import ModelFolder
 from include.config.problems import problems_of
 from include.config.strict_yaml import read_yaml
 from include.contracts.errors import ContractError
-from include.contracts.experiments import (
-    CANDIDATE,
-    CHAMPION,
-    FAIRNESS,
-    ExperimentPlan,
-    MetricKind,
-)
+from include.contracts.experiment_plan import CANDIDATE, CHAMPION, FAIRNESS, ExperimentPlan, MetricKind
 from include.contracts.guardrails import RequestMetric
 from include.contracts.model import ModelContract
 from include.contracts.signatures import FeatureKind

@@ -7,8 +7,9 @@ from operator import truediv
 
 import numpy as np
 
+from include.contracts.experiment_plan import ExperimentPlan, PrimaryMetric
 from include.contracts.experiment_results import Look
-from include.contracts.experiments import Experiment, ExperimentPlan, PrimaryMetric
+from include.contracts.experiments import Experiment
 from include.contracts.moments import UtcDatetime
 from include.experiments.samples import Sample
 from include.stats.critical_values import ErrorSpending

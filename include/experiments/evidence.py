@@ -1,7 +1,7 @@
 """What approvers are shown before a version gets the traffic of an experiment."""
 
 from include.config.experiments import ExperimentFile
-from include.contracts.experiments import ExperimentPlan, Variant
+from include.contracts.experiment_plan import ExperimentPlan, Variant
 from include.contracts.moments import format_duration
 from include.contracts.packages import Version
 from include.experiments.propose import Proposal

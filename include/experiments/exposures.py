@@ -26,7 +26,7 @@ from include.adapters.outcome_columns import OutcomeColumns, outcome_columns
 from include.config.settings import Settings
 from include.contracts.assignment import bucket
 from include.contracts.errors import DataError
-from include.contracts.experiments import Condition
+from include.contracts.experiment_plan import Condition
 from include.contracts.model import ModelContract
 from include.contracts.predictions import NOT_ANSWERED
 from include.contracts.predictions import Source as LoggedSource

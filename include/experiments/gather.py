@@ -9,8 +9,9 @@ from include.adapters.label_store import read_labels
 from include.adapters.quarantine import keep
 from include.adapters.slice_values import slice_values
 from include.config.settings import Settings
+from include.contracts.experiment_plan import ExperimentPlan
 from include.contracts.experiment_results import Counts, SampleRatioFigures, SliceFigures
-from include.contracts.experiments import Experiment, ExperimentPlan
+from include.contracts.experiments import Experiment
 from include.contracts.model import ExperimentMetric
 from include.experiments.exposures import Exposed
 from include.experiments.outcomes import DEFECTS, Fate, judge_outcomes, set_aside

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from math import pi, sqrt
 from typing import Any
 
+from include.contracts.experiment_plan import FAIRNESS, GuardrailPlan, MetricKind
 from include.contracts.experiment_results import JudgedGuardrail
-from include.contracts.experiments import FAIRNESS, Experiment, GuardrailPlan, MetricKind
+from include.contracts.experiments import Experiment
 from include.contracts.guardrails import (
     Guardrail,
     GuardrailReason,

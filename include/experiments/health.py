@@ -12,8 +12,8 @@ import numpy as np
 
 from include.adapters.logged_columns import read_columns
 from include.config.settings import Settings
+from include.contracts.experiment_plan import HealthMetric
 from include.contracts.experiment_results import Distribution, HealthFigures
-from include.contracts.experiments import HealthMetric
 from include.contracts.signatures import FeatureKind, Task
 from include.experiments.exposures import Exposed, logged_arm
 from include.experiments.samples import MOMENTS, moments_of

@@ -8,13 +8,8 @@ from include.adapters.ledger.routes import RouteState
 from include.config.experiments import ExperimentFile
 from include.config.settings import Settings
 from include.contracts.errors import ExperimentError
-from include.contracts.experiments import (
-    CANDIDATE,
-    CHAMPION,
-    ExperimentPlan,
-    PlannedSize,
-    TreatmentVersion,
-)
+from include.contracts.experiment_plan import CANDIDATE, CHAMPION, ExperimentPlan
+from include.contracts.experiments import PlannedSize, TreatmentVersion
 from include.contracts.packages import Version
 from include.contracts.routes import ModelRoute
 from include.contracts.versions import SemanticVersion

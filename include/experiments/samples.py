@@ -7,8 +7,8 @@ from typing import Any
 
 import pyarrow
 
+from include.contracts.experiment_plan import MetricKind
 from include.contracts.experiment_results import ArmFigures
-from include.contracts.experiments import MetricKind
 from include.contracts.guardrails import RequestMetric
 from include.contracts.model import ExperimentMetric
 from include.experiments.exposures import Exposed

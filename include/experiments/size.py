@@ -7,7 +7,8 @@ from math import ceil, sqrt
 from include.adapters.label_store import read_labels
 from include.config.settings import Settings
 from include.contracts.errors import ExperimentError
-from include.contracts.experiments import Experiment, ExperimentPlan, MetricKind, PlannedSize, Variant
+from include.contracts.experiment_plan import ExperimentPlan, MetricKind, Variant
+from include.contracts.experiments import Experiment, PlannedSize
 from include.contracts.model import ExperimentMetric, ModelContract
 from include.contracts.moments import format_duration
 from include.experiments.exposures import Exposed, Source, exposures

@@ -9,8 +9,9 @@ from include.adapters.ledger.history import EventFilter
 from include.config.experiments import ExperimentFile, experiment_files
 from include.contracts.errors import ContractError, LedgerError
 from include.contracts.events import LedgerEvent
+from include.contracts.experiment_plan import ExperimentPlan
 from include.contracts.experiment_results import Analysis, Comparison, Look
-from include.contracts.experiments import Experiment, ExperimentPlan
+from include.contracts.experiments import Experiment
 from include.contracts.moments import UtcDatetime
 from include.pages.airflow_facts import STRICT, AirflowFacts, WaitingQuestion
 from include.pages.desk import Desk

@@ -1,6 +1,6 @@
 """The group-sequential design that an experiment's plan asks for, of each comparison with control."""
 
-from include.contracts.experiments import ExperimentPlan
+from include.contracts.experiment_plan import ExperimentPlan
 from include.stats.group_sequential_design import GroupSequentialDesign, plan_design
 
 

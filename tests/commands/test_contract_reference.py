@@ -17,7 +17,7 @@ from include.commands.contract_reference import (
     schema_text,
 )
 from include.config.settings import REPOSITORY_ROOT
-from include.contracts.experiments import ExperimentPlan
+from include.contracts.experiment_plan import ExperimentPlan
 from include.contracts.model import ModelContract
 from tests.adapters.ledger.trials import PLAN
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.contracts.assignment import bucket
+from include.contracts.experiment_plan import MetricKind, Slot
 from include.contracts.experiment_results import ExperimentReason, ExperimentVerdict
-from include.contracts.experiments import MetricKind, Slot
 from include.contracts.routes import Challenger, ModelRoute
 from include.experiments.bounds import holm_levels, take_looks, timetable
 from include.experiments.exposures import _places

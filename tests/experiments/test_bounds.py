@@ -7,13 +7,14 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from include.contracts.experiment_plan import ExperimentPlan, MetricKind
 from include.contracts.experiment_results import (
     ExperimentReason,
     ExperimentVerdict,
     JudgedGuardrail,
     Look,
 )
-from include.contracts.experiments import Experiment, ExperimentPlan, MetricKind
+from include.contracts.experiments import Experiment
 from include.contracts.guardrails import GuardrailReason, GuardrailResult, GuardrailVerdict
 from include.experiments.bounds import Timetable, take_looks, timetable
 from include.experiments.decide import Compared, Evidence, decide

@@ -9,8 +9,8 @@ import yaml
 from include.config.experiments import experiment_file
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT
+from include.contracts.experiment_plan import ExperimentPlan
 from include.contracts.experiment_results import ExperimentReason, ExperimentVerdict
-from include.contracts.experiments import ExperimentPlan
 from include.experiments.decide import Decision
 from include.experiments.explain import explained
 from include.experiments.outcomes import Fate

@@ -22,8 +22,9 @@ from include.adapters.prediction_log import PredictionLog
 from include.config.models import ModelFolder
 from include.config.settings import REPOSITORY_ROOT, Settings
 from include.contracts.assignment import bucket
+from include.contracts.experiment_plan import ExperimentPlan
 from include.contracts.experiment_results import Analysis
-from include.contracts.experiments import Experiment, ExperimentPlan
+from include.contracts.experiments import Experiment
 from include.contracts.identifiers import uuid7
 from include.contracts.predictions import OutcomeRow, PredictionRow, Source, Status
 from include.experiments.analyse import analyse, judged

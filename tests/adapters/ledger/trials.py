@@ -5,7 +5,8 @@ from typing import Any
 
 from include.adapters.ledger.ledger import Ledger
 from include.adapters.ledger.routes import RouteUpdate
-from include.contracts.experiments import Experiment, ExperimentPlan, ExperimentState, PlannedSize
+from include.contracts.experiment_plan import ExperimentPlan
+from include.contracts.experiments import Experiment, ExperimentState, PlannedSize
 from include.contracts.routes import ModelRoute
 from tests.adapters.ledger.changes import route_to
 
