@@ -49,8 +49,8 @@ _EXPERIMENT_HEADING = """# An experiment's plan, key by key
 It is strict: a key that is not here, a value that is not allowed, shares that do not add up, a metric the
 contract does not have: the plan is refused where it is read, with the path of the key and what is allowed,
 and only this experiment's DAGs stop. Durations are a whole number and one of s, m, h, d, w. Written by `make
-contract-reference` from the docstrings in `include/contracts/experiment_plan.py`. An editor completes and checks
-while you type if the first line names the schema:
+contract-reference` from the docstrings in `include/contracts/experiment_plan.py`. An editor completes and
+checks while you type if the first line names the schema:
 `# yaml-language-server: $schema=../../../../docs/experiment.schema.json`.
 """
 
