@@ -27,7 +27,11 @@ class OnlineRedis:
         """
         redis_connection(settings.online_store_url)
         self._url = settings.online_store_url
-        self._connection = self._connected()
+        patience = settings.deadline_seconds
+        # Whoever is answered meanwhile has a deadline: a silent server must not outlive it.
+        self._connection = RedisConnection(
+            self._url, min(CONNECT_SECONDS, patience), min(ANSWER_SECONDS, patience)
+        )
         self._known: frozenset[str] = frozenset()
 
     def read(self, keys: list[bytes], views: Iterable[str]) -> dict[str, list[Stamped | None]]:
@@ -42,11 +46,8 @@ class OnlineRedis:
         """Close the connection."""
         await self._connection.close()
 
-    def _connected(self) -> RedisConnection:
-        return RedisConnection(self._url, CONNECT_SECONDS, ANSWER_SECONDS)
-
     async def _read_once(self, keys: list[bytes], views: tuple[str, ...]) -> dict[str, list[Stamped | None]]:
-        connection = self._connected()
+        connection = RedisConnection(self._url, CONNECT_SECONDS, ANSWER_SECONDS)
         try:
             return await self._fetched(connection, keys, views)
         finally:

@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     """Batches of a model the gateway has under way at once; what queues meanwhile becomes the next one."""
 
     deadline_seconds: float = Field(default=2.0, gt=0)
-    """Longest the gateway waits for Triton before it falls back."""
+    """Longest the gateway waits for Triton, or for features in Redis, before it falls back."""
 
     queue_entities: int = Field(default=2048, ge=1)
     """Most entities that wait for one model; what would be more is refused with 503."""

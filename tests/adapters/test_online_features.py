@@ -1,3 +1,4 @@
+import asyncio
 import os
 import subprocess
 
@@ -52,6 +53,30 @@ def test_a_store_that_is_no_database_is_an_error_of_serving(tmp_path):
     settings.online_store.write_bytes(b"noise " * 1000)
     with pytest.raises(ServingError, match="spending cannot be read"):
         OnlineFeatures(settings).read(KEY, [1], {"spending": ["total"]})
+
+
+def test_a_silent_store_is_left_at_the_gateways_deadline(tmp_path):
+    """Who accepts and says nothing costs a batch the deadline, not the ten seconds others may wait."""
+
+    async def ask():
+        ended = asyncio.Event()
+
+        async def say_nothing(reader, writer):
+            while await reader.read(100):
+                pass
+            writer.close()
+            ended.set()
+
+        server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+        url = f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        store = OnlineFeatures(Settings(home=tmp_path, online_store_url=url, deadline_seconds=0.2))
+        with pytest.raises(ServingError, match=r"spending cannot be read .* no answer within 0.2 s"):
+            await store.fetch(KEY, [1], {"spending": ["total"]})
+        await ended.wait()
+        await store.close()
+        server.close()
+
+    asyncio.run(ask())
 
 
 @given(
